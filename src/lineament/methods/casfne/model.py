@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cas-FNE's network (Wang, Guo and Zhang, "Cas-FNE: Cascaded Face Normal Estimation", section III-B).
+
+The paper's symbols and where they are here: E_f is ``encoder``, D_n is ``initial_decoder`` (equation 4), E_cn is
+``normal_encoder``, D_cn is ``cascade_decoder`` (equation 3), z is ``prior``, t is ``stages``. E_cn and D_cn are one
+set of weights for all stages. Our addition is a mask logit beside the initial normals, which says where the face is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lineament.errors import UsageError
+from lineament.networks.resnet import ResNet18Encoder
+
+Fusion = Literal["cat", "adain", "fmm"]
+Pyramid = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+
+MAX_STAGES = 5
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, which the encoder may come from
+
+
+@dataclass(frozen=True)
+class CasFNEConfig:
+    """The network's size and fusion."""
+
+    width: float = 1.0
+    """Width of the ResNet-18 encoder E_f; 1.0 is the original."""
+    decoder_channels: tuple[int, int, int, int, int] = (256, 256, 256, 256, 128)
+    """Channels after each of a decoder's five transposed convolutions, deepest first."""
+    normal_channels: int = 32
+    """First width of the normal encoder E_cn (the paper's featdim); it grows to eight times that."""
+    fusion: Fusion = "cat"
+    """How the prior z joins the face's features: CAT, AdaIN or FMM."""
+    stages: int = 2
+    """Cascaded stages when the caller names none; the paper uses two."""
+
+    def __post_init__(self) -> None:
+        if self.fusion not in ("cat", "adain", "fmm"):
+            raise UsageError(f"fusion must be cat, adain or fmm, not {self.fusion!r}")
+        _check_stages(self.stages)
+
+
+def casfne() -> CasFNEConfig:
+    """The paper's size."""
+    return CasFNEConfig()
+
+
+def casfne_s() -> CasFNEConfig:
+    """The small size, about 5 M parameters."""
+    return CasFNEConfig(width=0.5, decoder_channels=(128, 96, 48, 24, 16), normal_channels=16)
+
+
+@dataclass(frozen=True)
+class CasFNEOutput:
+    """What the network says of a batch of crops."""
+
+    normals: list[Tensor]
+    """One [B, 3, H, W] of unit normals in the camera frame per stage, stage 0 (initial block) first."""
+    mask_logits: Tensor
+    """[B, 1, H, W], positive on the face."""
+
+
+class CasFNE(nn.Module):
+    """The initial block and the shared-parameter cascade."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: CasFNEConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = ResNet18Encoder(config.width)
+        channels = self.encoder.channels
+        self.initial_decoder = Decoder(channels[4], channels[3::-1], config.decoder_channels, out_channels=4)
+        self.normal_encoder = NormalEncoder(config.normal_channels)
+        self.fusion = _FUSIONS[config.fusion](channels[4], self.normal_encoder.out_channels)
+        self.cascade_decoder = Decoder(
+            self.fusion.out_channels, channels[3::-1], config.decoder_channels, out_channels=3
+        )
+        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
+
+    def initial(self, image: Tensor) -> tuple[Pyramid, Tensor, Tensor]:
+        """The initial block (equation 4), stage 0.
+
+        Args:
+            image: [B, 3, H, W] RGB in [0, 1]; H and W multiples of 32.
+
+        Returns:
+            The face's features at five scales, normals [B, 3, H, W], mask logits [B, 1, H, W].
+        """
+        if image.ndim != 4 or image.shape[1] != 3 or image.shape[2] % 32 or image.shape[3] % 32:
+            raise UsageError(
+                f"images must be [B, 3, H, W] with H and W multiples of 32, not {tuple(image.shape)}"
+            )
+        features = self.encoder((image - self.mean) / self.std)
+        decoded = self.initial_decoder(features[4], features[3::-1])  # [B, 4, H, W]
+        return features, unit_normals(decoded[:, :3]), decoded[:, 3:].float()
+
+    def cascade(self, features: Pyramid, normals: Tensor) -> Tensor:
+        """One cascaded stage (equation 3): normals [B, 3, H, W] refined into normals [B, 3, H, W]."""
+        prior = self.normal_encoder(normals)  # z, [B, 8 · normal_channels, H/32, W/32]
+        fused = self.fusion(features[4], prior)
+        return unit_normals(self.cascade_decoder(fused, features[3::-1]))
+
+    def forward(self, image: Tensor, stages: int | None = None) -> CasFNEOutput:
+        """Estimate normals.
+
+        Args:
+            image: [B, 3, H, W] RGB in [0, 1]; H and W multiples of 32.
+            stages: Number of cascaded stages, 0 to 5; the configuration's by default.
+
+        Returns:
+            Normals of every stage and the face's mask.
+
+        Raises:
+            UsageError: A wrong shape or number of stages.
+        """
+        stages = self.config.stages if stages is None else stages
+        _check_stages(stages)
+        features, initial, mask_logits = self.initial(image)
+        normals = [initial]
+        for _ in range(stages):
+            normals.append(self.cascade(features, normals[-1]))
+        return CasFNEOutput(normals, mask_logits)
+
+
+class Decoder(nn.Module):
+    """D_n and D_cn: five stride-2 transposed convolutions with skips, and a last convolution."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        skip_channels: tuple[int, ...],
+        channels: tuple[int, ...],
+        out_channels: int,
+    ) -> None:
+        super().__init__()
+        entering = [in_channels, *(c + s for c, s in zip(channels[:-1], skip_channels, strict=True))]
+        self.ups = nn.ModuleList(
+            nn.Sequential(
+                nn.ConvTranspose2d(inside, outside, 4, 2, 1, bias=False), nn.BatchNorm2d(outside), nn.ReLU()
+            )
+            for inside, outside in zip(entering, channels, strict=True)
+        )
+        self.last = nn.Conv2d(channels[-1], out_channels, 3, 1, 1)
+
+    def forward(self, deepest: Tensor, skips: tuple[Tensor, ...]) -> Tensor:
+        """Map [B, C, H/32, W/32] and the skips at 1/16, 1/8, 1/4, 1/2 to [B, out, H, W]."""
+        x = self.ups[0](deepest)
+        for up, skip in zip(self.ups[1:], skips, strict=True):
+            x = up(torch.cat([x, skip], dim=1))
+        out: Tensor = self.last(x)
+        return out
+
+
+class NormalEncoder(nn.Module):
+    """E_cn: five stride-2 convolutions from normals [B, 3, H, W] to the prior z at 1/32."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        c = channels
+        self.out_channels = 8 * c
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, c, 4, 2, 1),
+            nn.LeakyReLU(0.2),
+            *_down(c, 2 * c),
+            *_down(2 * c, 4 * c),
+            *_down(4 * c, 8 * c),
+            nn.Conv2d(8 * c, 8 * c, 4, 2, 1),
+        )
+
+    def forward(self, normals: Tensor) -> Tensor:
+        """Encode normals in [-1, 1]."""
+        z: Tensor = self.layers(normals)
+        return z
+
+
+def _down(inside: int, outside: int) -> tuple[nn.Module, ...]:
+    return nn.Conv2d(inside, outside, 4, 2, 1, bias=False), nn.BatchNorm2d(outside), nn.LeakyReLU(0.2)
+
+
+class ConcatenationFusion(nn.Module):
+    """CAT, the paper's choice: features and prior side by side."""
+
+    def __init__(self, feature_channels: int, prior_channels: int) -> None:
+        super().__init__()
+        self.out_channels = feature_channels + prior_channels
+
+    def forward(self, features: Tensor, prior: Tensor) -> Tensor:
+        """[B, F, h, w] and [B, P, h, w] to [B, F + P, h, w]."""
+        return torch.cat([features, prior], dim=1)
+
+
+class AdaptiveInstanceFusion(nn.Module):
+    """AdaIN (Huang and Belongie 2017): features take the channel statistics that the prior asks for."""
+
+    def __init__(self, feature_channels: int, prior_channels: int) -> None:
+        super().__init__()
+        self.out_channels = feature_channels
+        self.statistics = nn.Linear(2 * prior_channels, 2 * feature_channels)
+
+    def forward(self, features: Tensor, prior: Tensor) -> Tensor:
+        """[B, F, h, w] and [B, P, h, w] to [B, F, h, w]."""
+        described = torch.cat([prior.mean((2, 3)), _deviation(prior)[:, :, 0, 0]], dim=1)  # [B, 2P]
+        scale, shift = self.statistics(described)[:, :, None, None].chunk(2, dim=1)  # [B, F, 1, 1] each
+        normalised = (features - features.mean((2, 3), keepdim=True)) / _deviation(features)
+        return (1.0 + scale) * normalised + shift
+
+
+def _deviation(x: Tensor) -> Tensor:
+    """Standard deviation over the picture, [B, C, 1, 1]."""
+    return (x.var((2, 3), keepdim=True, unbiased=False) + 1e-5).sqrt()
+
+
+class FeatureModulationFusion(nn.Module):
+    """FMM: the prior predicts a scale and a shift for every place and channel of the features."""
+
+    def __init__(self, feature_channels: int, prior_channels: int) -> None:
+        super().__init__()
+        self.out_channels = feature_channels
+        self.shared = nn.Sequential(nn.Conv2d(prior_channels, feature_channels, 3, 1, 1), nn.LeakyReLU(0.2))
+        self.scale = nn.Conv2d(feature_channels, feature_channels, 3, 1, 1)
+        self.shift = nn.Conv2d(feature_channels, feature_channels, 3, 1, 1)
+
+    def forward(self, features: Tensor, prior: Tensor) -> Tensor:
+        """[B, F, h, w] and [B, P, h, w] to [B, F, h, w]."""
+        guide = self.shared(prior)
+        return (1.0 + self.scale(guide)) * features + self.shift(guide)
+
+
+_FUSIONS = {"cat": ConcatenationFusion, "adain": AdaptiveInstanceFusion, "fmm": FeatureModulationFusion}
+
+
+def unit_normals(raw: Tensor) -> Tensor:
+    """tanh, then unit length, in full precision: [B, 3, H, W]."""
+    return F.normalize(torch.tanh(raw.float()), dim=1, eps=1e-6)
+
+
+def _check_stages(stages: int) -> None:
+    if not 0 <= stages <= MAX_STAGES:
+        raise UsageError(f"the number of stages must be 0 to {MAX_STAGES}, not {stages}")

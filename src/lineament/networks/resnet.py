@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ResNet-18 as a pyramid of features (He et al. 2016), of any width.
+
+Parameters are named as in torchvision, so that its ImageNet checkpoint loads at width 1.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lineament.errors import WeightsError
+
+STRIDES = (2, 4, 8, 16, 32)
+
+
+def pyramid_channels(width: float) -> tuple[int, int, int, int, int]:
+    """Channels of the five scales of an encoder of this width; ResNet-18's own at 1.0."""
+    stem, second, third, fourth = (max(8, 8 * round(width * c / 8)) for c in (64, 128, 256, 512))
+    return stem, stem, second, third, fourth
+
+
+class BasicBlock(nn.Module):
+    """Two 3×3 convolutions around a shortcut."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.downsample: nn.Module | None = None
+        if stride != 1 or in_channels != channels:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(in_channels, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, in, H, W] to [B, channels, H / stride, W / stride]."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(x)) + shortcut)
+
+
+class ResNet18Encoder(nn.Module):
+    """ResNet-18 without its classifier, split into five scales."""
+
+    def __init__(self, width: float = 1.0) -> None:
+        super().__init__()
+        stem, c1, c2, c3, c4 = self.channels = pyramid_channels(width)
+        self.conv1 = nn.Conv2d(3, stem, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(stem)
+        self.layer1 = nn.Sequential(BasicBlock(stem, c1, 1), BasicBlock(c1, c1, 1))
+        self.layer2 = nn.Sequential(BasicBlock(c1, c2, 2), BasicBlock(c2, c2, 1))
+        self.layer3 = nn.Sequential(BasicBlock(c2, c3, 2), BasicBlock(c3, c3, 1))
+        self.layer4 = nn.Sequential(BasicBlock(c3, c4, 2), BasicBlock(c4, c4, 1))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Features at strides 2, 4, 8, 16 and 32 of a normalised image [B, 3, H, W]."""
+        stem = F.relu(self.bn1(self.conv1(image)))  # [B, C0, H/2, W/2]
+        first = self.layer1(F.max_pool2d(stem, 3, 2, 1))  # [B, C1, H/4, W/4]
+        second = self.layer2(first)  # [B, C2, H/8, W/8]
+        third = self.layer3(second)  # [B, C3, H/16, W/16]
+        return stem, first, second, third, self.layer4(third)  # [B, C4, H/32, W/32]
+
+
+def load_imagenet_weights(encoder: ResNet18Encoder, path: Path) -> None:
+    """Load a torchvision ResNet-18 checkpoint file into an encoder of width 1.
+
+    Args:
+        encoder: The encoder to fill.
+        path: ``resnet18-*.pth`` as torchvision distributes it, or the same tensors as safetensors.
+
+    Raises:
+        WeightsError: The file cannot be read, or its tensors do not fit the encoder.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise WeightsError(f"cannot read ImageNet weights from {path}: {error}") from error
+    state = {name: value for name, value in state.items() if not name.startswith("fc.")}
+    own = encoder.state_dict()
+    wrong = [name for name, value in own.items() if name not in state or state[name].shape != value.shape]
+    if wrong:
+        raise WeightsError(
+            f"{path} does not fit this encoder (first difference: {wrong[0]}); ImageNet weights need width 1"
+        )
+    encoder.load_state_dict({name: state[name] for name in own})

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading and writing rigs: one safetensors file, bases in half precision, provenance in its header."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from lineament.errors import InputError
+from lineament.rig.model import Rig
+
+DEFAULT_RIG_PATH = Path(__file__).parent / "data" / "lineament-rig.safetensors"
+"""The compact rig that ships with the package."""
+
+FORMAT_NAME = "lineament-rig"
+FORMAT_VERSION = 1
+LANDMARK_ORDER = "ibug-68"
+
+_HEADER_KEYS = ("format", "format_version", "landmark_order", "expression_names", "iris_radius")
+_REGION_PREFIX = "region."
+# The type of each tensor on disk. Half precision keeps offsets of up to 32 mm to 0.016 mm.
+_DISK_TYPES: dict[str, type[np.generic]] = {
+    "mean": np.float32,
+    "uv": np.float32,
+    "part": np.uint8,
+    "face_part": np.uint8,
+    "identity": np.float16,
+    "identity_std": np.float32,
+    "expression": np.float16,
+    "expression_std": np.float32,
+    "eye_centre": np.float32,
+    "eye_radius": np.float32,
+}
+
+
+class RigFileError(InputError):
+    """Raised when a file cannot be read as a rig."""
+
+
+def save_rig(rig: Rig, path: str | Path) -> None:
+    """Write a rig.
+
+    Args:
+        rig: The rig.
+        path: Target file; its folder is made when missing.
+    """
+    index_type = np.uint16 if rig.vertex_count <= 1 << 16 else np.uint32
+    tensors: dict[str, NDArray[np.generic]] = {
+        name: np.ascontiguousarray(getattr(rig, name), dtype=kind) for name, kind in _DISK_TYPES.items()
+    }
+    tensors["faces"] = np.ascontiguousarray(rig.faces, dtype=index_type)
+    tensors["landmarks"] = np.ascontiguousarray(rig.landmarks, dtype=index_type)
+    for name, values in rig.regions.items():
+        tensors[_REGION_PREFIX + name] = np.ascontiguousarray(values, dtype=np.float16)
+    header = {
+        **rig.metadata,
+        "format": FORMAT_NAME,
+        "format_version": str(FORMAT_VERSION),
+        "landmark_order": LANDMARK_ORDER,
+        "expression_names": json.dumps(list(rig.expression_names)),
+        "iris_radius": repr(float(rig.iris_radius)),
+    }
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(save(tensors, metadata=header))
+
+
+def load_rig(path: str | Path | None = None) -> Rig:
+    """Read a rig.
+
+    Args:
+        path: A file written by `save_rig`; None reads the rig that ships with the package.
+
+    Returns:
+        The rig, with float32 arrays and int32 indices.
+
+    Raises:
+        RigFileError: If the file is missing, is no rig, or has a newer format.
+        RigShapeError: If its arrays do not fit together.
+    """
+    path = DEFAULT_RIG_PATH if path is None else Path(path)
+    if not path.is_file():
+        raise RigFileError(f"no rig file at {path}; build one with: lineament rig build FACEKIT -o {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise RigFileError(f"{path} is not a readable rig file: {error}") from error
+    return _decode(path, header, tensors)
+
+
+def _decode(path: Path, header: dict[str, str], tensors: dict[str, NDArray[np.generic]]) -> Rig:
+    """Check the header and turn the tensors of a file into a rig."""
+    if header.get("format") != FORMAT_NAME:
+        raise RigFileError(f"{path} is not a {FORMAT_NAME} file: its format is {header.get('format')!r}")
+    version = header.get("format_version", "")
+    if version != str(FORMAT_VERSION):
+        raise RigFileError(
+            f"{path} has rig format version {version!r}, this lineament reads {FORMAT_VERSION}"
+        )
+    order = header.get("landmark_order")
+    if order != LANDMARK_ORDER:
+        raise RigFileError(f"{path} has landmarks in the order {order!r}, expected {LANDMARK_ORDER!r}")
+    missing = sorted((set(_DISK_TYPES) | {"faces", "landmarks"}) - set(tensors))
+    if missing:
+        raise RigFileError(f"{path} lacks the tensors {', '.join(missing)}")
+    try:
+        names = tuple(str(name) for name in json.loads(header["expression_names"]))
+        iris_radius = float(header["iris_radius"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RigFileError(f"{path} has a broken header: {error!r}") from error
+
+    def as_float(name: str) -> NDArray[np.float32]:
+        return np.asarray(tensors[name]).astype(np.float32)
+
+    return Rig(
+        mean=as_float("mean"),
+        faces=np.asarray(tensors["faces"]).astype(np.int32),
+        uv=as_float("uv"),
+        part=np.asarray(tensors["part"]).astype(np.uint8),
+        face_part=np.asarray(tensors["face_part"]).astype(np.uint8),
+        identity=as_float("identity"),
+        identity_std=as_float("identity_std"),
+        expression=as_float("expression"),
+        expression_names=names,
+        expression_std=as_float("expression_std"),
+        landmarks=np.asarray(tensors["landmarks"]).astype(np.int32),
+        eye_centre=as_float("eye_centre"),
+        eye_radius=as_float("eye_radius"),
+        iris_radius=iris_radius,
+        regions={
+            name.removeprefix(_REGION_PREFIX): as_float(name)
+            for name in sorted(tensors)
+            if name.startswith(_REGION_PREFIX)
+        },
+        metadata={key: value for key, value in header.items() if key not in _HEADER_KEYS},
+    )

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the generator gives: images with every label, as one batch of tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from enum import IntEnum
+
+from torch import Tensor
+
+
+class MaskClass(IntEnum):
+    """What a pixel of the mask shows."""
+
+    OTHER = 0
+    SKIN = 1
+    EYES = 2
+    MOUTH = 3
+    HAIR = 4
+
+
+@dataclass(frozen=True)
+class CameraBatch:
+    """Perspective cameras of a batch: x_px = principal_x + focal · X / (distance - Z), likewise -Y.
+
+    X, Y, Z are millimetres in the camera frame with its origin at the face's centre; the camera's centre is at
+    Z = distance. A rig vertex v is at ``rotation @ (v - origin)``.
+    """
+
+    rotation: Tensor  # [B, 3, 3] rig frame to camera frame
+    origin: Tensor  # [B, 3] the rig point at the camera frame's origin, mm
+    distance: Tensor  # [B] mm
+    focal: Tensor  # [B] px
+    principal: Tensor  # [B, 2] px, x right and y down
+
+    @property
+    def scale(self) -> Tensor:
+        """Pixels per millimetre at the face's centre, [B]."""
+        return self.focal / self.distance
+
+
+@dataclass(frozen=True)
+class SampleBatch:
+    """A batch of labelled faces; B samples at S×S pixels."""
+
+    index: Tensor  # [B] int64
+    person: Tensor  # [B] int64, the identity's number
+    image: Tensor  # [B, 3, S, S] sRGB in [0, 1]
+    normals: Tensor  # [B, 3, S, S] unit, camera frame, with wrinkles and pores; zero off the head
+    smooth_normals: Tensor  # [B, 3, S, S] unit, of the mesh alone; zero off the head
+    depth: Tensor  # [B, 1, S, S] crop pixels, larger is nearer, zero at the face's centre and off the head
+    mask: Tensor  # [B, 1, S, S] uint8, MaskClass
+    albedo: Tensor  # [B, 3, S, S] linear, zero off the head
+    landmarks: Tensor  # [B, 68, 2] px, pixel centres at integer + 0.5
+    light: Tensor  # [B, 9, 3] spherical harmonics of the shading on a convex face, linear
+    identity: Tensor  # [B, K] rig coefficients, unit standard deviation
+    expression: Tensor  # [B, E] rig coefficients in [0, 1]
+    camera: CameraBatch
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors by name; the camera's are named ``camera.rotation`` and so on."""
+        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "camera"}
+        named.update({f"camera.{f.name}": getattr(self.camera, f.name) for f in fields(self.camera)})
+        return named

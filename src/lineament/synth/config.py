@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the generator may draw: one frozen dataclass, from which the command line is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lineament.errors import UsageError
+from lineament.synth.degrade import DegradeConfig
+
+
+@dataclass(frozen=True)
+class SynthConfig:
+    """Ranges of the synthetic faces. Angles in degrees, distances in millimetres, sizes in pixels."""
+
+    size: int = 256
+    """Side of the square crop, pixels; a multiple of 32."""
+    seed: int = 0
+    """Every sample is a pure function of this seed and its index."""
+    identities: int = 0
+    """Number of distinct people; 0 gives every sample a person of its own."""
+    yaw: float = 70.0
+    """Largest turn of the head to either side."""
+    pitch: float = 35.0
+    """Largest nod."""
+    roll: float = 30.0
+    """Largest tilt in the image plane."""
+    frontal: float = 0.6
+    """Share of near-frontal heads (turned by a Gaussian of 10 degrees); the rest covers the whole range."""
+    nearest: float = 300.0
+    """Nearest camera: a selfie."""
+    farthest: float = 4000.0
+    """Farthest camera: a telephoto portrait."""
+    span_low: float = 0.45
+    """Smallest share of the side that the 68 landmarks' bounding box spans."""
+    span_high: float = 0.9
+    """Largest share of the side that the 68 landmarks' bounding box spans."""
+    hair: float = 0.88
+    """Share of heads with hair on them."""
+    detail: float = 1.0
+    """Strength of wrinkles, folds and pores; 0 leaves the smooth surface."""
+    degrade: DegradeConfig = field(default_factory=DegradeConfig)
+    """The camera: exposure, lens, sensor, compression."""
+
+    def __post_init__(self) -> None:
+        if self.size < 32 or self.size % 32:
+            raise UsageError(f"the image size must be a multiple of 32 and at least 32, not {self.size}")
+        if self.identities < 0 or self.identities % 50:
+            raise UsageError(f"the number of identities must be 0 or a multiple of 50, not {self.identities}")
+        if not 0.2 <= self.span_low <= self.span_high <= 1.2:
+            raise UsageError(
+                f"the face's span must satisfy 0.2 <= low <= high <= 1.2, not {self.span_low}, {self.span_high}"
+            )
+        if not 150.0 <= self.nearest <= self.farthest:
+            raise UsageError(
+                f"camera distances must satisfy 150 mm <= nearest <= farthest, not {self.nearest}, {self.farthest}"
+            )

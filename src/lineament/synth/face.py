@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who stands where: identity, expression, gaze, pose and camera of a batch of faces."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lineament.render.raster import vertex_normals
+from lineament.rig import Part, Rig
+from lineament.synth.batch import CameraBatch
+from lineament.synth.config import SynthConfig
+from lineament.synth.random import SampleRandom
+
+
+@dataclass(frozen=True)
+class RigTensors:
+    """A rig as tensors on one device, with what the generator derives from it once."""
+
+    mean: Tensor  # [V, 3]
+    faces: Tensor  # [F, 3]
+    face_part: Tensor  # [F]
+    part: Tensor  # [V]
+    uv: Tensor  # [V, 2]
+    identity: Tensor  # [K, V * 3]
+    expression: Tensor  # [E, V * 3]
+    landmarks: Tensor  # [68]
+    regions: dict[str, Tensor]  # [V] each
+    mirror: Tensor  # [E] index of the expression on the other side of the face, itself when it has no side
+    expression_names: tuple[str, ...]
+    eye_centre: Tensor  # [2, 3]
+
+    @classmethod
+    def of(cls, rig: Rig, device: torch.device) -> RigTensors:
+        """Move a rig to a device."""
+
+        def tensor(array: np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:
+            return torch.as_tensor(np.ascontiguousarray(array)).to(device=device, dtype=dtype)
+
+        return cls(
+            mean=tensor(rig.mean),
+            faces=tensor(rig.faces.astype(np.int64), torch.int64),
+            face_part=tensor(rig.face_part.astype(np.int64), torch.int64),
+            part=tensor(rig.part.astype(np.int64), torch.int64),
+            uv=tensor(rig.uv),
+            identity=tensor(rig.identity.reshape(len(rig.identity), -1)),
+            expression=tensor(rig.expression.reshape(len(rig.expression), -1)),
+            landmarks=tensor(rig.landmarks.astype(np.int64), torch.int64),
+            regions={name: tensor(field) for name, field in rig.regions.items()},
+            mirror=torch.tensor(_mirrored(rig.expression_names), device=device),
+            expression_names=tuple(rig.expression_names),
+            eye_centre=tensor(rig.eye_centre),
+        )
+
+
+@dataclass(frozen=True)
+class PosedFace:
+    """Faces in front of their cameras."""
+
+    vertices: Tensor  # [B, V, 3] mm, camera frame, origin at the face's centre
+    normals: Tensor  # [B, V, 3] unit, camera frame
+    identity: Tensor  # [B, K]
+    expression: Tensor  # [B, E]
+    landmarks: Tensor  # [B, 68, 2] px
+    camera: CameraBatch
+
+
+def project(vertices: Tensor, camera: CameraBatch) -> tuple[Tensor, Tensor]:
+    """Camera-frame points to raster points.
+
+    Args:
+        vertices: [B, N, 3] mm, camera frame.
+        camera: The batch's cameras.
+
+    Returns:
+        Points [B, N, 3] (x right and y down in px, z in mm) and inverse distances [B, N] in 1/mm.
+    """
+    inverse = 1.0 / (camera.distance[:, None] - vertices[..., 2]).clamp_min(20.0)
+    scale = camera.focal[:, None] * inverse
+    x = camera.principal[:, None, 0] + scale * vertices[..., 0]
+    y = camera.principal[:, None, 1] - scale * vertices[..., 1]
+    return torch.stack([x, y, vertices[..., 2]], dim=-1), inverse
+
+
+def pose_faces(rig: RigTensors, config: SynthConfig, random: SampleRandom, person: SampleRandom) -> PosedFace:
+    """Draw people and stand them before cameras.
+
+    Args:
+        rig: The face model.
+        config: Ranges.
+        random: Draws that belong to the photo.
+        person: Draws that belong to the person: the same for every photo of one identity.
+
+    Returns:
+        The batch's posed faces.
+    """
+    identity = person.normal("identity", shape=(rig.identity.shape[0],))  # [B, K]
+    # Real faces have heavier tails than the scans the basis was learned from.
+    identity = identity * person.uniform("identity spread", 0.75, 1.3)[:, None]
+    expression = _expressions(rig, random)
+    batch, count = len(identity), rig.mean.shape[0]
+    shape = rig.mean + (identity @ rig.identity + expression @ rig.expression).view(batch, count, 3)
+    shape = _gaze(rig, shape, random)
+
+    marks = shape[:, rig.landmarks]  # [B, 68, 3]
+    origin = 0.5 * (marks.amin(1) + marks.amax(1))  # [B, 3]
+    rotation = _rotations(config, random)
+    vertices = (shape - origin[:, None]) @ rotation.transpose(1, 2)
+    camera = _cameras(config, random, vertices[:, rig.landmarks], rotation, origin)
+    landmarks, _ = project(vertices[:, rig.landmarks], camera)
+    return PosedFace(
+        vertices=vertices,
+        normals=vertex_normals(vertices, rig.faces),
+        identity=identity,
+        expression=expression,
+        landmarks=landmarks[..., :2],
+        camera=camera,
+    )
+
+
+def _mirrored(names: Sequence[str]) -> list[int]:
+    index = {name: i for i, name in enumerate(names)}
+    other = {"_L": "_R", "_R": "_L"}
+    return [index.get(n[:-2] + other[n[-2:]], i) if n[-2:] in other else i for i, n in enumerate(names)]
+
+
+def _expressions(rig: RigTensors, random: SampleRandom) -> Tensor:
+    """Coefficients [B, E]: from neutral to strong, mostly symmetric, often a smile or an open mouth."""
+    count = len(rig.expression_names)
+    style = random.choice("expression style", (0.3, 0.4, 0.3))  # neutral, mild, strong
+    strength = torch.tensor([0.12, 0.45, 0.9], device=style.device)[style]
+    share = torch.tensor([0.1, 0.14, 0.2], device=style.device)[style]
+    active = random.uniform("expression active", shape=(count,)) < share[:, None]
+    value = random.uniform("expression value", shape=(count,)) * active * strength[:, None]
+    lead = torch.minimum(torch.arange(count, device=style.device), rig.mirror)  # one draw for both sides
+    lopsided = random.bernoulli("expression lopsided", 0.2)[:, None]
+    value = torch.where(lopsided, value, value[:, lead])
+
+    def add(names: Sequence[str], amount: Tensor) -> None:
+        for name in names:
+            if name in rig.expression_names:
+                column = rig.expression_names.index(name)
+                value[:, column] = torch.maximum(value[:, column], amount)
+
+    smile = random.bernoulli("smile", 0.35) * random.uniform("smile amount", 0.1, 0.95)
+    add(("mouthSmile_L", "mouthSmile_R"), smile)
+    add(("cheekSquint_L", "cheekSquint_R"), 0.6 * smile)
+    shown = random.bernoulli("smile shows teeth", 0.5) * smile
+    add(("mouthUpperUp_L", "mouthUpperUp_R", "mouthLowerDown_L", "mouthLowerDown_R"), 0.5 * shown)
+    opened = random.bernoulli("mouth open", 0.18) * random.uniform("mouth open amount", 0.05, 0.6)
+    add(("jawOpen",), opened)
+    for name in ("mouthClose", "cheekPuff_L", "cheekPuff_R"):
+        # mouthClose only makes sense against an open jaw; puffed cheeks are rare.
+        if name in rig.expression_names:
+            value[:, rig.expression_names.index(name)] *= 0.0 if name == "mouthClose" else 0.5
+    blink = random.bernoulli("eyes closed", 0.04).to(value.dtype)
+    add(("eyeBlink_L", "eyeBlink_R"), blink)
+    return value.clamp(0.0, 1.0)
+
+
+def _axis_rotation(axis: int, degrees: Tensor) -> Tensor:
+    """Right-handed rotations about a coordinate axis, [B] degrees to [B, 3, 3]."""
+    angle = degrees * (math.pi / 180.0)
+    cosine, sine, zero, one = angle.cos(), angle.sin(), torch.zeros_like(angle), torch.ones_like(angle)
+    rows = {
+        0: [one, zero, zero, zero, cosine, -sine, zero, sine, cosine],
+        1: [cosine, zero, sine, zero, one, zero, -sine, zero, cosine],
+        2: [cosine, -sine, zero, sine, cosine, zero, zero, zero, one],
+    }[axis]
+    return torch.stack(rows, dim=-1).view(-1, 3, 3)
+
+
+def _rotations(config: SynthConfig, random: SampleRandom) -> Tensor:
+    frontal = random.bernoulli("frontal", config.frontal)
+    spread = random.normal("pose", shape=(3,))
+
+    def angle(column: int, sigma: float, name: str, limit: float) -> Tensor:
+        drawn = torch.where(frontal, sigma * spread[:, column], random.uniform(name, -limit, limit))
+        return drawn.clamp(-limit, limit)
+
+    yaw = angle(0, 10.0, "yaw", config.yaw)
+    pitch = angle(1, 8.0, "pitch", config.pitch)
+    roll = angle(2, 6.0, "roll", config.roll)
+    return _axis_rotation(2, roll) @ _axis_rotation(0, pitch) @ _axis_rotation(1, yaw)
+
+
+def _gaze(rig: RigTensors, shape: Tensor, random: SampleRandom) -> Tensor:
+    """Turn both eyeballs, with a little vergence, about their own centres."""
+    turn = random.normal("gaze", shape=(2,)).clamp(-2.0, 2.0)
+    vergence = random.uniform("vergence", 0.0, 2.5)
+    shape = shape.clone()
+    for eye, (part, sign) in enumerate(((Part.EYE_LEFT, -1.0), (Part.EYE_RIGHT, 1.0))):
+        own = (rig.part == int(part)).nonzero()[:, 0]
+        moved = (shape[:, own] - rig.mean[own]).mean(1)
+        centre = (rig.eye_centre[eye] + moved)[:, None]  # [B, 1, 3]
+        rotation = _axis_rotation(1, 13.0 * turn[:, 0] + sign * vergence) @ _axis_rotation(0, 7.0 * turn[:, 1])
+        shape[:, own] = (shape[:, own] - centre) @ rotation.transpose(1, 2) + centre
+    return shape
+
+
+def _cameras(
+    config: SynthConfig, random: SampleRandom, marks: Tensor, rotation: Tensor, origin: Tensor
+) -> CameraBatch:
+    """Cameras that frame the landmarks [B, 68, 3] as a crop does: off the middle and of varied span."""
+    distance = random.log_uniform("distance", config.nearest, config.farthest)
+    flat = marks[..., :2] / (distance[:, None, None] - marks[..., 2:]).clamp_min(20.0)  # [B, 68, 2]
+    low, high = flat.amin(1), flat.amax(1)
+    extent = (high - low).amax(-1)
+    middle = math.sqrt(config.span_low * config.span_high)
+    width = 0.5 * math.log(config.span_high / config.span_low)
+    # Half of a Gaussian, half uniform: most crops are near the canonical span, none is out of range.
+    drawn = torch.where(
+        random.bernoulli("span kind", 0.5),
+        0.45 * random.normal("span"),
+        random.uniform("span wide", -1.0, 1.0),
+    ).clamp(-1.0, 1.0)
+    span = middle * torch.exp(width * drawn)
+    focal = span * config.size / extent
+    centre = 0.5 * (low + high)
+    shift = 0.04 * random.normal("shift", shape=(2,)).clamp(-2.5, 2.5) * config.size
+    principal = 0.5 * config.size + shift - focal[:, None] * centre * torch.tensor([1.0, -1.0], device=focal.device)
+    return CameraBatch(rotation=rotation, origin=origin, distance=distance, focal=focal, principal=principal)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hair as a second layer of geometry: a shell over the scalp that may fall over forehead, cheeks and neck."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lineament.rig import Part
+from lineament.synth.face import PosedFace, RigTensors
+from lineament.synth.fields import smoothstep
+from lineament.synth.random import SampleRandom
+
+_REACH = 60.0  # mm below the natural hairline that a fringe can fall
+
+
+@dataclass(frozen=True)
+class HairMesh:
+    """The part of the rig that hair can cover."""
+
+    vertices: Tensor  # [N] indices into the rig's vertices
+    faces: Tensor  # [M, 3] indices into ``vertices``
+    rest: Tensor  # [N, 3] mm on the mean face
+    hairline: Tensor  # [N] mm, positive on the scalp
+
+    @classmethod
+    def of(cls, rig: RigTensors) -> HairMesh:
+        """Cut the shell out of a rig."""
+        hairline = rig.regions["hairline"]
+        covered = (hairline > -_REACH) & (rig.part <= int(Part.NECK))
+        kept = covered[rig.faces].all(1)
+        faces = rig.faces[kept]
+        vertices = faces.unique()
+        index = torch.full((len(hairline),), -1, dtype=torch.int64, device=faces.device)
+        index[vertices] = torch.arange(len(vertices), device=faces.device)
+        return cls(vertices, index[faces], rig.mean[vertices], hairline[vertices])
+
+
+@dataclass(frozen=True)
+class HairShell:
+    """The hair of a batch of heads."""
+
+    vertices: Tensor  # [B, N, 3] mm, camera frame
+    level: Tensor  # [B, N] mm: hair grows where positive
+
+
+def grow_hair(mesh: HairMesh, rig: RigTensors, face: PosedFace, share: float, person: SampleRandom) -> HairShell:
+    """Draw a haircut for every sample and hang it on the posed head.
+
+    Args:
+        mesh: What hair can cover.
+        rig: The face model.
+        face: The posed heads.
+        share: Share of heads with hair on them.
+        person: The person's own draws.
+
+    Returns:
+        Shell vertices; where ``level`` is negative they lie under the skin and cannot be seen.
+    """
+    cut = person.choice("haircut", (0.34, 0.36, 0.30))  # short, medium, long
+    device = cut.device
+    low = torch.tensor([2.0, 8.0, 12.0], device=device)[cut]
+    high = torch.tensor([10.0, 26.0, 34.0], device=device)[cut]
+    thickness = (low + (high - low) * person.uniform("hair thickness"))[:, None]  # [B, 1]
+    bald = ~person.bernoulli("has hair", share)[:, None]
+
+    x, y, z = mesh.rest.unbind(-1)  # [N] each
+    wave = _waves(mesh.rest, person, "hair outline", 0.06)  # [B, N], about unit variance
+    top = marks_height(rig, 27)
+    # A fringe, parted at a random place, falls over the forehead; receding lines go the other way.
+    parted = person.uniform("parting", -40.0, 40.0)[:, None]
+    fringe = person.bernoulli("fringe", 0.35)[:, None] * person.uniform("fringe length", 8.0, 48.0)[:, None]
+    width = person.uniform("fringe width", 18.0, 70.0)[:, None]
+    front = smoothstep(top - 5.0, top + 12.0, y) * smoothstep(-10.0, 30.0, z)
+    fringe = fringe * torch.exp(-(((x - parted) / width) ** 2)) * front
+    receding = person.bernoulli("receding", 0.2)[:, None] * person.uniform("recession", 5.0, 40.0)[:, None]
+    level = mesh.hairline - 5.0 * person.normal("hairline")[:, None].clamp(-2, 2) + 4.0 * wave + fringe
+    level = level - receding * front
+    # Long hair spreads from behind the ears over cheeks and neck.
+    long = (cut == 2).to(x.dtype)[:, None]
+    spread = person.uniform("hair spread", 0.0, 45.0)[:, None] * long
+    beside = smoothstep(30.0, 60.0, x.abs()) * smoothstep(top + 30.0, top - 20.0, y)
+    level = level + spread * beside
+    level = torch.where(bald, torch.full_like(level, -_REACH), level)
+
+    growth = smoothstep(0.0, 28.0, level)
+    volume = (1.0 + 0.25 * _waves(mesh.rest, person, "hair volume", 0.045)).clamp_min(0.3)
+    offset = thickness * growth * volume + 1.2 * smoothstep(-14.0, -6.0, level)
+    offset = torch.where(level > -14.0, offset, torch.full_like(offset, -4.0))
+
+    own = face.vertices[:, mesh.vertices]  # [B, N, 3]
+    shell = own + offset[..., None] * face.normals[:, mesh.vertices]
+    fall = long * growth * smoothstep(top, top - 90.0, y) * person.uniform("hair fall", 20.0, 170.0)[:, None]
+    swing = 0.18 * fall * torch.sign(x)
+    hang = torch.stack([swing, -fall, 0.1 * fall], dim=-1) @ face.camera.rotation.transpose(1, 2)
+    return HairShell(shell + hang, level)
+
+
+def marks_height(rig: RigTensors, landmark: int) -> Tensor:
+    """Height of a landmark on the mean face, mm."""
+    return rig.mean[rig.landmarks[landmark], 1]
+
+
+def _waves(points: Tensor, random: SampleRandom, name: str, frequency: float, count: int = 6) -> Tensor:
+    """Smooth random field [B, N] over points [N, 3] mm, about unit variance."""
+    direction = random.normal(f"{name} direction", shape=(count, 3)) * frequency  # [B, count, 3]
+    phase = random.uniform(f"{name} phase", 0.0, 6.2832, shape=(count,))
+    angle = direction @ points.T + phase[..., None]  # [B, count, N]
+    return angle.sin().sum(1) * (2.0 / count) ** 0.5

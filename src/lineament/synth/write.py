@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Synthetic faces on disk: readable pictures of every label, and a manifest.
+
+A dataset is a folder::
+
+    manifest.json          what it is: version, configuration, units, encodings
+    samples.jsonl          one line per sample: landmarks, light, coefficients, camera, names of its files
+    image/00000000.png     sRGB, 8 bit
+    normals/…png           (n + 1) / 2 in 16 bit RGB, camera frame, zero off the head
+    smooth_normals/…png    likewise, without wrinkles and pores
+    albedo/…png            linear, 16 bit RGB
+    depth/…png             16 bit grey, 32768 + 64 · depth in crop pixels, 0 off the head
+    mask/…png              8 bit grey: 0 other, 1 skin, 2 eyes, 3 mouth, 4 hair
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lineament.errors import OutputError, UsageError
+from lineament.rig import load_rig
+from lineament.synth.batch import MaskClass, SampleBatch
+from lineament.synth.config import SynthConfig
+from lineament.synth.generator import Generator
+
+log = logging.getLogger(__name__)
+
+_DEPTH_STEPS = 64.0  # sixteen-bit steps per crop pixel of depth
+_DEPTH_ZERO = 32768.0
+
+
+def write_dataset(
+    output: Path,
+    count: int,
+    config: SynthConfig,
+    start: int = 0,
+    batch_size: int = 8,
+    device: str = "cpu",
+    progress: Callable[[int], None] | None = None,
+) -> Path:
+    """Write ``count`` samples; a dataset that is there already is continued after its last sample.
+
+    Args:
+        output: Folder, made if missing.
+        count: Number of samples in the finished dataset.
+        config: The generator's ranges.
+        start: Index of the first sample.
+        batch_size: Samples made at once.
+        device: Where they are made.
+        progress: Called with the number of samples written so far.
+
+    Returns:
+        The manifest's path.
+
+    Raises:
+        UsageError: A count below one, or a folder that holds a dataset of another configuration.
+        OutputError: The folder cannot be written.
+    """
+    if count < 1:
+        raise UsageError(f"the number of samples must be at least 1, not {count}")
+    manifest = {"format": 1, "start": start, "config": asdict(config), **_describe()}
+    path = output / "manifest.json"
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        if path.exists() and json.loads(path.read_text()) != json.loads(json.dumps(manifest)):
+            raise UsageError(f"{output} holds a dataset of another configuration; choose another folder")
+        for name in ("image", "normals", "smooth_normals", "albedo", "depth", "mask"):
+            (output / name).mkdir(exist_ok=True)
+        path.write_text(json.dumps(manifest, indent=2) + "\n")
+        lines = output / "samples.jsonl"
+        done = _keep_whole_lines(lines)
+        generator = Generator(config, load_rig(), device)
+        with lines.open("a") as stream:
+            while done < count:
+                indices = range(start + done, start + min(count, done + batch_size))
+                for line in _write_batch(output, generator.batch(indices)):
+                    stream.write(json.dumps(line) + "\n")
+                stream.flush()
+                done += len(indices)
+                if progress:
+                    progress(done)
+    except OSError as error:
+        raise OutputError(f"cannot write {error.filename or output}: {error.strerror}") from error
+    return path
+
+
+def _keep_whole_lines(path: Path) -> int:
+    """Cut off a line that a stopped run left half-written; return the number of whole ones."""
+    if not path.exists():
+        return 0
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if len(whole) != len(content):
+        path.write_bytes(whole)
+    return whole.count(b"\n")
+
+
+def _describe() -> dict[str, Any]:
+    return {
+        "frame": "camera: x right, y up, z towards the viewer",
+        "normals": "(n + 1) / 2 · 65535",
+        "depth": f"({_DEPTH_ZERO:g} + {_DEPTH_STEPS:g} · crop pixels), larger is nearer, 0 is off the head",
+        "albedo": "linear · 65535",
+        "mask": {c.name.lower(): int(c) for c in MaskClass},
+        "landmarks": "68, pixels, x right and y down, pixel centres at integer + 0.5",
+    }
+
+
+def _write_batch(output: Path, batch: SampleBatch) -> list[dict[str, Any]]:
+    """Write the pictures of a batch; return a line for each sample."""
+    head = (batch.normals.abs().sum(1, keepdim=True) > 0).cpu()
+    depth = torch.where(head, (_DEPTH_ZERO + _DEPTH_STEPS * batch.depth.cpu()).clamp(1, 65535), 0.0)
+    pictures = {
+        "image": _pixels(batch.image, 255),
+        "normals": _pixels(torch.where(head, 0.5 * batch.normals.cpu() + 0.5, 0.0), 65535),
+        "smooth_normals": _pixels(torch.where(head, 0.5 * batch.smooth_normals.cpu() + 0.5, 0.0), 65535),
+        "albedo": _pixels(batch.albedo, 65535),
+        "depth": _pixels(depth / 65535, 65535),
+        "mask": batch.mask.permute(0, 2, 3, 1).cpu().numpy(),
+    }
+    labels = {
+        name: tensor.cpu().tolist()
+        for name, tensor in batch.tensors().items()
+        if name in ("person", "landmarks", "light", "identity", "expression") or name.startswith("camera.")
+    }
+    lines = []
+    for row, index in enumerate(batch.index.tolist()):
+        files = {name: f"{name}/{index:08d}.png" for name in pictures}
+        for name, picture in pictures.items():
+            _write_png(output / files[name], picture[row])
+        lines.append({"index": index, "files": files, **{name: value[row] for name, value in labels.items()}})
+    return lines
+
+
+def _pixels(values: Tensor, top: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """[B, C, H, W] in [0, 1] to whole numbers [B, H, W, C] up to ``top``."""
+    scaled = (values.clamp(0, 1) * top).round().permute(0, 2, 3, 1).cpu().numpy()
+    return scaled.astype(np.uint8) if top == 255 else scaled.astype(np.uint16)
+
+
+def _write_png(path: Path, picture: NDArray[Any]) -> None:
+    import cv2
+
+    # Quick compression: the encoder would otherwise cost more than making the sample.
+    order = picture[..., ::-1] if picture.shape[-1] == 3 else picture
+    done, encoded = cv2.imencode(".png", order, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
+        raise OutputError(f"cannot encode {path}")
+    path.write_bytes(encoded.tobytes())
