@@ -39,6 +39,8 @@ class CasFNEConfig:
     """How the prior z joins the face's features: CAT, AdaIN or FMM."""
     stages: int = 2
     """Cascaded stages when the caller names none; the paper uses two."""
+    crop_size: int = 256
+    """Side of the crop, pixels, that the weights were trained for; any multiple of 32 runs."""
 
     def __post_init__(self) -> None:
         if self.fusion not in ("cat", "adain", "fmm"):

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics, one protocol per published or reproducible table, and reports."""
+
+from __future__ import annotations
+
+from lineament.evaluation.framing import FramedPredictor, Framing, Predictor
+from lineament.evaluation.metrics import masked_angular_error, slope_scale
+from lineament.evaluation.report import Table, write_table, yaleb_table
+from lineament.evaluation.yaleb import (
+    SUBSETS,
+    StoredPredictions,
+    SubjectResult,
+    YaleBResult,
+    evaluate_yaleb,
+)
+
+__all__ = [
+    "SUBSETS",
+    "FramedPredictor",
+    "Framing",
+    "Predictor",
+    "StoredPredictions",
+    "SubjectResult",
+    "Table",
+    "YaleBResult",
+    "evaluate_yaleb",
+    "masked_angular_error",
+    "slope_scale",
+    "write_table",
+    "yaleb_table",
+]

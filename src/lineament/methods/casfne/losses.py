@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cas-FNE's losses (section III-C, equations 5 to 8), and the loss of our mask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Reconstruction = Literal["cosine", "angle"]
+
+WEIGHTS = {"rec": 1.0, "tv": 0.002, "adv": 0.0001, "mask": 0.1}
+"""λ_rec, λ_tv and λ_adv of section IV-C; the mask's weight is ours."""
+
+
+def reconstruction_loss(
+    normals: Sequence[Tensor], truth: Tensor, labelled: Tensor, kind: Reconstruction = "cosine"
+) -> Tensor:
+    """Distance to the ground truth, averaged over labelled pixels and summed over all stages (equation 5).
+
+    Args:
+        normals: [B, 3, H, W] unit, one per stage.
+        truth: [B, 3, H, W] unit where labelled.
+        labelled: [B, 1, H, W] bool.
+        kind: "cosine" is the paper's 1 - cos. Its squared nature rewards hedging: where the picture is ambiguous the
+            best guess under it is the mean of the candidates, which is flatter than each. "angle" grows linearly with
+            the angle (the chord 2 sin(θ/2), smoothed at zero), whose best guess is a median.
+
+    Returns:
+        A scalar.
+    """
+    weight = labelled.to(truth.dtype)
+    count = weight.sum().clamp_min(1.0)
+    total = truth.new_zeros(())
+    for stage in normals:
+        if kind == "cosine":
+            distance = 1.0 - (stage * truth).sum(1, keepdim=True)
+        else:
+            distance = ((stage - truth).square().sum(1, keepdim=True) + 1e-4).sqrt() - 1e-2
+        total = total + (distance * weight).sum() / count
+    return total
+
+
+def total_variation_loss(normals: Sequence[Tensor]) -> Tensor:
+    """Mean gradient magnitude of N/2 + 0.5, summed over all stages (equation 6)."""
+    total = normals[0].new_zeros(())
+    for stage in normals:
+        right = stage[..., :-1, 1:] - stage[..., :-1, :-1]
+        down = stage[..., 1:, :-1] - stage[..., :-1, :-1]
+        magnitude = (0.25 * (right.square() + down.square()).sum(1) + 1e-12).sqrt()  # of the halved normals
+        total = total + magnitude.mean()
+    return total
+
+
+def adversarial_loss(logits: Sequence[Tensor]) -> Tensor:
+    """What the discriminator's logits on every stage cost the generator (equation 7)."""
+    losses = [F.binary_cross_entropy_with_logits(each, torch.ones_like(each)) for each in logits]
+    return torch.stack(losses).sum()
+
+
+def discriminator_loss(real: Tensor, fake: Sequence[Tensor]) -> Tensor:
+    """What logits on ground truth and on detached predictions cost the discriminator."""
+    loss = F.binary_cross_entropy_with_logits(real, torch.ones_like(real))
+    for each in fake:
+        loss = loss + F.binary_cross_entropy_with_logits(each, torch.zeros_like(each)) / len(fake)
+    return 0.5 * loss
+
+
+def mask_loss(logits: Tensor, face: Tensor) -> Tensor:
+    """Binary cross-entropy of the face's mask, [B, 1, H, W] logits and bool (ours, not the paper's)."""
+    return F.binary_cross_entropy_with_logits(logits.float(), face.to(torch.float32))

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop: straight from top to bottom, the same on one CPU and one GPU."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from lineament.errors import OutputError, UsageError
+from lineament.training.augment import augment
+from lineament.training.checkpoint import load_checkpoint, save_checkpoint
+from lineament.training.config import TrainConfig
+from lineament.training.data import Batch, batches
+from lineament.training.export import load_weights, save_weights
+from lineament.training.log import RunLog, write_sheet
+from lineament.training.schedule import AveragedModel, learning_rate
+
+if TYPE_CHECKING:
+    from lineament.methods.casfne.recipe import CasFNERecipe
+
+log = logging.getLogger(__name__)
+
+DISCRIMINATOR_DECAY = 5e-4  # the paper's authors' weight decay of the discriminator's optimiser
+
+# Options that may differ when a run goes on: they change no figure of the training.
+_FREE = frozenset({"output", "device", "threads", "workers", "checkpoint_minutes"})
+
+Progress = Callable[[int, Mapping[str, float]], None]
+
+
+def train(recipe: CasFNERecipe, config: TrainConfig, progress: Progress | None = None) -> Path:
+    """Train until ``config.steps``, from the run's last checkpoint if there is one.
+
+    Args:
+        recipe: Networks and losses.
+        config: Everything else.
+        progress: Called after every step with the step's number and its figures.
+
+    Returns:
+        The weights' path. An interrupt (Ctrl-C, SIGTERM) writes a checkpoint before it ends the run.
+
+    Raises:
+        UsageError: The folder holds a run with another configuration, or there is no such device.
+        OutputError: The folder cannot be written.
+    """
+    folder, device, bf16 = config.output, _device(config.device), _bf16(config)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
+
+    torch.manual_seed(config.seed)
+    if config.init is not None:
+        recipe.model.load_state_dict(load_weights(config.init).state_dict())
+    layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    model = recipe.model.to(device=device, memory_format=layout)
+    averaged = AveragedModel(model, config.ema)
+    optimizers = {
+        "model": torch.optim.Adam(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    }
+    modules: dict[str, nn.Module] = {"model": model, "averaged": averaged.model}
+    if recipe.discriminator is not None:
+        modules["discriminator"] = recipe.discriminator.to(device=device, memory_format=layout)
+        optimizers["discriminator"] = torch.optim.Adam(
+            recipe.discriminator.parameters(), config.learning_rate, weight_decay=DISCRIMINATOR_DECAY
+        )
+    step = _resume(folder, config, modules, optimizers)
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+
+    checkpoint = folder / "checkpoint.safetensors"
+    saved = time.monotonic()
+    source = batches(config, "train", step, device)
+    with RunLog(folder, step) as run, _stoppable():
+        try:
+            while step < config.steps:
+                batch = next(source)
+                if config.augment:
+                    batch = augment(batch, config.seed, step)
+                batch = Batch(batch.image.contiguous(memory_format=layout), batch.normals, batch.face)
+                figures = _step(recipe, batch, optimizers, autocast, config, step)
+                averaged.update(model, step)
+                step += 1
+                run.write(step, figures)
+                if step % config.validate_every == 0 or step == config.steps:
+                    run.write(step, validate(averaged.model, config, device, folder / f"sheet-{step:07d}.png"))
+                if time.monotonic() - saved > 60 * config.checkpoint_minutes:
+                    save_checkpoint(checkpoint, modules, optimizers, step, config.to_json())
+                    saved = time.monotonic()
+                if progress:
+                    progress(step, figures)
+        except KeyboardInterrupt:
+            save_checkpoint(checkpoint, modules, optimizers, step, config.to_json())
+            log.warning("stopped at step %d; the same command goes on from there", step)
+            raise
+    save_checkpoint(checkpoint, modules, optimizers, step, config.to_json())
+    weights = folder / f"{config.model}.safetensors"
+    save_weights(averaged.model, weights, {"training": json.dumps(config.to_json()), "step": str(step)})
+    return weights
+
+
+def _step(
+    recipe: CasFNERecipe,
+    batch: Batch,
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    autocast: torch.autocast,
+    config: TrainConfig,
+    step: int,
+) -> dict[str, float]:
+    """One step of the generator and, where there is one, of the discriminator."""
+    rate = learning_rate(step, config.steps, config.learning_rate, config.warmup)
+    for optimizer in optimizers.values():
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+    total, parts, _ = recipe.generator_loss(batch, autocast)
+    optimizers["model"].zero_grad()
+    total.backward()
+    norm = nn.utils.clip_grad_norm_(recipe.model.parameters(), config.clip)
+    optimizers["model"].step()
+    values: dict[str, Tensor] = {"loss": total.detach(), "gradient_norm": norm, **parts}
+    if recipe.discriminator is not None:
+        judged = recipe.discriminator_loss(batch, autocast)
+        optimizers["discriminator"].zero_grad()
+        judged.backward()
+        nn.utils.clip_grad_norm_(recipe.discriminator.parameters(), config.clip)
+        optimizers["discriminator"].step()
+        values["discriminator"] = judged.detach()
+    return {"learning_rate": rate, **{name: float(value) for name, value in values.items()}}
+
+
+@torch.no_grad()
+def validate(model: nn.Module, config: TrainConfig, device: torch.device, sheet: Path | None) -> dict[str, float]:
+    """Mean angular error in degrees, over face pixels of people kept from training, per stage."""
+    errors = torch.zeros(config.stages + 1, dtype=torch.float64)
+    pixels = 0
+    for number, batch in enumerate(islice(batches(config, "validation", 0, device), config.validation_batches)):
+        stages = model(batch.image, config.stages).normals
+        face = batch.face[:, 0]
+        for stage, normals in enumerate(stages):
+            cosine = (normals * batch.normals).sum(1).clamp(-1, 1)[face]
+            errors[stage] += torch.rad2deg(torch.acos(cosine)).double().sum().cpu()
+        pixels += int(face.sum())
+        if number == 0 and sheet is not None:
+            write_sheet(sheet, batch, stages)
+    return {f"validation_error_stage_{i}": float(e) / max(1, pixels) for i, e in enumerate(errors)}
+
+
+def _resume(
+    folder: Path,
+    config: TrainConfig,
+    modules: Mapping[str, nn.Module],
+    optimizers: Mapping[str, torch.optim.Optimizer],
+) -> int:
+    """The step to go on from; fills modules and optimisers when there is a checkpoint."""
+    path = folder / "checkpoint.safetensors"
+    if not path.exists():
+        (folder / "config.json").write_text(json.dumps(config.to_json(), indent=2) + "\n")
+        return 0
+    step, before = load_checkpoint(path, modules, optimizers)
+    now = config.to_json()
+    changed = [name for name in now if name not in _FREE and now[name] != before.get(name)]
+    if changed:
+        raise UsageError(
+            f"{folder} holds a run with another {changed[0]} ({before.get(changed[0])}, not {now[changed[0]]}); "
+            "choose another output folder"
+        )
+    return step
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError("there is no CUDA device here; use --device cpu")
+    return torch.device(name)
+
+
+def _bf16(config: TrainConfig) -> bool:
+    """Whether to compute in bf16: where asked for, or where the processor has instructions for it."""
+    if config.precision != "auto":
+        return config.precision == "bf16"
+    if _device(config.device).type == "cuda":
+        return True
+    # Without these instructions bf16 is emulated, thirty times slower than fp32.
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(bool(getattr(torch.cpu, probe, bool)()) for probe in probes)
