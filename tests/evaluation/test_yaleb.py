@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+import lineament
 from lineament.cli import evaluate as command
 from lineament.datasets import YaleB
 from lineament.errors import InputError, LineamentError, OutputError
@@ -232,3 +233,22 @@ def test_command(root, predictions, tmp_path, capsys):
     assert content["rows"][0]["mean °"] == pytest.approx(0, abs=1e-4)
     with pytest.raises(LineamentError, match="no folder"):
         command.evaluate_yaleb(command.EvaluateYaleB(tmp_path / "missing", predictions=folder))
+
+
+def test_command_with_a_method(root, monkeypatch, capsys):
+    """The method's estimator gets padded crops of 256 pixels; flat normals have the flat error."""
+
+    class Estimator:
+        def normals_of_crop(self, crop):
+            assert crop.shape == (256, 256, 3)
+            assert crop.dtype == np.uint8
+            return [np.broadcast_to(np.float32([0, 0, 1]), crop.shape)] * 2
+
+    asked = []
+    monkeypatch.setattr(lineament, "load", lambda name: asked.append(name) or Estimator(), raising=False)
+    assert command.evaluate_yaleb(command.EvaluateYaleB(root, method="casfne-s", subset="front")) == 0
+    assert asked == ["casfne-s"]
+    expected = evaluate_yaleb(YaleB(root), two_stages, "ours", "front").mean(0)
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| casfne-s")]
+    assert len(rows) == 2
+    assert f"{expected:.2f}" in rows[1]

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: thin, made from dataclasses, one line per error."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import sys
+from collections.abc import Sequence
+
+_INTERRUPTED = 130
+_TORCH_COMMANDS = frozenset({"synth", "train", "export"})
+
+_HELP = """\
+usage: lineament COMMAND ...
+
+One photo of a face in, its fine geometry out.
+
+  demo                  estimate a photo that comes with a dependency
+  estimate PHOTO...     surface normals of every face in photos
+  evaluate yaleb        measure a method on the Extended Yale Face Database B
+  synth                 write synthetic faces with every label
+  train casfne          train a method
+  export WEIGHTS        write the ONNX graphs of trained weights
+  rig build PATH        build a face rig from ICT-FaceKit
+  version               say which version this is
+
+`lineament COMMAND --help` lists a command's options.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: Words after ``lineament``; the process's own by default.
+
+    Returns:
+        The exit code: 0, an error's own (see `lineament.errors`), or 130 when interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    logging.basicConfig(format="lineament: %(message)s", level=logging.WARNING)
+    from lineament.errors import LineamentError
+
+    try:
+        return _run(words)
+    except LineamentError as error:
+        sys.stderr.write(f"lineament: {' '.join(str(error).split())}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("lineament: interrupted\n")
+        return _INTERRUPTED
+    except SystemExit as stop:  # tyro's way to end after --help or a wrong option
+        return stop.code if isinstance(stop.code, int) else 2
+
+
+def _run(words: list[str]) -> int:
+    command, rest = (words[0], words[1:]) if words else ("--help", [])
+    if command in ("--help", "-h"):
+        sys.stdout.write(_HELP)
+        return 0
+    if command in ("version", "--version"):
+        from lineament.estimator import _version
+
+        sys.stdout.write(f"lineament {_version()}\n")
+        return 0
+    if command in _TORCH_COMMANDS and importlib.util.find_spec("torch") is None:
+        from lineament.errors import UsageError
+
+        raise UsageError(f"`lineament {command}` needs PyTorch: pip install 'lineament[train]'")
+    return _dispatch(command, rest)
+
+
+def _dispatch(command: str, rest: list[str]) -> int:
+    """Parse a command's options and run it; only what the command needs is imported."""
+    import tyro
+
+    from lineament.errors import UsageError
+
+    if command == "estimate":
+        from lineament.cli.estimate import Estimate, run_estimate
+
+        return run_estimate(tyro.cli(Estimate, prog="lineament estimate", args=rest))
+    if command == "demo":
+        from lineament.cli.estimate import Demo, run_demo
+
+        return run_demo(tyro.cli(Demo, prog="lineament demo", args=rest))
+    if command == "synth":
+        from lineament.cli.tools import Synth, run_synth
+
+        return run_synth(tyro.cli(Synth, prog="lineament synth", args=rest))
+    if command == "export":
+        from lineament.cli.tools import Export, run_export
+
+        return run_export(tyro.cli(Export, prog="lineament export", args=rest))
+    if (command, rest[:1]) == ("evaluate", ["yaleb"]):
+        from lineament.cli.evaluate import EvaluateYaleB, evaluate_yaleb
+
+        return evaluate_yaleb(tyro.cli(EvaluateYaleB, prog="lineament evaluate yaleb", args=rest[1:]))
+    if (command, rest[:1]) == ("train", ["casfne"]):
+        from lineament.cli.train import train_casfne
+        from lineament.training.config import TrainConfig
+
+        return train_casfne(tyro.cli(TrainConfig, prog="lineament train casfne", args=rest[1:]))
+    if (command, rest[:1]) == ("rig", ["build"]):
+        from lineament.cli.tools import RigBuild, run_rig_build
+
+        return run_rig_build(tyro.cli(RigBuild, prog="lineament rig build", args=rest[1:]))
+    raise UsageError(f"no command `{' '.join([command, *rest[:1]])}`; `lineament --help` lists them")

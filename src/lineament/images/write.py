@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writing maps: never half a file, always with what they are in their own metadata."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import uuid
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineament.errors import OutputError
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary name beside ``path``, renamed to it when the block ends well, removed when it does not.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder that takes the place of ``path``'s files of the same names when the block ends well.
+
+    Other files in an existing folder stay.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if path.exists():
+            for item in sorted(temporary.iterdir()):
+                target = path / item.name
+                if target.is_dir() and not target.is_symlink():
+                    shutil.rmtree(target)
+                os.replace(item, target)
+        else:
+            os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_png(path: Path, picture: NDArray[Any], text: Mapping[str, str] | None = None) -> None:
+    """Write a PNG of 8 or 16 bits with text entries.
+
+    Args:
+        path: The file.
+        picture: H×W or H×W×3 (RGB), uint8 or uint16.
+        text: Entries for the file's metadata (Latin-1).
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    import cv2
+
+    done, encoded = cv2.imencode(".png", picture[..., ::-1] if picture.ndim == 3 else picture)
+    if not done:
+        raise OutputError(f"cannot encode {path} from {picture.dtype} of shape {picture.shape}")
+    data = encoded.tobytes()
+    header = 8 + 25  # the signature and the IHDR chunk, after which text may stand
+    chunks = b"".join(_text_chunk(key, value) for key, value in (text or {}).items())
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data[:header] + chunks + data[header:])
+
+
+def _text_chunk(key: str, value: str) -> bytes:
+    """A tEXt chunk (PNG specification, section 11.3.4.3)."""
+    body = b"tEXt" + key.encode("latin-1", "replace") + b"\0" + value.encode("latin-1", "replace")
+    return struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+
+
+def write_exr(path: Path, normals: NDArray[np.float32], attributes: Mapping[str, str]) -> None:
+    """Write H×W×3 float values as a half-float RGB OpenEXR file with string attributes.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    import OpenEXR
+
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage, **attributes}
+    with atomic_path(path) as temporary:
+        try:
+            with OpenEXR.File(header, {"RGB": np.ascontiguousarray(normals, dtype=np.float16)}) as file:
+                file.write(str(temporary))
+        except RuntimeError as error:
+            raise OutputError(f"cannot write {path}: {error}") from error

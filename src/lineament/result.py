@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an estimate is: one face's geometry in the photo's own frame, and how it is saved."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineament.face.crop import Box, FaceCrop
+from lineament.images.encoding import DESCRIPTIONS, NormalsConvention, convert_normals, encode_normals
+from lineament.images.write import atomic_folder, write_exr, write_png
+from lineament.render.preview import LIGHTS, shade_normals, shading_strip
+
+_SHEET_SIDE = 256
+
+
+@dataclass(frozen=True)
+class FaceGeometry:
+    """One face's geometry.
+
+    Pixel maps are in the frame of the photo as it was seen upright. Normals are in the camera frame: x to the image's
+    right, y up, z towards the viewer.
+    """
+
+    normals: NDArray[np.float32]
+    """H×W×3 unit vectors, zero outside the face."""
+    mask: NDArray[np.bool_]
+    """H×W, where the face is: skin, eyes and mouth, not hair or clothes."""
+    box: Box
+    """x, y, width, height of the face in the photo's pixels."""
+    score: float
+    """Confidence of the finder, 0 to 1; 1 for boxes that the caller gave."""
+    confidence: float
+    """How sure the network is of what it took for the face: mean of |2 p - 1| over the crop, 0 to 1."""
+    crop: FaceCrop
+    """The square of the photo that the network saw."""
+    crop_image: NDArray[np.uint8]
+    """S×S×3, that square."""
+    stages: tuple[NDArray[np.float32], ...]
+    """S×S×3 unit normals of every stage on the whole crop, the initial block's first, unmasked."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """Method, weights, versions: what ``face.json`` says of the origin."""
+
+    def stage(self, number: int) -> NDArray[np.float32]:
+        """Normals of one stage in the photo's frame, H×W×3, zero outside the face."""
+        return paste_normals(self.stages[number], self.crop, self.mask)
+
+    def save(
+        self,
+        directory: str | PathLike[str],
+        convention: NormalsConvention = "opengl",
+        photo: str | None = None,
+    ) -> Path:
+        """Write the maps, previews and ``face.json``; the folder appears whole or not at all.
+
+        Args:
+            directory: Folder, made if missing; files of the same names are replaced.
+            convention: Sign convention of the normal maps.
+            photo: Name of the photo, for ``face.json``.
+
+        Returns:
+            The folder.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        folder = Path(directory)
+        text = {
+            "Software": f"lineament {self.about.get('lineament', '')}".strip(),
+            "Normals": f"{convention}: {DESCRIPTIONS[convention]}",
+        }
+        with atomic_folder(folder) as temporary:
+            write_png(temporary / "normals.png", encode_normals(self.normals, convention), text)
+            write_exr(
+                temporary / "normals.exr",
+                convert_normals(self.normals, convention),
+                {"normalsConvention": convention, "normalsFrame": DESCRIPTIONS[convention]},
+            )
+            write_png(temporary / "mask.png", (self.mask * 255).astype(np.uint8))
+            write_png(temporary / "shading.png", shading_strip(*self._close_up()))
+            write_png(temporary / "sheet.png", self.sheet())
+            sidecar = json.dumps(self.describe(convention, photo), indent=2, ensure_ascii=False)
+            (temporary / "face.json").write_text(sidecar + "\n", encoding="utf-8")
+        return folder
+
+    def describe(self, convention: NormalsConvention = "opengl", photo: str | None = None) -> dict[str, Any]:
+        """The content of ``face.json``."""
+        height, width = self.mask.shape
+        return {
+            "photo": {"name": photo, "width": width, "height": height, "frame": "upright, EXIF orientation applied"},
+            "box": [round(v, 1) for v in self.box],
+            "crop": {"left": self.crop.left, "top": self.crop.top, "side": self.crop.side, "size": self.crop.size},
+            "confidence": {"finder": round(self.score, 3), "mask": round(self.confidence, 3)},
+            "stages": len(self.stages) - 1,
+            "normals": {
+                "convention": convention,
+                "frame": DESCRIPTIONS[convention],
+                "encoding_png": "rgb = (n + 1) / 2, 8 bit; black where there is no face",
+                "encoding_exr": "rgb = n, half float; zero where there is no face",
+                "unit": "unit vectors",
+            },
+            "camera": "scaled orthography assumed; normals are in the camera frame of the crop's centre",
+            "shading": {"lights": [list(light) for light in LIGHTS], "frame": DESCRIPTIONS["opengl"]},
+            **self.about,
+        }
+
+    def sheet(self) -> NDArray[np.uint8]:
+        """A contact sheet, RGB: the crop, normals of every stage, shadings of the last one."""
+        import cv2
+
+        def tile(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            shown = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=-1)
+            return np.asarray(cv2.resize(shown, (_SHEET_SIDE, _SHEET_SIDE), interpolation=cv2.INTER_AREA))
+
+        mask = self._crop_mask()
+        top = [tile(self.crop_image)]
+        top += [tile(encode_normals(stage * mask[..., None]).astype(np.uint8)) for stage in self.stages]
+        last = self.stages[-1]
+        below = [tile(shade_normals(last, light, mask)) for light in LIGHTS]
+        columns = max(len(top), len(below))
+        blank = np.zeros((_SHEET_SIDE, _SHEET_SIDE, 3), np.uint8)
+        rows = [np.concatenate([*row, *[blank] * (columns - len(row))], axis=1) for row in (top, below)]
+        return np.concatenate(rows, axis=0)
+
+    def _crop_mask(self) -> NDArray[np.bool_]:
+        """The mask as the crop sees it, S×S."""
+        grey = np.repeat((self.mask * np.uint8(255))[..., None], 3, axis=-1)
+        return np.asarray(self.crop.extract(grey)[..., 0] > 127)
+
+    def _close_up(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Normals and mask of the photo around the face, at the photo's resolution."""
+        rows, columns = np.flatnonzero(self.mask.any(1)), np.flatnonzero(self.mask.any(0))
+        if len(rows) == 0:
+            return self.normals, self.mask
+        part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        return self.normals[part], self.mask[part]
+
+
+def paste_normals(normals: NDArray[np.float32], crop: FaceCrop, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Crop normals S×S×3 as unit normals H×W×3 in the photo's frame, zero outside the mask H×W."""
+    height, width = mask.shape
+    pasted, (x, y, w, h) = crop.paste(normals, height, width)
+    length = np.sqrt(np.einsum("hwc,hwc->hw", pasted, pasted))[..., None]
+    part = mask[y : y + h, x : x + w, None]
+    full = np.zeros((height, width, 3), np.float32)
+    np.divide(pasted, np.maximum(length, 1e-6), out=full[y : y + h, x : x + w], where=part)
+    return full
+
+
+def combined_normals(faces: Sequence[FaceGeometry]) -> NDArray[np.float32]:
+    """Normals of all faces of one photo in one map; where two overlap the surer one is kept."""
+    combined = np.zeros_like(faces[0].normals)
+    for face in sorted(faces, key=lambda f: f.confidence):
+        combined[face.mask] = face.normals[face.mask]
+    return combined

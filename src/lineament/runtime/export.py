@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cas-FNE as two ONNX graphs without weights; the session gives them the safetensors file's (needs torch)."""
+
+from __future__ import annotations
+
+import copy
+import io
+import os
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from lineament.errors import OutputError
+from lineament.methods.casfne.model import CasFNE
+from lineament.weights import graph_path
+
+OPSET = 17
+
+FEATURES = tuple(f"features{i}" for i in range(5))
+EXTERNAL = "weights.safetensors"
+"""Where the stripped graphs say that their weights are; no such file exists, the session has them in memory."""
+
+
+class _Initial(nn.Module):
+    def __init__(self, model: CasFNE) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        features, normals, mask_logits = self.model.initial(image)
+        return *features, normals, mask_logits
+
+
+class _Cascade(nn.Module):
+    def __init__(self, model: CasFNE) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, f0: Tensor, f1: Tensor, f2: Tensor, f3: Tensor, f4: Tensor, normals: Tensor) -> Tensor:
+        return self.model.cascade((f0, f1, f2, f3, f4), normals)
+
+
+def export_casfne(model: CasFNE, weights: Path) -> tuple[Path, Path]:
+    """Write the graphs that belong to a weights file.
+
+    Args:
+        model: The network, in evaluation mode, on the CPU.
+        weights: The weights file beside which the graphs are written.
+
+    Returns:
+        Paths of the initial block's graph and of the cascade's.
+
+    Raises:
+        OutputError: They cannot be written.
+    """
+    size = model.config.crop_size
+    model = copy.deepcopy(model).eval()
+    # Only names matter here. The exporter merges weights of equal values (a block's two last biases, which train
+    # alike), so each gets values of its own.
+    for tensor in model.state_dict().values():
+        if tensor.dtype.is_floating_point:
+            tensor.uniform_(0.5, 1.5)
+    image = torch.rand(1, 3, size, size)
+    with torch.no_grad():
+        features, normals, _ = model.initial(image)
+    initial, cascade = graph_path(weights, "initial"), graph_path(weights, "cascade")
+    _write(_Initial(model), (image,), ["image"], [*FEATURES, "normals", "mask_logits"], initial)
+    _write(_Cascade(model), (*features, normals), [*FEATURES, "previous"], ["normals"], cascade)
+    return initial, cascade
+
+
+def _write(module: nn.Module, inputs: tuple[Tensor, ...], names: list[str], outputs: list[str], path: Path) -> None:
+    import onnx
+
+    # Height and width are fixed by the example; only the batch is free (two for a mirrored pair).
+    axes = {name: {0: "batch"} for name in (*names, *outputs)}
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module.eval(),
+            inputs,
+            buffer,
+            input_names=names,
+            output_names=outputs,
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            do_constant_folding=False,  # keeps every weight an initializer under its own name
+            training=torch.onnx.TrainingMode.PRESERVE,
+            dynamo=False,
+        )
+    graph = onnx.load_from_string(buffer.getvalue())
+    own = {f"model.{name}": name for name in dict(module.get_submodule("model").state_dict())}
+    rename = {t.name: own[t.name] for t in graph.graph.initializer if t.name in own}
+    for node in graph.graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = rename.get(name, name)
+    for tensor in graph.graph.initializer:
+        if tensor.name in rename:
+            tensor.name = rename[tensor.name]
+            tensor.ClearField("raw_data")
+            tensor.ClearField("float_data")
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            del tensor.external_data[:]
+            tensor.external_data.add(key="location", value=EXTERNAL)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        temporary.write_bytes(graph.SerializeToString())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error

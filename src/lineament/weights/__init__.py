@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The trained weights that ship, each with its ONNX graphs and a model card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lineament.errors import WeightsError
+
+FOLDER = Path(__file__).parent
+
+ALIASES = {"casfne": "casfne-s"}
+"""Names that stand for another one's weights: the paper's size has none that ship."""
+
+
+def weights_path(name: str) -> Path:
+    """The weights file of a method's name, or of a path to one.
+
+    Raises:
+        WeightsError: No such weights.
+    """
+    if name.endswith(".safetensors"):
+        path = Path(name)
+        if not path.exists():
+            raise WeightsError(f"no weights at {path}")
+        return path
+    path = FOLDER / f"{ALIASES.get(name, name)}.safetensors"
+    if not path.exists():
+        known = sorted({p.stem for p in FOLDER.glob("*.safetensors")} | set(ALIASES))
+        raise WeightsError(f"no weights named {name!r}; there are {', '.join(known)}, or a path to a .safetensors")
+    return path
+
+
+def graph_path(weights: Path, part: str) -> Path:
+    """The ONNX graph ("initial" or "cascade") that belongs to a weights file."""
+    return weights.with_name(f"{weights.stem}.{part}.onnx")
