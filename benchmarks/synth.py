@@ -26,6 +26,7 @@ def measure(size: int, device: str, batch: int, seconds: float, threads: int) ->
 
 
 def main() -> None:
+    """Measure and print one line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--device", default="cpu")

@@ -107,9 +107,7 @@ class Estimator:
         averaged = [_unit(m[0] + m[1][:, ::-1] * mirror) for m in maps]
         return averaged, 0.5 * (probability[0] + probability[1][:, ::-1])
 
-    def _face(
-        self, image: NDArray[Any], face: Face, crop: FaceCrop, stages: int | None, flip: bool
-    ) -> FaceGeometry:
+    def _face(self, image: NDArray[Any], face: Face, crop: FaceCrop, stages: int | None, flip: bool) -> FaceGeometry:
         height, width = image.shape[:2]
         picture = crop.extract(image)
         maps, probability = self._run(picture, stages, flip)

@@ -90,9 +90,7 @@ def test_flip_average_mirrors_normals():
     )
     framing = Framing(0.1, size=32)
     np.testing.assert_allclose(FramedPredictor(lopsided, framing)(sample)[0][5, 5], [0.6, 0, 0.8], atol=1e-6)
-    np.testing.assert_allclose(
-        FramedPredictor(lopsided, framing, True)(sample)[0][5, 5], [0, 0, 1], atol=1e-6
-    )
+    np.testing.assert_allclose(FramedPredictor(lopsided, framing, True)(sample)[0][5, 5], [0, 0, 1], atol=1e-6)
 
 
 @pytest.mark.parametrize("call", [lambda: Framing(-0.1), lambda: Framing(3.0), lambda: Framing(0.1, size=4)])

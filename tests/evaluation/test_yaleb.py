@@ -73,9 +73,7 @@ def test_mean_of_subjects_and_choice_of_stages(root):
         return [normals * 0, (np.cos(angle) * normals + np.sin(angle) * aside).astype(np.float32)]
 
     seen = []
-    result = evaluate_yaleb(
-        YaleB(root), per_subject, "ours", stages=[1], progress=lambda *done: seen.append(done)
-    )
+    result = evaluate_yaleb(YaleB(root), per_subject, "ours", stages=[1], progress=lambda *done: seen.append(done))
     assert result.stages == (1,)
     assert result.mean(0) == pytest.approx(25, abs=1e-3)
     assert result.average(0, "below_30") == 0.5

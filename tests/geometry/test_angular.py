@@ -15,9 +15,7 @@ from lineament.geometry import angular_error, angular_error_statistics
 @given(st.floats(0, 180), st.floats(0.01, 100), st.floats(0, 6.28))
 def test_a_turned_vector(degrees, length, around):
     angle = np.radians(degrees)
-    turned = length * np.array(
-        [np.sin(angle) * np.cos(around), np.sin(angle) * np.sin(around), np.cos(angle)]
-    )
+    turned = length * np.array([np.sin(angle) * np.cos(around), np.sin(angle) * np.sin(around), np.cos(angle)])
     assert angular_error(turned, [0, 0, 2.0]) == pytest.approx(degrees, abs=1e-9)
 
 

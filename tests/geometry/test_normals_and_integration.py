@@ -90,8 +90,7 @@ def test_steep_noise_hurts_weighted_least_squares_less():
     spoilt = truth.copy()
     spoilt[30:33, 20:44] = normalize([0.99, 0.1, 0.02])
     errors = [
-        np.abs(normals_to_depth(spoilt, mask, method) - (depth - depth[mask].mean()))[mask].mean()
-        for method in METHODS
+        np.abs(normals_to_depth(spoilt, mask, method) - (depth - depth[mask].mean()))[mask].mean() for method in METHODS
     ]
     assert errors[1] < 0.25 * errors[0]
 

@@ -36,9 +36,7 @@ def ball(radius, centre, rows, columns, last_degrees=180.0):
     if last_degrees >= 180.0:
         end, last = len(vertices), 1 + (len(polar) - 1) * columns
         vertices = np.concatenate([vertices, [[0.0, -1.0, 0.0]]])
-        quads.append(
-            np.column_stack([last + here, np.full(columns, end), last + after, np.full(columns, -1)])
-        )
+        quads.append(np.column_stack([last + here, np.full(columns, end), last + after, np.full(columns, -1)]))
     return vertices * radius + centre, np.concatenate(quads)
 
 
@@ -66,9 +64,7 @@ def small_head(shipped: Rig) -> SimpleNamespace:
     directions = directions / np.linalg.norm(directions, axis=1, keepdims=True)
     landmarks = np.array([int(np.argmax(skin @ d)) for d in directions])
     identity = np.stack([0.05 * v, 0.02 * v * [1.0, 0.0, -1.0], 0.1 * np.sin(v[:, [1, 2, 0]])])
-    expression = np.stack(
-        [np.where(v[:, 1:2] < -2.0, [0.0, -0.5, 0.0], 0.0), 0.1 * np.cos(v), 0.2 * np.ones_like(v)]
-    )
+    expression = np.stack([np.where(v[:, 1:2] < -2.0, [0.0, -0.5, 0.0], 0.0), 0.1 * np.cos(v), 0.2 * np.ones_like(v)])
     return SimpleNamespace(
         vertices=v,
         quads=np.concatenate(quads),

@@ -139,9 +139,7 @@ def test_statistics_recover_the_directions_and_variances_of_the_source():
     stretch = mean * [0.02, 0.0, 0.0]
     squash = mean * [0.0, 0.01, 0.0]
     shift = np.ones_like(mean) * 3.0  # rigid: must vanish
-    result = identity_statistics(
-        mean, np.stack([stretch, squash, shift]), np.ones(40), np.ones(40), 8, 800, 1
-    )
+    result = identity_statistics(mean, np.stack([stretch, squash, shift]), np.ones(40), np.ones(40), 8, 800, 1)
     assert result.explained > 0.999
     assert result.mean_shift < 0.05
     strongest = result.components[0]

@@ -44,9 +44,7 @@ def test_size_of_a_head_in_millimetres(shipped):
     points = shipped.mean[shipped.landmarks]
     assert 130 < points[16, 0] - points[0, 0] < 165
     assert 55 < shipped.eye_centre[0, 0] - shipped.eye_centre[1, 0] < 70
-    ears = [
-        shipped.mean[(shipped.regions["ear"] > 0.5) & (side * shipped.mean[:, 0] > 0)] for side in (1, -1)
-    ]
+    ears = [shipped.mean[(shipped.regions["ear"] > 0.5) & (side * shipped.mean[:, 0] > 0)] for side in (1, -1)]
     middle = 0.5 * (ears[0].mean(0) + ears[1].mean(0))
     assert np.abs(middle).max() < 8.0
 
@@ -75,9 +73,7 @@ def test_skin_is_one_disc_that_ends_at_the_neck(shipped):
     loops = border_loops(faces)
     assert len(loops) == 1
     assert shipped.mean[loops[0], 1].max() < -120
-    edges = np.unique(
-        np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), 1), axis=0
-    )
+    edges = np.unique(np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), 1), axis=0)
     assert len(np.unique(faces)) - len(edges) + len(faces) == 1
 
 

@@ -68,9 +68,7 @@ def test_edges_stay_in_place():
     low, high, middle = 64 / 255, 192 / 255, SIZE // 2
     image = torch.full((64, 3, SIZE, SIZE), low)
     image[..., middle:] = high
-    config = replace(
-        DegradeConfig.none(), blur=0.5, defocus=0.5, motion=0.5, low_resolution=0.7, sharpen=0.5, jpeg=0.5
-    )
+    config = replace(DegradeConfig.none(), blur=0.5, defocus=0.5, motion=0.5, low_resolution=0.7, sharpen=0.5, jpeg=0.5)
     for turned in (False, True):
         clean = image.transpose(2, 3).contiguous() if turned else image
         result = Degrade(config)(clean, SampleRandom(0, range(64)))

@@ -71,9 +71,7 @@ def evaluate_yaleb(options: EvaluateYaleB) -> int:
         def progress(subject: str, done: int, of: int) -> None:
             bar.update(task, completed=place[subject] + done / of, description=subject)
 
-        result = protocol.evaluate_yaleb(
-            dataset, predict, name, options.subset, options.stages or None, progress
-        )
+        result = protocol.evaluate_yaleb(dataset, predict, name, options.subset, options.stages or None, progress)
     table = yaleb_table([result], options.per_light)
     Console(soft_wrap=True, highlight=False, markup=False).print(table.to_markdown())
     if options.output is not None:

@@ -176,9 +176,7 @@ def ground_truth(subject: YaleBSubject) -> GroundTruth:
     directions = np.array([light.direction for light in subject.lights], dtype=np.float32)  # [N, 3]
     front = directions[:, 2] > LIGHTS_SMALLEST_Z
     if int(front.sum()) < FEWEST_LIGHTS:
-        raise InputError(
-            f"{subject.name} has {int(front.sum())} lights from the front, {FEWEST_LIGHTS} are needed"
-        )
+        raise InputError(f"{subject.name} has {int(front.sum())} lights from the front, {FEWEST_LIGHTS} are needed")
     grey = subject.photos[front].astype(np.float32)
     usable = (grey > GREY_RANGE[0]) & (grey < GREY_RANGE[1])
     if subject.ambient is not None:
@@ -211,9 +209,7 @@ class YaleB:
         self.root = Path(root)
         if not self.root.is_dir():
             raise InputError(f"there is no folder {self.root}")
-        found = sorted(
-            path.name for path in self.root.iterdir() if path.is_dir() and _SUBJECT.fullmatch(path.name)
-        )
+        found = sorted(path.name for path in self.root.iterdir() if path.is_dir() and _SUBJECT.fullmatch(path.name))
         missing = sorted(set(subjects or ()) - set(found))
         if missing:
             raise InputError(f"{self.root} has no folder {', '.join(missing)}")

@@ -45,9 +45,7 @@ class Framing:
 
         height, width = image.shape[:2]
         side, top, left = self.place(height, width)
-        square = cv2.copyMakeBorder(
-            image, top, side - height - top, left, side - width - left, cv2.BORDER_REPLICATE
-        )
+        square = cv2.copyMakeBorder(image, top, side - height - top, left, side - width - left, cv2.BORDER_REPLICATE)
         shrinking = side > self.size
         scaled = cv2.resize(
             square, (self.size, self.size), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR

@@ -26,9 +26,7 @@ def masked_angular_error(predicted: ArrayLike, truth: ArrayLike, mask: ArrayLike
     """
     a, b, inside = np.asarray(predicted), np.asarray(truth), np.asarray(mask) != 0
     if a.shape != b.shape or a.shape != (*inside.shape, 3):
-        raise InputError(
-            f"prediction {a.shape}, truth {b.shape} and mask {inside.shape} do not belong together"
-        )
+        raise InputError(f"prediction {a.shape}, truth {b.shape} and mask {inside.shape} do not belong together")
     chosen = a[inside]
     if not np.isfinite(chosen).all():
         raise InputError("the prediction has normals that are not finite numbers")
@@ -49,9 +47,7 @@ def slope_scale(predicted: ArrayLike, truth: ArrayLike, mask: ArrayLike) -> floa
     Returns:
         A positive factor above one where predictions are too flat; NaN if the prediction has no slope at all.
     """
-    inside = (
-        (np.asarray(mask) != 0) & (np.asarray(predicted)[..., 2] > 0.05) & (np.asarray(truth)[..., 2] > 0.05)
-    )
+    inside = (np.asarray(mask) != 0) & (np.asarray(predicted)[..., 2] > 0.05) & (np.asarray(truth)[..., 2] > 0.05)
     p = np.asarray(predicted, dtype=np.float64)[inside]
     t = np.asarray(truth, dtype=np.float64)[inside]
     weight = (p[:, 2] * t[:, 2]) ** 2

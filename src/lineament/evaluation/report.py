@@ -69,9 +69,7 @@ class Table:
 
     def to_markdown(self) -> str:
         """A heading, a table with right-aligned figures, and the notes as a list."""
-        numeric = [
-            any(isinstance(row[index], float) for row in self.rows) for index in range(len(self.columns))
-        ]
+        numeric = [any(isinstance(row[index], float) for row in self.rows) for index in range(len(self.columns))]
         lines = [
             f"## {self.title}",
             "",
@@ -206,9 +204,7 @@ def _light_rows(result: YaleBResult, index: int, stage: int, names: Sequence[str
     rows: list[tuple[Cell, ...]] = []
     for light in sorted({light for subject in result.subjects for light in subject.by_light}):
         means = {
-            subject.subject: subject.by_light[light][index]
-            for subject in result.subjects
-            if light in subject.by_light
+            subject.subject: subject.by_light[light][index] for subject in result.subjects if light in subject.by_light
         }
         rows.append(
             (

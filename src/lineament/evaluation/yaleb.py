@@ -104,9 +104,7 @@ class StoredPredictions:
     def _checked(path: Path, maps: NDArray[np.float32], sample: Sample) -> list[NDArray[np.float32]]:
         stacked = maps[None] if maps.ndim == 3 else maps
         if stacked.ndim != 4 or stacked.shape[1:] != sample.normals.shape:
-            raise InputError(
-                f"{path} has the shape {maps.shape}, the photo's normals have {sample.normals.shape}"
-            )
+            raise InputError(f"{path} has the shape {maps.shape}, the photo's normals have {sample.normals.shape}")
         return list(stacked)
 
 
@@ -181,9 +179,7 @@ def _evaluate_subject(
         kept = tuple(range(len(predicted))) if stages is None else tuple(stages)
         beyond = [stage for stage in kept if not 0 <= stage < len(predicted)]
         if beyond or not kept:
-            raise InputError(
-                f"there is no stage {beyond or list(kept)}: stages are 0 to {len(predicted) - 1}"
-            )
+            raise InputError(f"there is no stage {beyond or list(kept)}: stages are 0 to {len(predicted) - 1}")
         chosen = [predicted[stage] for stage in kept]
         errors.append([masked_angular_error(normals, sample.normals, sample.mask) for normals in chosen])
         factors.append([slope_scale(normals, sample.normals, sample.mask) for normals in chosen])
@@ -193,8 +189,7 @@ def _evaluate_subject(
     if len({len(photo) for photo in errors}) > 1:
         raise InputError(f"the predictions for {name} differ in their number of stages")
     figures = tuple(
-        angular_error_statistics(np.concatenate([photo[stage] for photo in errors]))
-        for stage in range(len(kept))
+        angular_error_statistics(np.concatenate([photo[stage] for photo in errors])) for stage in range(len(kept))
     )
     return (
         SubjectResult(

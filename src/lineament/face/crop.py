@@ -120,7 +120,7 @@ class FaceCrop:
         source = crop_map
         if step > 1.5:  # the photo is smaller than the crop: average before sampling
             side = max(1, round(self.size / step))
-            source = cv2.resize(crop_map, (side, side), interpolation=cv2.INTER_AREA)
+            source = np.asarray(cv2.resize(crop_map, (side, side), interpolation=cv2.INTER_AREA), dtype=np.float32)
             ratio = side / self.size
             matrix = np.array(
                 [

@@ -85,9 +85,7 @@ def angular_error_statistics(errors: ArrayLike) -> AngularErrorStatistics:
     if values.size == 0:
         raise InputError("there are no pixels to compare: the mask is empty")
     if not np.isfinite(values).all():
-        raise InputError(
-            f"{int((~np.isfinite(values)).sum())} of {values.size} angular errors are not finite"
-        )
+        raise InputError(f"{int((~np.isfinite(values)).sum())} of {values.size} angular errors are not finite")
     shares = [float(np.mean(values < threshold)) for threshold in THRESHOLDS]
     return AngularErrorStatistics(
         mean=float(values.mean()),

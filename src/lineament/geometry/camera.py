@@ -49,9 +49,7 @@ class ScaledOrthography:
         """Points [..., 3] in the camera frame of pixels [..., 2] at depth [...] (z, in units of length)."""
         q, z = np.asarray(pixels, dtype=np.float64), np.asarray(depth, dtype=np.float64)
         u0, v0 = self.centre
-        return np.stack(
-            np.broadcast_arrays((q[..., 0] - u0) / self.scale, (v0 - q[..., 1]) / self.scale, z), axis=-1
-        )
+        return np.stack(np.broadcast_arrays((q[..., 0] - u0) / self.scale, (v0 - q[..., 1]) / self.scale, z), axis=-1)
 
     def matrix(self) -> Floats:
         """[3, 4]: homogeneous point (x, y, z, 1) to homogeneous pixel (u, v, 1)."""
@@ -118,9 +116,7 @@ class Perspective:
         q, z = np.asarray(pixels, dtype=np.float64), np.asarray(depth, dtype=np.float64)
         distance = _in_front(z) / self.focal_length
         u0, v0 = self.centre
-        return np.stack(
-            np.broadcast_arrays((q[..., 0] - u0) * distance, (v0 - q[..., 1]) * distance, z), axis=-1
-        )
+        return np.stack(np.broadcast_arrays((q[..., 0] - u0) * distance, (v0 - q[..., 1]) * distance, z), axis=-1)
 
     def matrix(self) -> Floats:
         """[3, 4]: homogeneous point (x, y, z, 1) to homogeneous pixel, whose last entry is the distance

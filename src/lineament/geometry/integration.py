@@ -56,9 +56,7 @@ def normals_to_depth(
     if n.ndim != 3 or n.shape[2] != 3:
         raise InputError(f"normals must be [H, W, 3], got the shape {n.shape}")
     if method not in get_args(Method):
-        raise InputError(
-            f"unknown method of integration {method!r}: take one of {', '.join(get_args(Method))}"
-        )
+        raise InputError(f"unknown method of integration {method!r}: take one of {', '.join(get_args(Method))}")
     inside = np.any(n != 0, axis=2) if mask is None else np.asarray(mask) != 0
     if inside.shape != n.shape[:2]:
         raise InputError(f"mask {inside.shape} and normals {n.shape} differ in shape")
@@ -72,9 +70,7 @@ def normals_to_depth(
     return depth.astype(np.float32)
 
 
-def _integrate(
-    n: Floats, inside: NDArray[np.bool_], method: Method, tolerance: float, max_iterations: int
-) -> Floats:
+def _integrate(n: Floats, inside: NDArray[np.bool_], method: Method, tolerance: float, max_iterations: int) -> Floats:
     unit = n / np.maximum(np.linalg.norm(n, axis=2, keepdims=True), 1e-12)
     nz = np.maximum(unit[..., 2], SMALLEST_NZ)
     trust = nz**2 if method == "least_squares" else np.ones_like(nz)

@@ -132,9 +132,7 @@ def _checked(images: ArrayLike, lights: ArrayLike) -> tuple[Floats, Floats]:
     intensities = np.asarray(images, dtype=np.float32)
     directions = np.asarray(lights, dtype=np.float32)
     if directions.ndim != 2 or directions.shape[1] != 3 or intensities.shape[:1] != directions.shape[:1]:
-        raise InputError(
-            f"images must be [N, ...] and lights [N, 3], got {intensities.shape} and {directions.shape}"
-        )
+        raise InputError(f"images must be [N, ...] and lights [N, 3], got {intensities.shape} and {directions.shape}")
     singular = np.linalg.svd(directions, compute_uv=False)
     if len(directions) < 3 or singular[2] < 1e-3 * singular[0]:
         raise InputError(

@@ -44,7 +44,8 @@ def encode_normals(
     """
     top = (1 << bits) - 1
     there = (normals != 0).any(-1, keepdims=True)
-    colours = np.rint((convert_normals(normals, convention) * 0.5 + 0.5).clip(0, 1) * top) * there
+    scaled = np.rint((convert_normals(normals, convention) * 0.5 + 0.5).clip(0, 1) * top)
+    colours: NDArray[np.float32] = (scaled * there).astype(np.float32)
     return colours.astype(np.uint8) if bits == 8 else colours.astype(np.uint16)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from lineament.errors import ImageTooLargeError, ImageTooSmallError, InputError, NoImagesError, NotAnImageError
 
@@ -84,8 +84,9 @@ def _too_large(name: object, size: str) -> str:
 
 
 def _decode(path: Path, picture: Image.Image) -> NDArray[np.uint8] | NDArray[np.float32]:
-    orientation = picture.getexif().get(0x0112, 1)
+    # Asked first: reading EXIF decodes a PNG, after which Pillow forgets how deep it was.
     deep = picture.mode.startswith(("I", "F")) or _is_deep_colour(picture)
+    orientation = picture.getexif().get(0x0112, 1)
     picture.load()
     if deep and path.suffix.lower() in _SIXTEEN_BIT_SUFFIXES:
         array = _decode_deep(path)
@@ -99,16 +100,13 @@ def _decode(path: Path, picture: Image.Image) -> NDArray[np.uint8] | NDArray[np.
         rgba = picture.convert("RGBA")
         backdrop = Image.new("RGBA", rgba.size, (_BACKDROP, _BACKDROP, _BACKDROP, 255))
         picture = Image.alpha_composite(backdrop, rgba)
-    turned = ImageOps.exif_transpose(picture) if orientation != 1 and picture.getexif() else picture
-    array8 = np.asarray(turned.convert("RGB"), dtype=np.uint8)
-    if turned is picture and orientation != 1:
-        return _upright(array8, orientation)
-    return array8
+    return _upright(np.asarray(picture.convert("RGB"), dtype=np.uint8), orientation)
 
 
 def _is_deep_colour(picture: Image.Image) -> bool:
     """Whether the file holds RGB of 16 bits a channel, which Pillow opens as 8 bits."""
-    raw = picture.tile[0][3] if picture.tile and len(picture.tile[0]) > 3 else ""
+    tiles = getattr(picture, "tile", None)
+    raw = tiles[0][3] if tiles and len(tiles[0]) > 3 else ""
     name = raw[0] if isinstance(raw, tuple) and raw else raw
     return isinstance(name, str) and ";16" in name
 

@@ -50,7 +50,7 @@ class ResNet18Encoder(nn.Module):
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
-        stem, c1, c2, c3, c4 = self.channels = pyramid_channels(width)
+        stem, c1, c2, c3, c4 = pyramid_channels(width)
         self.conv1 = nn.Conv2d(3, stem, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(stem)
         self.layer1 = nn.Sequential(BasicBlock(stem, c1, 1), BasicBlock(c1, c1, 1))

@@ -9,6 +9,7 @@ number. The winner's barycentrics are then computed again with gradients.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -141,9 +142,7 @@ def _corner_rows(triangle: Tensor, faces: Tensor, count: int) -> Tensor:
     return (corner + sample * count).reshape(-1)
 
 
-def _visible(
-    points: Tensor, nearness: Tensor, faces: Tensor, height: int, width: int, cull_backfaces: bool
-) -> Tensor:
+def _visible(points: Tensor, nearness: Tensor, faces: Tensor, height: int, width: int, cull_backfaces: bool) -> Tensor:
     """Number of the nearest triangle at every pixel, [B, H, W] int64, -1 where there is none."""
     batch, device = len(points), points.device
     best = torch.full((batch * height * width,), -1, dtype=torch.int64, device=device)
@@ -190,11 +189,9 @@ def _chunks(cells: Tensor) -> list[tuple[int, int]]:
     if len(cells) == 0:
         return []
     total = cells.cumsum(0)
-    steps = torch.tensor(
-        list(range(_CANDIDATES, int(total[-1]), _CANDIDATES)), dtype=torch.int64, device=cells.device
-    )
+    steps = torch.tensor(list(range(_CANDIDATES, int(total[-1]), _CANDIDATES)), dtype=torch.int64, device=cells.device)
     cuts = sorted({0, len(cells), *torch.searchsorted(total, steps).add_(1).tolist()})
-    return list(zip(cuts[:-1], cuts[1:], strict=True))
+    return list(pairwise(cuts))
 
 
 def _ordered_bits(values: Tensor) -> Tensor:

@@ -115,11 +115,7 @@ def build_rig(
         The rig; `Rig.metadata` holds its provenance and figures.
     """
     origin = _head_centre(source)
-    chosen = [
-        index
-        for index, name in enumerate(source.expression_names)
-        if not name.startswith(_LEFT_OUT_EXPRESSIONS)
-    ]
+    chosen = [index for index, name in enumerate(source.expression_names) if not name.startswith(_LEFT_OUT_EXPRESSIONS)]
     names = tuple(source.expression_names[index] for index in chosen)
     eyeballs = [_eyeball(source, material) for material in kit.EYE_MATERIALS]
     budget = max(target_vertices - 2 * (1 + SEGMENTS * len(RING_DEGREES)), 0)
@@ -196,9 +192,7 @@ def vertex_normals(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -
 def _vertex_areas(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> NDArray[np.float64]:
     """[V] a third of the area of the triangles around each vertex, mm²."""
     corners = vertices[faces]
-    area = (
-        np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 6.0
-    )
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 6.0
     areas = np.bincount(faces.reshape(-1), np.repeat(area, 3), minlength=len(vertices))
     return areas.astype(np.float64)
 
@@ -252,9 +246,7 @@ def _skin(source: kit.IctFaceKit, chosen: list[int], count: int, eyeballs: list[
     return _Surface(mean, identity, expression, chart.triangles, uv, part, face_part)
 
 
-def _socket_labels(
-    source: kit.IctFaceKit, triangles: NDArray[np.int32], eyeballs: list[Eyeball]
-) -> NDArray[np.int64]:
+def _socket_labels(source: kit.IctFaceKit, triangles: NDArray[np.int32], eyeballs: list[Eyeball]) -> NDArray[np.int64]:
     """[T] outer skin, mouth socket or eye socket: the pieces of the back head's mesh, by where they are."""
     back = source.with_material(kit.SKIN_MATERIALS[1])[source.with_material(*kit.SKIN_MATERIALS)]
     label = np.full(len(triangles), _OUTER_SKIN, np.int64)
@@ -304,9 +296,7 @@ def _skin_spacing(
     return np.asarray(spacing)
 
 
-def _inner(
-    source: kit.IctFaceKit, chosen: list[int], count: int, material: str, part: Part, box: int
-) -> _Surface:
+def _inner(source: kit.IctFaceKit, chosen: list[int], count: int, material: str, part: Part, box: int) -> _Surface:
     """Gums with tongue, or teeth: simplified, finest at the front, charted by azimuth and height."""
     triangles = source.triangles[source.with_material(material)]
     points = source.vertices.astype(np.float64)

@@ -38,9 +38,7 @@ class Chart:
     uv: NDArray[np.float64]
 
 
-def skin_chart(
-    vertices: NDArray[np.floating], triangles: NDArray[np.int32], density: NDArray[np.floating]
-) -> Chart:
+def skin_chart(vertices: NDArray[np.floating], triangles: NDArray[np.int32], density: NDArray[np.floating]) -> Chart:
     """Map a head's skin, a disc whose only border is at the neck, to the unit square.
 
     The face is in the middle, upright; the seam runs up the back of the head to the crown.
@@ -108,9 +106,7 @@ def _cut_path(points: NDArray[np.float64], triangles: NDArray[np.int32], border:
     return path[::-1]
 
 
-def _cut_open(
-    triangles: NDArray[np.int32], path: list[int], count: int
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def _cut_open(triangles: NDArray[np.int32], path: list[int], count: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Duplicate the vertices of a path (all but its end) for the triangles on its left side."""
     cut = triangles.astype(np.int32)
     on_path = {frozenset(edge) for edge in pairwise(path)}
@@ -120,10 +116,7 @@ def _cut_open(
         left = {
             index
             for index in fan
-            if any(
-                triangles[index, k] == vertex and triangles[index, (k + 1) % 3] == path[step + 1]
-                for k in range(3)
-            )
+            if any(triangles[index, k] == vertex and triangles[index, (k + 1) % 3] == path[step + 1] for k in range(3))
         }
         grown = True
         while grown:

@@ -90,9 +90,7 @@ def _ring_sphere() -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.f
     """Unit directions, triangles and azimuthal coordinates of the rings, the pole on the gaze axis first."""
     polar = np.radians(RING_DEGREES)[:, None]
     turn = np.arange(SEGMENTS)[None] * 2.0 * np.pi / SEGMENTS
-    rings = np.stack(
-        [np.sin(polar) * np.cos(turn), np.sin(polar) * np.sin(turn), np.cos(polar) + 0.0 * turn], axis=-1
-    )
+    rings = np.stack([np.sin(polar) * np.cos(turn), np.sin(polar) * np.sin(turn), np.cos(polar) + 0.0 * turn], axis=-1)
     directions = np.concatenate([[[0.0, 0.0, 1.0]], rings.reshape(-1, 3)])
     reach = 0.5 * polar / polar.max()
     flat = np.stack([0.5 + reach * np.cos(turn), 0.5 + reach * np.sin(turn)], axis=-1).reshape(-1, 2)

@@ -84,9 +84,7 @@ def read_ict_facekit(path: str | Path) -> IctFaceKit:
                 return _read_folder(folder)
         raise FaceKitError(f"{path} holds no {NEUTRAL_FILE}; give the FaceXModel folder of ICT-FaceKit")
     if not path.is_file():
-        raise FaceKitError(
-            f"{path} does not exist; give the FaceXModel folder of ICT-FaceKit or an npz of it"
-        )
+        raise FaceKitError(f"{path} does not exist; give the FaceXModel folder of ICT-FaceKit or an npz of it")
     return _read_npz(path)
 
 

@@ -101,9 +101,7 @@ def _decode(path: Path, header: dict[str, str], tensors: dict[str, NDArray[np.ge
         raise RigFileError(f"{path} is not a {FORMAT_NAME} file: its format is {header.get('format')!r}")
     version = header.get("format_version", "")
     if version != str(FORMAT_VERSION):
-        raise RigFileError(
-            f"{path} has rig format version {version!r}, this lineament reads {FORMAT_VERSION}"
-        )
+        raise RigFileError(f"{path} has rig format version {version!r}, this lineament reads {FORMAT_VERSION}")
     order = header.get("landmark_order")
     if order != LANDMARK_ORDER:
         raise RigFileError(f"{path} has landmarks in the order {order!r}, expected {LANDMARK_ORDER!r}")

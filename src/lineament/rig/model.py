@@ -110,8 +110,7 @@ class Rig:
             indices = arrays[name]
             if indices.size and not (indices.min() >= 0 and indices.max() < vertices):
                 raise RigShapeError(
-                    f"rig: {name} holds vertex indices {indices.min()}..{indices.max()}, "
-                    f"allowed are 0..{vertices - 1}"
+                    f"rig: {name} holds vertex indices {indices.min()}..{indices.max()}, allowed are 0..{vertices - 1}"
                 )
 
     @property

@@ -41,9 +41,7 @@ _HAIRLINE = np.array(
     ]
 )  # fmt: skip
 # Upper border of the beard in the same terms, and its lower border on the throat.
-_BEARD_TOP = np.array(
-    [(0, -0.97), (10, -0.98), (17, -1.10), (28, -1.28), (42, -1.15), (56, -0.92), (70, -0.66)]
-)
+_BEARD_TOP = np.array([(0, -0.97), (10, -0.98), (17, -1.10), (28, -1.28), (42, -1.15), (56, -0.92), (70, -0.66)])
 _BEARD_BOTTOM = np.array([(0, -2.45), (30, -2.35), (55, -2.05), (80, -1.65)])
 _BEARD_BACK_DEGREES = (76.0, 84.0)
 _BEARD_SOFTNESS = 7.0
@@ -178,9 +176,7 @@ def _heights(vertices: Array, landmarks: Array) -> tuple[Array, Array]:
     return azimuth, (vertices[:, 1] - brows) / (brows - landmarks[SUBNASALE, 1])
 
 
-def _hairline(
-    vertices: Array, triangles: NDArray[np.integer], skin: NDArray[np.bool_], landmarks: Array
-) -> Array:
+def _hairline(vertices: Array, triangles: NDArray[np.integer], skin: NDArray[np.bool_], landmarks: Array) -> Array:
     """Signed distance to the natural hairline: positive on the scalp."""
     azimuth, height = _heights(vertices, landmarks)
     above = height - _curve(_HAIRLINE, azimuth)
@@ -235,10 +231,8 @@ def _nostril(
     around = triangles[skin[triangles].all(1) & (np.abs(offset[triangles[:, 0]]).max(1) < 2.0 * width)]
     candidates = np.flatnonzero(box)
     inner = candidates[_ray_hits(vertices[candidates], normals[candidates], vertices[around], 0.6 * width)]
-    if not len(inner):
-        inner_points = 0.5 * (landmarks[[ALA_RIGHT, ALA_LEFT]] + landmarks[[32, 34]])
-    else:
-        inner_points = vertices[inner]
+    between = 0.5 * (landmarks[[ALA_RIGHT, ALA_LEFT]] + landmarks[[32, 34]])
+    inner_points = vertices[inner] if len(inner) else between
     return np.asarray(cKDTree(inner_points).query(vertices)[0])
 
 

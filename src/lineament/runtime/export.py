@@ -82,7 +82,7 @@ def _write(module: nn.Module, inputs: tuple[Tensor, ...], names: list[str], outp
         torch.onnx.export(
             module.eval(),
             inputs,
-            buffer,
+            buffer,  # type: ignore[arg-type]  # the classic exporter writes to buffers, too
             input_names=names,
             output_names=outputs,
             dynamic_axes=axes,

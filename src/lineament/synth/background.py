@@ -42,9 +42,7 @@ def background(random: SampleRandom, bank: NoiseBank, size: int) -> Tensor:
     return scenes
 
 
-def _fields(
-    random: SampleRandom, size: int, tilt: float = 0.15, perspective: float = 0.0
-) -> tuple[Tensor, Tensor]:
+def _fields(random: SampleRandom, size: int, tilt: float = 0.15, perspective: float = 0.0) -> tuple[Tensor, Tensor]:
     """Coordinates x (right) and y (up) in [-1, 1], turned and seen askew a little, [B, 1, S, S] each."""
     axis = (torch.arange(size, device=random.device, dtype=torch.float32) + 0.5) * (2.0 / size) - 1.0
     angle = _pixelwise(tilt * random.normal("background tilt"))
@@ -78,9 +76,7 @@ def _gradient(random: SampleRandom, x: Tensor, y: Tensor, first: Tensor, second:
     spot = random.uniform("background spot", -0.8, 0.8, shape=(2, 1, 1)).unsqueeze(2)  # [B, 2, 1, 1, 1]
     line = 0.5 + 0.45 * (torch.cos(angle) * x + torch.sin(angle) * y)
     round_ = ((x - spot[:, 0]).square() + (y - spot[:, 1]).square()) * 0.5
-    t = torch.where(_pixelwise(random.bernoulli("background round gradient", 0.5)), round_, line).clamp(
-        0.0, 1.0
-    )
+    t = torch.where(_pixelwise(random.bernoulli("background round gradient", 0.5)), round_, line).clamp(0.0, 1.0)
     return torch.lerp(_pixelwise(first), _pixelwise(second), t)
 
 
@@ -111,9 +107,7 @@ def _darkness(random: SampleRandom, bank: NoiseBank, size: int) -> Tensor:
     first = _colours(random, "dark", 1, 0.0, 0.1)[:, 0] * 0.3
     scene = _gradient(random, x, y, first, first * 0.4 + 0.02)
     clouds = bank.sample("smooth", _coordinates(x, y, 0.5), random, "background dark shapes")
-    return scene.addcmul_(
-        clouds.clamp_min(0.0), _pixelwise(random.uniform("background dark light", 0.0, 0.08))
-    )
+    return scene.addcmul_(clouds.clamp_min(0.0), _pixelwise(random.uniform("background dark light", 0.0, 0.08)))
 
 
 def _bokeh(random: SampleRandom, bank: NoiseBank, size: int) -> Tensor:
@@ -149,9 +143,7 @@ def _boxes(
     for box in range(_BOXES):
         cover = torch.ones((), device=scene.device)
         for axis, field in enumerate((x, y)):
-            inside = (
-                (field - _pixelwise(place[:, box, axis])).abs_().neg_().add_(_pixelwise(half[:, box, axis]))
-            )
+            inside = (field - _pixelwise(place[:, box, axis])).abs_().neg_().add_(_pixelwise(half[:, box, axis]))
             cover = inside.mul_(steep).add_(0.5).clamp_(0.0, 1.0) * cover
         scene.lerp_(_pixelwise(colours[:, box]), cover)
     return scene
@@ -161,9 +153,7 @@ def _room(random: SampleRandom, bank: NoiseBank, size: int) -> Tensor:
     """A wall with furniture, pictures and a bright window, mostly out of focus."""
     x, y = _fields(random, size, 0.06, 0.35)
     wall = _colours(random, "room", 1, 0.15, 0.9)[:, 0]
-    scene = _gradient(
-        random, x, y, wall, wall * random.uniform("background room fall-off", 0.4, 1.0)[:, None]
-    )
+    scene = _gradient(random, x, y, wall, wall * random.uniform("background room fall-off", 0.4, 1.0)[:, None])
     edge = random.log_uniform("background room focus", 0.01, 0.4)
     scene = _boxes(random, scene, x, y, "furniture", 0.8, edge)
     lit = random.bernoulli("background window", 0.4).to(x.dtype)
@@ -171,9 +161,7 @@ def _room(random: SampleRandom, bank: NoiseBank, size: int) -> Tensor:
     half = random.uniform("background window size", 0.15, 0.6, shape=(2,))
     steep = _pixelwise(1.0 / edge)
     window = ((_pixelwise(half[:, 0]) - (x - _pixelwise(place[:, 0])).abs()) * steep + 0.5).clamp_(0.0, 1.0)
-    window = window * ((_pixelwise(half[:, 1]) - (y - _pixelwise(place[:, 1])).abs()) * steep + 0.5).clamp_(
-        0.0, 1.0
-    )
+    window = window * ((_pixelwise(half[:, 1]) - (y - _pixelwise(place[:, 1])).abs()) * steep + 0.5).clamp_(0.0, 1.0)
     sky = torch.tensor([0.95, 0.97, 1.0], device=x.device).view(1, 3, 1, 1)
     scene = torch.lerp(scene, sky, window * _pixelwise(lit))
     light = bank.sample("smooth", _coordinates(x, y, 0.3), random, "background room light")
@@ -219,9 +207,7 @@ def _texture(random: SampleRandom, bank: NoiseBank, size: int) -> Tensor:
     broad = bank.sample("smooth", 0.5 * coordinates, random, "background texture patches")
     colours = _colours(random, "texture", 3)
     contrast = _pixelwise(random.uniform("background texture contrast", 0.05, 0.5))
-    scene = torch.lerp(
-        _pixelwise(colours[:, 0]), _pixelwise(colours[:, 1]), (0.5 + contrast * broad).clamp_(0.0, 1.0)
-    )
+    scene = torch.lerp(_pixelwise(colours[:, 0]), _pixelwise(colours[:, 1]), (0.5 + contrast * broad).clamp_(0.0, 1.0))
     share = _pixelwise(random.uniform("background texture share", 0.2, 0.9))
     return torch.lerp(scene, _pixelwise(colours[:, 2]), (contrast * fine).clamp_(0.0, 1.0) * share)
 
@@ -244,15 +230,11 @@ def _clutter(random: SampleRandom, bank: NoiseBank, size: int) -> Tensor:
     row = y * lines
     number = row.floor()
     written = ((row - number - 0.5).abs_() < 0.3).to(x.dtype)
-    letters = bank.sample(
-        "streaks", _coordinates(x * lines * 0.06, number * 0.37), random, "background letters"
-    )
+    letters = bank.sample("streaks", _coordinates(x * lines * 0.06, number * 0.37), random, "background letters")
     ink = (letters * 1.5 - 0.2).clamp_(0.0, 1.0) * written
     left = _pixelwise(random.uniform("background page left", -1.0, 0.6))
     inside = ((x > left) & (x < left + 0.9)).to(x.dtype)
-    shown = _pixelwise(
-        random.bernoulli("background written", 0.4) * random.uniform("background ink", 0.3, 1.0)
-    )
+    shown = _pixelwise(random.bernoulli("background written", 0.4) * random.uniform("background ink", 0.3, 1.0))
     return torch.lerp(scene, _pixelwise(colours[:, 2]), ink * inside * shown)
 
 

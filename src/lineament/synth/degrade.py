@@ -72,9 +72,7 @@ class DegradeConfig:
     def __post_init__(self) -> None:
         for name in _SHARES:
             if not 0.0 <= getattr(self, name) <= 1.0:
-                raise UsageError(
-                    f"degrade.{name} is a share of the photos, 0 to 1, not {getattr(self, name)}"
-                )
+                raise UsageError(f"degrade.{name} is a share of the photos, 0 to 1, not {getattr(self, name)}")
         if not 1.0 <= self.jpeg_lowest <= 98.0:
             raise UsageError(f"degrade.jpeg_lowest must lie between 1 and 98, not {self.jpeg_lowest}")
         if not 0.0 <= self.blur_sigma <= 4.0:
@@ -152,15 +150,11 @@ def _draw(config: DegradeConfig, random: SampleRandom) -> _Settings:
     grain = (1.0 - shared).sqrt() * eye + (shared / 3.0).sqrt()
     grain = grain / grain.square().sum(2, keepdim=True).sqrt()
 
-    vivid = torch.exp(
-        0.45 * random.normal("camera saturation").clamp(-2.5, 1.5) * acts("graded", config.saturation)
-    )
+    vivid = torch.exp(0.45 * random.normal("camera saturation").clamp(-2.5, 1.5) * acts("graded", config.saturation))
     luma = torch.tensor(_LUMA, device=random.device).expand(3, 3)
     grade = luma + vivid[:, None, None] * (eye - luma)
     toned = acts("tone", config.tone)
-    weights = random.uniform("camera grey weights", 0.05, 1.0, shape=(3,)) * torch.tensor(
-        _LUMA, device=random.device
-    )
+    weights = random.uniform("camera grey weights", 0.05, 1.0, shape=(3,)) * torch.tensor(_LUMA, device=random.device)
     mono = weights / weights.sum(1, keepdim=True) * acts("grey", config.grey)[:, None]
     spread = uniform("quality", 0.0, 1.0) ** 0.7
     quality = (config.jpeg_lowest + (98.0 - config.jpeg_lowest) * spread).round() * acts("jpeg", config.jpeg)

@@ -203,9 +203,7 @@ def _gaze(rig: RigTensors, shape: Tensor, random: SampleRandom) -> Tensor:
     return shape
 
 
-def _cameras(
-    config: SynthConfig, random: SampleRandom, marks: Tensor, rotation: Tensor, origin: Tensor
-) -> CameraBatch:
+def _cameras(config: SynthConfig, random: SampleRandom, marks: Tensor, rotation: Tensor, origin: Tensor) -> CameraBatch:
     """Cameras that frame the landmarks [B, 68, 3] as a crop does: off the middle and of varied span."""
     distance = random.log_uniform("distance", config.nearest, config.farthest)
     flat = marks[..., :2] / (distance[:, None, None] - marks[..., 2:]).clamp_min(20.0)  # [B, 68, 2]

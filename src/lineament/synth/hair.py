@@ -108,4 +108,5 @@ def _waves(points: Tensor, random: SampleRandom, name: str, frequency: float, co
     direction = random.normal(f"{name} direction", shape=(count, 3)) * frequency  # [B, count, 3]
     phase = random.uniform(f"{name} phase", 0.0, 6.2832, shape=(count,))
     angle = direction @ points.T + phase[..., None]  # [B, count, N]
-    return angle.sin().sum(1) * (2.0 / count) ** 0.5
+    field: Tensor = angle.sin().sum(1) * (2.0 / count) ** 0.5
+    return field

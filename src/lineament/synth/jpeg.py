@@ -75,9 +75,7 @@ def _quantised(planes: Tensor, table: Tensor) -> Tensor:
     """Round the block transform of planes [B, C, H, W] to multiples of a table [B, 64]."""
     batch, channels, height, width = planes.shape
     transform = _block_transform(str(planes.device))
-    blocks = (
-        planes.view(batch, channels, height // 8, 8, width // 8, 8).transpose(3, 4).reshape(batch, -1, 64)
-    )
+    blocks = planes.view(batch, channels, height // 8, 8, width // 8, 8).transpose(3, 4).reshape(batch, -1, 64)
     steps = table[:, None]
     coefficients = torch.matmul(blocks, transform.T).div_(steps).round_().mul_(steps)
     blocks = torch.matmul(coefficients, transform)

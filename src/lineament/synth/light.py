@@ -51,9 +51,9 @@ def sample_light(random: SampleRandom) -> Light:
     """Draw the light of every sample of a batch."""
     scene = random.choice("scene", _SHARES)
     device = scene.device
-    table = torch.tensor(
-        [[*a, u, *l1, *l2, *l3, *s] for a, u, l1, l2, l3, s in _SCENES.values()], device=device
-    )[scene]  # [B, 11]
+    table = torch.tensor([[*a, u, *l1, *l2, *l3, *s] for a, u, l1, l2, l3, s in _SCENES.values()], device=device)[
+        scene
+    ]  # [B, 11]
 
     def between(name: str, low: int) -> Tensor:
         return table[:, low] + (table[:, low + 1] - table[:, low]) * random.uniform(name)
@@ -73,9 +73,7 @@ def sample_light(random: SampleRandom) -> Light:
         random.uniform("sun elevation", 15.0, 75.0, shape=(LAMPS,)),
         12.0 + 24.0 * random.normal("elevation", shape=(LAMPS,)),
     ).clamp(-50.0, 80.0) * (math.pi / 180.0)
-    direction = torch.stack(
-        [azimuth.sin() * height.cos(), height.sin(), azimuth.cos() * height.cos()], dim=-1
-    )
+    direction = torch.stack([azimuth.sin() * height.cos(), height.sin(), azimuth.cos() * height.cos()], dim=-1)
 
     ambient = between("ambient", 0)[:, None] * _tint(random, "ambient tint", 1)[:, 0]  # [B, 3]
     uneven = table[:, 2] * random.uniform("uneven", 0.2, 1.0)

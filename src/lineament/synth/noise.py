@@ -182,9 +182,7 @@ def _streaks(size: int, source: torch.Generator) -> Tensor:
     """Strands along the rows' direction: many frequencies across, few along."""
     across, down = _frequencies(size)
     band = (
-        across.clamp_min(1.0) ** -0.4
-        * torch.exp(-((across / 90.0) ** 2))
-        * (1.0 - torch.exp(-((across / 10.0) ** 2)))
+        across.clamp_min(1.0) ** -0.4 * torch.exp(-((across / 90.0) ** 2)) * (1.0 - torch.exp(-((across / 10.0) ** 2)))
     )
     return _shaped(size, band * torch.exp(-((down / 3.5) ** 2)), source)
 

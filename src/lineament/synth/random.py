@@ -53,16 +53,12 @@ class SampleRandom:
         """The random numbers of some of the samples, by their positions [N] in the batch."""
         chosen = object.__new__(SampleRandom)
         chosen.device = self.device
-        chosen._keys = self._keys[
-            np.asarray(rows.cpu() if isinstance(rows, Tensor) else rows, dtype=np.int64)
-        ]
+        chosen._keys = self._keys[np.asarray(rows.cpu() if isinstance(rows, Tensor) else rows, dtype=np.int64)]
         return chosen
 
     def uniform(self, name: str, low: float = 0.0, high: float = 1.0, shape: Sequence[int] = ()) -> Tensor:
         """Draw from [low, high), [B, *shape] float32."""
-        unit = (self._words(name, math.prod(shape)) >> np.uint64(40)).astype(np.float32) * np.float32(
-            2.0**-24
-        )
+        unit = (self._words(name, math.prod(shape)) >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
         return self._tensor(np.float32(low) + np.float32(high - low) * unit, shape)
 
     def normal(self, name: str, shape: Sequence[int] = ()) -> Tensor:
@@ -96,9 +92,7 @@ class SampleRandom:
         """Draw from [low, high), both positive, uniformly in the logarithm, [B, *shape] float32."""
         return self.uniform(name, math.log(low), math.log(high), shape).exp_()
 
-    def pixels(
-        self, name: str, shape: Sequence[int], distribution: Literal["normal", "uniform"] = "normal"
-    ) -> Tensor:
+    def pixels(self, name: str, shape: Sequence[int], distribution: Literal["normal", "uniform"] = "normal") -> Tensor:
         """White noise, made on the device.
 
         Args:

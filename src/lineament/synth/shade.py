@@ -71,7 +71,7 @@ def shade(
         direction, colour = light.direction[:, i], light.colour[:, i][:, :, None, None]
         facing = dot(normals, direction[:, :, None, None])
         lit = ((facing + wrap) / (1.0 + wrap)).clamp_min(0.0)
-        visible = 1.0
+        visible = torch.ones_like(oil)
         if i < _SHADOWED:
             visible = cast_shadow(depth[:, 0], solid[:, 0], direction, light.softness[:, i])
         diffuse = diffuse + colour * lit * visible

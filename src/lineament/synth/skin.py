@@ -83,9 +83,7 @@ def sample_person(person: SampleRandom) -> Person:
     return Person(age, melanin, colour.clamp(0.004, 0.7), stubble, beard)
 
 
-def skin_albedo(
-    surface: Surface, person: Person, draws: SampleRandom, marks: Tensor, bank: NoiseBank
-) -> Tensor:
+def skin_albedo(surface: Surface, person: Person, draws: SampleRandom, marks: Tensor, bank: NoiseBank) -> Tensor:
     """Linear reflectance of skin with lips, brows, lashes, stubble, beard, freckles and moles.
 
     Args:
@@ -133,7 +131,11 @@ def skin_albedo(
     albedo = torch.exp(pigment(_BARE) + melanin.clamp(0.0, 1.15) * pigment(_MELANIN) + blood * pigment(_HAEMOGLOBIN))
     painted = per_sample(draws.bernoulli("lipstick", 0.12).to(x.dtype)) * amount("lipstick cover", 0.4, 0.95)
     lipstick = torch.stack(
-        [draws.uniform("lipstick r", 0.15, 0.6), draws.uniform("lipstick g", 0.0, 0.12), draws.uniform("lipstick b", 0.01, 0.2)],
+        [
+            draws.uniform("lipstick r", 0.15, 0.6),
+            draws.uniform("lipstick g", 0.0, 0.12),
+            draws.uniform("lipstick b", 0.01, 0.2),
+        ],
         dim=1,
     )[:, :, None, None]
     albedo = torch.lerp(albedo, lipstick, lip * painted)

@@ -51,9 +51,7 @@ def batches(config: TrainConfig, split: str, first: int, device: torch.device) -
     else:
         made_on = device if config.workers == 0 else torch.device("cpu")
         source = GeneratedBatches(
-            FaceStream(
-                SynthConfig(size=config.size, seed=config.seed), config.batch_size, split, first, device=made_on
-            )
+            FaceStream(SynthConfig(size=config.size, seed=config.seed), config.batch_size, split, first, device=made_on)
         )
     workers = config.workers if split == "train" else 0
     loader = DataLoader(source, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None)
@@ -111,7 +109,8 @@ class DatasetFolder(IterableDataset[Batch]):
         """The sample at a position of the endless sequence: one shuffled pass after another."""
         epoch, place = divmod(position, len(self.samples))
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self.samples))
-        return self.samples[order[place]]
+        chosen: dict[str, str] = self.samples[order[place]]
+        return chosen
 
     def _load(self, picked: list[dict[str, str]]) -> Batch:
         image = torch.stack([self._read(files["image"]) for files in picked])
@@ -133,4 +132,4 @@ class DatasetFolder(IterableDataset[Batch]):
             raise DataError(f"cannot read {self.folder / name}")
         picture = picture[..., None] if picture.ndim == 2 else picture[..., ::-1]
         values = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)).astype(np.float32))
-        return values / float(np.iinfo(picture.dtype).max) if scale else values
+        return values / float((1 << 8 * picture.dtype.itemsize) - 1) if scale else values

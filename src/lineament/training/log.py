@@ -19,10 +19,10 @@ class RunLog:
     """Writes figures by step; a resumed run appends, without the lines that it will write again."""
 
     def __init__(self, folder: Path, first_step: int) -> None:
-        """Open the log of a run that starts or goes on at ``first_step``."""
+        """Open the log of a run that goes on after ``first_step`` steps."""
         self.path = folder / "log.jsonl"
         if self.path.exists():
-            lines = [line for line in self.path.read_text().splitlines() if _step_of(line) < first_step]
+            lines = [line for line in self.path.read_text().splitlines() if _step_of(line) <= first_step]
             self.path.write_text("".join(line + "\n" for line in lines))
         self._file = self.path.open("a")
         self._board = _tensorboard(folder, first_step)

@@ -65,14 +65,13 @@ def train(recipe: CasFNERecipe, config: TrainConfig, progress: Progress | None =
     if config.init is not None:
         recipe.model.load_state_dict(load_weights(config.init).state_dict())
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    model = recipe.model.to(device=device, memory_format=layout)
+    model = recipe.model.to(device)
+    model.to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's own stubs
     averaged = AveragedModel(model, config.ema)
-    optimizers = {
-        "model": torch.optim.Adam(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
-    }
+    optimizers = {"model": torch.optim.Adam(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)}
     modules: dict[str, nn.Module] = {"model": model, "averaged": averaged.model}
     if recipe.discriminator is not None:
-        modules["discriminator"] = recipe.discriminator.to(device=device, memory_format=layout)
+        modules["discriminator"] = recipe.discriminator.to(device)
         optimizers["discriminator"] = torch.optim.Adam(
             recipe.discriminator.parameters(), config.learning_rate, weight_decay=DISCRIMINATOR_DECAY
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
@@ -21,12 +22,15 @@ def learning_rate(step: int, steps: int, base: float, warmup: int) -> float:
     return base * (FLOOR + (1.0 - FLOOR) * 0.5 * (1.0 + math.cos(math.pi * progress)))
 
 
-class AveragedModel:
+Model = TypeVar("Model", bound=nn.Module)
+
+
+class AveragedModel(Generic[Model]):
     """Exponential moving average of a model's weights and batch-norm statistics."""
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: Model, decay: float) -> None:
         """Start from the model's present weights."""
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.model: Model = copy.deepcopy(model).eval().requires_grad_(False)
         self.decay = decay
 
     @torch.no_grad()

@@ -8,6 +8,7 @@ set of weights for all stages. Our addition is a mask logit beside the initial n
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lineament.errors import UsageError
-from lineament.networks.resnet import ResNet18Encoder
+from lineament.networks.resnet import ResNet18Encoder, pyramid_channels
 
 Fusion = Literal["cat", "adain", "fmm"]
 Pyramid = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -78,10 +79,10 @@ class CasFNE(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = ResNet18Encoder(config.width)
-        channels = self.encoder.channels
+        channels = pyramid_channels(config.width)
         self.initial_decoder = Decoder(channels[4], channels[3::-1], config.decoder_channels, out_channels=4)
         self.normal_encoder = NormalEncoder(config.normal_channels)
-        self.fusion = _FUSIONS[config.fusion](channels[4], self.normal_encoder.out_channels)
+        self.fusion: PriorFusion = _FUSIONS[config.fusion](channels[4], self.normal_encoder.out_channels)
         self.cascade_decoder = Decoder(
             self.fusion.out_channels, channels[3::-1], config.decoder_channels, out_channels=3
         )
@@ -98,9 +99,7 @@ class CasFNE(nn.Module):
             The face's features at five scales, normals [B, 3, H, W], mask logits [B, 1, H, W].
         """
         if image.ndim != 4 or image.shape[1] != 3 or image.shape[2] % 32 or image.shape[3] % 32:
-            raise UsageError(
-                f"images must be [B, 3, H, W] with H and W multiples of 32, not {tuple(image.shape)}"
-            )
+            raise UsageError(f"images must be [B, 3, H, W] with H and W multiples of 32, not {tuple(image.shape)}")
         features = self.encoder((image - self.mean) / self.std)
         decoded = self.initial_decoder(features[4], features[3::-1])  # [B, 4, H, W]
         return features, unit_normals(decoded[:, :3]), decoded[:, 3:].float()
@@ -146,9 +145,7 @@ class Decoder(nn.Module):
         super().__init__()
         entering = [in_channels, *(c + s for c, s in zip(channels[:-1], skip_channels, strict=True))]
         self.ups = nn.ModuleList(
-            nn.Sequential(
-                nn.ConvTranspose2d(inside, outside, 4, 2, 1, bias=False), nn.BatchNorm2d(outside), nn.ReLU()
-            )
+            nn.Sequential(nn.ConvTranspose2d(inside, outside, 4, 2, 1, bias=False), nn.BatchNorm2d(outside), nn.ReLU())
             for inside, outside in zip(entering, channels, strict=True)
         )
         self.last = nn.Conv2d(channels[-1], out_channels, 3, 1, 1)
@@ -188,7 +185,13 @@ def _down(inside: int, outside: int) -> tuple[nn.Module, ...]:
     return nn.Conv2d(inside, outside, 4, 2, 1, bias=False), nn.BatchNorm2d(outside), nn.LeakyReLU(0.2)
 
 
-class ConcatenationFusion(nn.Module):
+class PriorFusion(nn.Module):
+    """How the prior z joins the deepest features."""
+
+    out_channels: int
+
+
+class ConcatenationFusion(PriorFusion):
     """CAT, the paper's choice: features and prior side by side."""
 
     def __init__(self, feature_channels: int, prior_channels: int) -> None:
@@ -200,7 +203,7 @@ class ConcatenationFusion(nn.Module):
         return torch.cat([features, prior], dim=1)
 
 
-class AdaptiveInstanceFusion(nn.Module):
+class AdaptiveInstanceFusion(PriorFusion):
     """AdaIN (Huang and Belongie 2017): features take the channel statistics that the prior asks for."""
 
     def __init__(self, feature_channels: int, prior_channels: int) -> None:
@@ -213,7 +216,8 @@ class AdaptiveInstanceFusion(nn.Module):
         described = torch.cat([prior.mean((2, 3)), _deviation(prior)[:, :, 0, 0]], dim=1)  # [B, 2P]
         scale, shift = self.statistics(described)[:, :, None, None].chunk(2, dim=1)  # [B, F, 1, 1] each
         normalised = (features - features.mean((2, 3), keepdim=True)) / _deviation(features)
-        return (1.0 + scale) * normalised + shift
+        fused: Tensor = (1.0 + scale) * normalised + shift
+        return fused
 
 
 def _deviation(x: Tensor) -> Tensor:
@@ -221,7 +225,7 @@ def _deviation(x: Tensor) -> Tensor:
     return (x.var((2, 3), keepdim=True, unbiased=False) + 1e-5).sqrt()
 
 
-class FeatureModulationFusion(nn.Module):
+class FeatureModulationFusion(PriorFusion):
     """FMM: the prior predicts a scale and a shift for every place and channel of the features."""
 
     def __init__(self, feature_channels: int, prior_channels: int) -> None:
@@ -234,10 +238,15 @@ class FeatureModulationFusion(nn.Module):
     def forward(self, features: Tensor, prior: Tensor) -> Tensor:
         """[B, F, h, w] and [B, P, h, w] to [B, F, h, w]."""
         guide = self.shared(prior)
-        return (1.0 + self.scale(guide)) * features + self.shift(guide)
+        fused: Tensor = (1.0 + self.scale(guide)) * features + self.shift(guide)
+        return fused
 
 
-_FUSIONS = {"cat": ConcatenationFusion, "adain": AdaptiveInstanceFusion, "fmm": FeatureModulationFusion}
+_FUSIONS: dict[Fusion, Callable[[int, int], PriorFusion]] = {
+    "cat": ConcatenationFusion,
+    "adain": AdaptiveInstanceFusion,
+    "fmm": FeatureModulationFusion,
+}
 
 
 def unit_normals(raw: Tensor) -> Tensor:

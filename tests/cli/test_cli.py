@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line as people use it, right and wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import OpenEXR
+import pytest
+from PIL import Image
+from skimage import data
+
+import lineament
+from lineament.cli import main
+from lineament.errors import NoFaceError, UsageError
+from lineament.images import decode_normals
+from lineament.result import FaceGeometry
+from tests.images.test_read import damaged
+
+
+@pytest.fixture
+def portrait(tmp_path: Path) -> Path:
+    path = tmp_path / "photos" / "astronaut.png"
+    path.parent.mkdir()
+    Image.fromarray(data.astronaut()).save(path)
+    return path
+
+
+def test_estimate_writes_everything(portrait: Path, tiny_weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert main(["estimate", str(portrait), "-o", str(out), "--method", str(tiny_weights)]) == 0
+    folder = out / "astronaut"
+    names = {"normals.png", "normals.exr", "mask.png", "shading.png", "sheet.png", "face.json"}
+    assert {p.name for p in folder.iterdir()} == names
+    assert list(out.iterdir()) == [folder]
+    said = json.loads((folder / "face.json").read_text())
+    assert said["normals"]["convention"] == "opengl"
+    assert said["photo"] == {
+        "name": "astronaut.png",
+        "width": 512,
+        "height": 512,
+        "frame": "upright, EXIF orientation applied",
+    }
+    assert len(said["weights"]["sha256"]) == 64
+    assert said["stages"] == 2
+    with Image.open(folder / "normals.png") as opened:
+        assert opened.text["Normals"].startswith("opengl: x right, y up")
+    normals = decode_normals(cv2.imread(str(folder / "normals.png"))[..., ::-1])
+    mask = cv2.imread(str(folder / "mask.png"), cv2.IMREAD_GRAYSCALE) > 0
+    assert normals.shape == (512, 512, 3)
+    assert np.array_equal((normals != 0).any(-1), mask)
+    with OpenEXR.File(str(folder / "normals.exr")) as file:
+        exact = file.channels()["RGB"].pixels.astype(np.float32)
+    assert np.abs(exact - normals).max() < 0.02
+    x, y, w, h = said["box"]
+    assert mask[int(y + h / 2), int(x + w / 2)]
+
+
+def test_conventions_flip_signs(portrait: Path, tiny_weights: Path, tmp_path: Path) -> None:
+    maps = {}
+    for convention in ("opengl", "directx"):
+        out = tmp_path / convention
+        words = ["estimate", str(portrait), "-o", str(out), "--method", str(tiny_weights), "--stages", "0"]
+        assert main([*words, "--normals-convention", convention]) == 0
+        maps[convention] = cv2.imread(str(out / "astronaut" / "normals.png"))[..., ::-1].astype(int)
+    face = maps["opengl"].any(-1)
+    assert np.abs(maps["opengl"][face, 1] + maps["directx"][face, 1] - 255).max() <= 1
+    assert np.array_equal(maps["opengl"][..., 0], maps["directx"][..., 0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("empty", 4),
+        ("text", 4),
+        ("truncated", 3),
+        ("one pixel", 5),
+        ("huge", 6),
+        ("missing", 4),
+        ("no face", 7),
+        ("empty folder", 8),
+        ("unwritable", 9),
+        ("no weights", 10),
+        ("no command", 2),
+        ("wrong option", 2),
+    ],
+)
+def test_bad_input_gets_one_line_and_its_own_code(
+    kind: str, code: int, tiny_weights: Path, portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, method = tmp_path / "out", str(tiny_weights)
+    if kind == "no face":
+        path = tmp_path / "wall.png"
+        Image.fromarray(data.coffee()).save(path)
+    elif kind == "empty folder":
+        path = tmp_path / "nothing"
+        path.mkdir()
+    elif kind in ("unwritable", "no weights", "no command", "wrong option"):
+        path = portrait
+        if kind == "unwritable":
+            out = tmp_path / "file" / "out"
+            out.parent.write_text("in the way")
+        if kind == "no weights":
+            method = "nonesuch"
+    else:
+        path = damaged(tmp_path, kind)
+    words = ["guess" if kind == "no command" else "estimate", str(path), "-o", str(out), "--method", method]
+    words += ["--stages", "many"] if kind == "wrong option" else []
+    assert main(words) == code
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    if kind != "wrong option":  # tyro draws a box around what it says of options
+        assert len(said.strip().splitlines()) == 1
+        assert said.startswith("lineament: ")
+    assert not out.exists()
+
+
+def test_one_bad_file_does_not_stop_a_batch(
+    portrait: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (portrait.parent / "broken.jpg").write_text("no picture")
+    out = tmp_path / "out"
+    assert main(["estimate", str(portrait.parent), "-o", str(out), "--method", str(tiny_weights)]) == 4
+    assert (out / "astronaut" / "face.json").exists()
+    assert not (out / "broken").exists()
+    said = capsys.readouterr().err
+    assert "broken.jpg" in said
+    assert "1 of 2 photos" in said
+
+
+def test_python_takes_arrays_boxes_and_whole_crops(tiny_weights: Path) -> None:
+    model = lineament.load(str(tiny_weights))
+    photo = data.astronaut()
+    found = model.estimate(photo)[0]
+    assert isinstance(found, FaceGeometry)
+    assert found.normals.dtype == np.float32
+    length = np.linalg.norm(found.normals, axis=-1)
+    assert np.allclose(length[found.mask], 1, atol=1e-4)
+    assert (length[~found.mask] == 0).all()
+    assert len(found.stages) == 3
+    assert np.array_equal(found.stage(2), found.normals)
+    two = model.estimate(photo, faces=[(174, 72, 96, 96), (300, 100, 90, 90)], stages=0)
+    assert [len(face.stages) for face in two] == [1, 1]
+    whole = model.estimate(photo[40:200, 140:300], faces="whole")[0]
+    assert whole.normals.shape == (160, 160, 3)
+    deep = model.estimate(photo.astype(np.float32) / 255)[0]
+    assert deep.box == found.box
+    with pytest.raises(NoFaceError, match="no face found"):
+        model.estimate(data.brick())
+    for box in ((0, 0, 2, 2), (900, 0, 50, 50), (1, 2, 3)):
+        with pytest.raises(UsageError):
+            model.estimate(photo, faces=[box])
+
+
+def test_mirroring_the_photo_mirrors_the_normals(tiny_weights: Path) -> None:
+    model = lineament.load(str(tiny_weights))
+    crop = np.ascontiguousarray(data.astronaut()[40:168, 150:278])
+    plain = model.normals_of_crop(crop, flip=True)[-1]
+    mirrored = model.normals_of_crop(np.ascontiguousarray(crop[:, ::-1]), flip=True)[-1]
+    assert np.abs(mirrored[:, ::-1] * np.array([-1, 1, 1]) - plain).max() < 1e-3
+
+
+def test_the_process_starts_and_lists_its_commands() -> None:
+    run = subprocess.run([sys.executable, "-m", "lineament", "--help"], capture_output=True, text=True, check=False)
+    assert run.returncode == 0
+    for command in ("demo", "estimate", "evaluate", "synth", "train", "export", "rig build"):
+        assert command in run.stdout
+
+
+def test_synth_and_training_by_command(tmp_path: Path) -> None:
+    faces, run = tmp_path / "faces", tmp_path / "run"
+    words = ["synth", "-n", "3", "-o", str(faces), "--size", "64", "--identities", "50"]
+    assert main(words) == 0
+    assert (faces / "sheet.png").exists()
+    train = ["train", "casfne", "--output", str(run), "--data", str(faces), "--size", "64", "--batch-size", "2"]
+    train += ["--steps", "2", "--stages", "1", "--validation-batches", "1", "--losses", "rec"]
+    assert main(train) == 0
+    weights = run / "casfne-s.safetensors"
+    assert main(["export", str(weights)]) == 0
+    maps = lineament.load(str(weights)).normals_of_crop(np.zeros((64, 64, 3), np.uint8))
+    assert len(maps) == 2

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A tiny network that tests can load in a moment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights and graphs of a small, untrained Cas-FNE whose mask covers the picture's middle."""
+    import torch
+
+    from lineament.methods.casfne.model import CasFNE, CasFNEConfig
+    from lineament.runtime.export import export_casfne
+    from lineament.training.export import load_weights, save_weights
+
+    torch.manual_seed(0)
+    config = CasFNEConfig(width=0.125, decoder_channels=(16, 16, 8, 8, 8), normal_channels=4, crop_size=64)
+    model = CasFNE(config)
+    with torch.no_grad():
+        model.initial_decoder.last.bias[3] = 8.0  # everything is face
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_weights(model, path)
+    export_casfne(load_weights(path), path)
+    return path

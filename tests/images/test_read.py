@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Photos of every kind that people have, and every kind of damage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from lineament.errors import (
+    ImageTooLargeError,
+    ImageTooSmallError,
+    InputError,
+    LineamentError,
+    NoImagesError,
+    NotAnImageError,
+)
+from lineament.images import as_image, find_images, read_image
+
+
+def picture(width: int = 40, height: int = 24) -> np.ndarray:
+    """Red grows to the right, green downwards."""
+    x, y = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    return np.stack([x, y, np.full_like(x, 60)], axis=-1).astype(np.uint8)
+
+
+def test_plain_png_and_jpeg(tmp_path: Path) -> None:
+    Image.fromarray(picture()).save(tmp_path / "a.png")
+    Image.fromarray(picture()).save(tmp_path / "a.jpg", quality=98)
+    assert np.array_equal(read_image(tmp_path / "a.png"), picture())
+    assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - picture()).mean() < 3
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_exif_orientations_are_undone(tmp_path: Path, orientation: int, suffix: str) -> None:
+    transposed = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    upright = Image.fromarray(picture())
+    stored = upright.transpose(transposed[orientation]) if orientation != 1 else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"turned.{suffix}"
+    stored.save(path, exif=exif, **({"quality": 98} if suffix == "jpg" else {}))
+    assert np.abs(read_image(path).astype(int) - picture()).mean() < 3
+
+
+def test_sixteen_bits_keep_their_precision(tmp_path: Path) -> None:
+    fine = (np.linspace(0.2, 0.21, 40 * 24 * 3).reshape(24, 40, 3) * 65535).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "rgb.png"), fine[..., ::-1])
+    cv2.imwrite(str(tmp_path / "grey.png"), fine[..., 0])
+    for name, expected in (("rgb.png", fine), ("grey.png", np.repeat(fine[..., :1], 3, -1))):
+        read = read_image(tmp_path / name)
+        assert read.dtype == np.float32
+        assert np.abs(read - expected / 65535).max() < 1e-5
+
+
+def test_cmyk_palette_grey_and_alpha_become_rgb(tmp_path: Path) -> None:
+    colour = Image.fromarray(picture())
+    colour.convert("CMYK").save(tmp_path / "cmyk.jpg", quality=98)
+    colour.quantize(64).save(tmp_path / "palette.png")
+    colour.convert("L").save(tmp_path / "grey.png")
+    clear = colour.copy()
+    clear.putalpha(0)
+    clear.save(tmp_path / "clear.png")
+    colour.quantize(8).save(tmp_path / "animation.gif", save_all=True, append_images=[colour.quantize(8)])
+    for name in ("cmyk.jpg", "palette.png", "grey.png", "clear.png", "animation.gif"):
+        read = read_image(tmp_path / name)
+        assert read.shape == (24, 40, 3)
+        assert read.dtype == np.uint8
+    assert (read_image(tmp_path / "clear.png") == 128).all()
+    assert np.abs(read_image(tmp_path / "palette.png").astype(int) - picture()).mean() < 20
+    assert np.ptp(read_image(tmp_path / "grey.png"), axis=-1).max() == 0
+
+
+def damaged(folder: Path, kind: str) -> Path:
+    """A file of one kind of damage."""
+    path = folder / f"{kind}.png"
+    if kind == "empty":
+        path.touch()
+    elif kind == "text":
+        path.write_text("this is no picture\n" * 20)
+    elif kind == "truncated":
+        path = folder / "truncated.jpg"
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)).save(path)
+        path.write_bytes(path.read_bytes()[:4000])
+    elif kind == "one pixel":
+        Image.new("RGB", (1, 1)).save(path)
+    elif kind == "huge":
+        Image.new("1", (20000, 20000)).save(path)
+    elif kind == "bomb":
+        Image.new("1", (40000, 40000)).save(path)
+    elif kind == "folder":
+        path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("empty", NotAnImageError),
+        ("text", NotAnImageError),
+        ("truncated", InputError),
+        ("one pixel", ImageTooSmallError),
+        ("huge", ImageTooLargeError),
+        ("bomb", ImageTooLargeError),
+        ("missing", NotAnImageError),
+        ("folder", NotAnImageError),
+    ],
+)
+def test_each_damage_has_its_error_in_one_line(tmp_path: Path, kind: str, error: type[LineamentError]) -> None:
+    with pytest.raises(error) as caught:
+        read_image(damaged(tmp_path, kind))
+    assert "\n" not in str(caught.value)
+    assert caught.type is error
+
+
+def test_arrays_are_checked() -> None:
+    assert as_image(np.zeros((20, 30), np.uint8)).shape == (20, 30, 3)
+    assert as_image(np.ones((20, 30, 3))).dtype == np.float32
+    for wrong, message in (
+        (np.zeros((20, 30, 4), np.uint8), "shape"),
+        (np.zeros((20, 30, 3), np.int64), "uint8"),
+        (np.full((20, 30, 3), 2.0), "lie in"),
+        (np.full((20, 30, 3), np.nan), "lie in"),
+    ):
+        with pytest.raises(InputError, match=message):
+            as_image(wrong)
+    with pytest.raises(ImageTooSmallError):
+        as_image(np.zeros((1, 1, 3), np.uint8))
+
+
+def test_files_folders_and_globs_are_found(tmp_path: Path) -> None:
+    for name in ("b.png", "a.jpg", "notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "none").mkdir()
+    found = find_images([tmp_path, tmp_path / "b.png", str(tmp_path / "*.jpg")])
+    assert [p.name for p in found] == ["a.jpg", "b.png"]
+    for empty in (tmp_path / "none", str(tmp_path / "*.webp")):
+        with pytest.raises(NoImagesError):
+            find_images([empty])
+    with pytest.raises(NoImagesError):
+        find_images([])

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cas-FNE: sizes, stages, fusions, losses with known values, and trainings that learn."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from lineament.errors import UsageError, WeightsError
+from lineament.methods.casfne import losses
+from lineament.methods.casfne.model import CasFNE, CasFNEConfig, casfne, casfne_s
+from lineament.methods.casfne.recipe import CasFNERecipe
+from lineament.networks.resnet import ResNet18Encoder, load_imagenet_weights
+from lineament.training.config import TrainConfig
+from lineament.training.data import Batch
+
+TINY = {"width": 0.125, "decoder_channels": (16, 16, 8, 8, 8), "normal_channels": 4}
+
+
+def parameters(model: torch.nn.Module) -> float:
+    return sum(p.numel() for p in model.parameters()) / 1e6
+
+
+def test_sizes_are_the_papers_and_ours() -> None:
+    assert parameters(CasFNE(casfne())) == pytest.approx(29.3, rel=0.02)  # Table IV, CAT
+    assert parameters(CasFNE(casfne_s())) == pytest.approx(5.7, rel=0.02)
+    assert parameters(ResNet18Encoder()) == pytest.approx(11.18, abs=0.01)  # ResNet-18 without its classifier
+
+
+@pytest.mark.parametrize("fusion", ["cat", "adain", "fmm"])
+def test_any_number_of_stages_from_one_set_of_weights(fusion: str) -> None:
+    model = CasFNE(CasFNEConfig(**TINY, fusion=fusion)).eval()
+    image = torch.rand(2, 3, 64, 96)
+    with torch.no_grad():
+        five = model(image, 5)
+        two = model(image)
+        none = model(image, 0)
+    assert [len(o.normals) for o in (five, two, none)] == [6, 3, 1]
+    for first, second in zip(five.normals, two.normals, strict=False):
+        assert torch.equal(first, second)
+    assert five.normals[-1].shape == (2, 3, 64, 96)
+    assert five.mask_logits.shape == (2, 1, 64, 96)
+    assert torch.allclose(five.normals[-1].norm(dim=1), torch.ones(2, 64, 96), atol=1e-4)
+    assert not torch.equal(five.normals[1], five.normals[2])
+
+
+def test_impossible_requests_are_refused() -> None:
+    model = CasFNE(CasFNEConfig(**TINY))
+    with pytest.raises(UsageError, match="multiples of 32"):
+        model(torch.rand(1, 3, 50, 64))
+    with pytest.raises(UsageError, match="0 to 5"):
+        model(torch.rand(1, 3, 64, 64), 6)
+    with pytest.raises(UsageError, match="fusion"):
+        CasFNEConfig(fusion="sum")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_torchvision_checkpoints_load(tmp_path: Path, suffix: str) -> None:
+    source = ResNet18Encoder()
+    state = {name: torch.rand_like(v) if v.is_floating_point() else v for name, v in source.state_dict().items()}
+    state["fc.weight"], state["fc.bias"] = torch.rand(10, 512), torch.rand(10)
+    path = tmp_path / f"resnet18{suffix}"
+    if suffix == ".pth":
+        torch.save(state, path)
+    else:
+        from safetensors.torch import save_file
+
+        save_file(state, path)
+    target = ResNet18Encoder()
+    load_imagenet_weights(target, path)
+    assert torch.equal(target.layer3[0].downsample[0].weight, state["layer3.0.downsample.0.weight"])
+    with pytest.raises(WeightsError, match="width 1"):
+        load_imagenet_weights(ResNet18Encoder(0.5), path)
+    with pytest.raises(WeightsError, match="cannot read"):
+        load_imagenet_weights(target, tmp_path / "missing.pth")
+
+
+def tilted(degrees: float) -> torch.Tensor:
+    angle = math.radians(degrees)
+    return torch.tensor([math.sin(angle), 0.0, math.cos(angle)]).view(1, 3, 1, 1).expand(2, 3, 8, 8)
+
+
+def test_reconstruction_losses_of_known_angles() -> None:
+    everywhere = torch.ones(2, 1, 8, 8, dtype=torch.bool)
+    truth = tilted(0)
+    one = losses.reconstruction_loss([tilted(60)], truth, everywhere)
+    assert one == pytest.approx(0.5, abs=1e-6)
+    three = losses.reconstruction_loss([tilted(60)] * 3, truth, everywhere)
+    assert three == pytest.approx(1.5, abs=1e-6)
+    chord = losses.reconstruction_loss([tilted(60)], truth, everywhere, "angle")
+    assert chord == pytest.approx(1.0 - 0.01, abs=1e-3)  # 2 sin 30°
+    assert losses.reconstruction_loss([truth], truth, everywhere, "angle") == pytest.approx(0.0, abs=1e-6)
+
+
+def test_unlabelled_pixels_do_not_count() -> None:
+    half = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
+    half[..., :4] = True
+    prediction = torch.where(half, tilted(60), tilted(180))
+    assert losses.reconstruction_loss([prediction], tilted(0), half) == pytest.approx(0.5, abs=1e-6)
+    assert losses.reconstruction_loss([prediction], tilted(0), half & False) == 0
+
+
+def test_total_variation_of_constants_and_ramps() -> None:
+    assert losses.total_variation_loss([tilted(30)]) == pytest.approx(0.0, abs=1e-5)
+    ramp = torch.zeros(1, 3, 8, 8)
+    ramp[:, 0] = 0.1 * torch.arange(8.0)
+    assert losses.total_variation_loss([ramp, ramp]) == pytest.approx(2 * 0.05, abs=1e-5)
+
+
+def test_adversarial_losses_of_known_logits() -> None:
+    unsure = torch.zeros(2, 1, 3, 3)
+    assert losses.adversarial_loss([unsure, unsure]) == pytest.approx(2 * math.log(2), abs=1e-6)
+    assert losses.discriminator_loss(unsure, [unsure]) == pytest.approx(math.log(2), abs=1e-6)
+    assert losses.discriminator_loss(unsure + 20, [unsure - 20]) < 1e-6
+
+
+def sphere_batch(count: int, size: int) -> Batch:
+    """Lit spheres of random light: the smallest shape-from-shading problem."""
+    draw = torch.Generator().manual_seed(0)
+    line = (torch.arange(size) + 0.5 - size / 2) / (0.45 * size)
+    x, y = line[None, :].expand(size, -1), -line[:, None].expand(-1, size)
+    face = (x**2 + y**2 < 1).expand(count, 1, -1, -1)
+    z = (1 - x**2 - y**2).clamp_min(1e-4).sqrt()
+    normals = F.normalize(torch.stack([x, y, z]), dim=0).expand(count, -1, -1, -1) * face
+    light = F.normalize(torch.randn(count, 3, generator=draw) * 0.5 + torch.tensor([0.0, 0.0, 1.0]), dim=1)
+    shading = (normals * light[:, :, None, None]).sum(1, keepdim=True).clamp_min(0)
+    return Batch((0.1 + 0.8 * shading).expand(-1, 3, -1, -1) * face, normals, face)
+
+
+@pytest.mark.parametrize(
+    ("fusion", "chosen", "kind"),
+    [
+        ("cat", ("rec", "tv", "adv"), "cosine"),
+        ("cat", ("rec",), "angle"),
+        ("adain", ("rec", "tv"), "cosine"),
+        ("fmm", ("rec", "adv"), "angle"),
+    ],
+)
+def test_a_tiny_training_learns_a_sphere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fusion: str, chosen: tuple[str, ...], kind: str
+) -> None:
+    torch.manual_seed(0)
+    tiny = CasFNEConfig(**TINY, fusion=fusion, stages=1)
+    monkeypatch.setattr("lineament.methods.casfne.recipe.model_config", lambda config: tiny)
+    config = TrainConfig(tmp_path, stages=1, fusion=fusion, losses=chosen, reconstruction=kind)
+    recipe = CasFNERecipe(config)
+    assert (recipe.discriminator is not None) == ("adv" in chosen)
+    batch = sphere_batch(4, 32 if "adv" not in chosen else 64)
+    optimizer = torch.optim.Adam(recipe.model.parameters(), 5e-3)
+    plain = torch.autocast("cpu", enabled=False)
+    history = []
+    for _ in range(25):
+        total, parts, _ = recipe.generator_loss(batch, plain)
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        history.append(float(parts["rec"]))
+        assert set(parts) == {*chosen, "mask"}
+    assert history[-1] < 0.5 * history[0]
+    if recipe.discriminator is not None:
+        judge = torch.optim.Adam(recipe.discriminator.parameters(), 1e-3)
+        judged = []
+        for _ in range(10):
+            loss = recipe.discriminator_loss(batch, plain)
+            judge.zero_grad()
+            loss.backward()
+            judge.step()
+            judged.append(float(loss))
+        assert judged[-1] < judged[0]

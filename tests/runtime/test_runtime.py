@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Torch and ONNX agree; damaged files are named."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lineament.errors import UsageError, WeightsError
+from lineament.runtime.session import CasFNESession
+from lineament.training.export import load_weights
+from lineament.weights import FOLDER, weights_path
+
+SHIPPED = sorted(FOLDER.glob("*.safetensors"))
+
+
+def disagreement(weights: Path, stages: int) -> list[float]:
+    """Mean angle in degrees between both engines' normals, per stage."""
+    session, model = CasFNESession(weights, threads=1), load_weights(weights)
+    crops = np.random.default_rng(0).integers(0, 256, (2, session.size, session.size, 3), dtype=np.uint8)
+    maps, probability = session.run(crops, stages)
+    with torch.no_grad():
+        output = model(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255, stages)
+    assert np.abs(probability - torch.sigmoid(output.mask_logits)[:, 0].numpy()).max() < 1e-2
+    angles = []
+    for onnx, expected in zip(maps, output.normals, strict=True):
+        cosine = (onnx * expected.permute(0, 2, 3, 1).numpy()).sum(-1).clip(-1, 1)
+        angles.append(float(np.degrees(np.arccos(cosine)).mean()))
+    return angles
+
+
+def test_engines_agree_at_any_number_of_stages(tiny_weights: Path) -> None:
+    for stages in (0, 3):
+        angles = disagreement(tiny_weights, stages)
+        assert len(angles) == stages + 1
+        assert max(angles) < 0.1
+
+
+@pytest.mark.parametrize("weights", SHIPPED, ids=lambda p: p.stem)
+def test_engines_agree_on_the_weights_that_ship(weights: Path) -> None:
+    assert max(disagreement(weights, 2)) < 0.5
+    assert weights.stat().st_size < 12e6
+    assert weights.with_suffix(".md").exists()
+
+
+def test_requests_out_of_range_are_refused(tiny_weights: Path) -> None:
+    session = CasFNESession(tiny_weights, threads=1)
+    with pytest.raises(UsageError, match="0 to 5"):
+        session.run(np.zeros((1, 64, 64, 3), np.uint8), 6)
+    with pytest.raises(UsageError, match="crops must be"):
+        session.run(np.zeros((1, 32, 32, 3), np.uint8))
+
+
+def test_damaged_weights_are_named(tiny_weights: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "tiny.safetensors"
+    shutil.copy(tiny_weights, copy)
+    with pytest.raises(WeightsError, match="graph"):
+        CasFNESession(copy)
+    for part in ("initial", "cascade"):
+        shutil.copy(tiny_weights.with_name(f"tiny.{part}.onnx"), tmp_path)
+    CasFNESession(copy)
+    copy.write_bytes(copy.read_bytes()[:1000])
+    with pytest.raises(WeightsError, match="cannot read"):
+        CasFNESession(copy)
+    with pytest.raises(WeightsError, match="no weights named"):
+        weights_path("nonesuch")
+
+
+def test_estimation_imports_no_torch() -> None:
+    rooms = ", ".join(f"lineament.{room}" for room in ("face", "images", "rig", "geometry", "evaluation", "cli"))
+    code = f"import sys, lineament, {rooms}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

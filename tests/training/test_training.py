@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loop: resuming exactly, schedules, averages, augmentation that keeps labels true."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from lineament.errors import DataError, UsageError, WeightsError
+from lineament.methods.casfne.model import CasFNE, CasFNEConfig
+from lineament.methods.casfne.recipe import CasFNERecipe
+from lineament.synth.config import SynthConfig
+from lineament.synth.write import write_dataset
+from lineament.training.augment import augment, move
+from lineament.training.checkpoint import load_checkpoint
+from lineament.training.config import TrainConfig
+from lineament.training.data import Batch, DatasetFolder
+from lineament.training.export import load_weights, save_weights
+from lineament.training.loop import train
+from lineament.training.schedule import FLOOR, AveragedModel, learning_rate
+
+TINY = CasFNEConfig(width=0.125, decoder_channels=(16, 16, 8, 8, 8), normal_channels=4, stages=1, crop_size=64)
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("faces")
+    write_dataset(folder, 7, SynthConfig(size=64, identities=50), batch_size=4)
+    return folder
+
+
+def configured(output: Path, faces: Path, **changes: object) -> TrainConfig:
+    config = TrainConfig(
+        output,
+        data=faces,
+        size=64,
+        stages=1,
+        batch_size=2,
+        steps=6,
+        warmup=2,
+        learning_rate=1e-3,
+        validate_every=6,
+        validation_batches=1,
+        precision="fp32",
+        threads=1,
+    )
+    return dataclasses.replace(config, **changes)
+
+
+def losses_of(folder: Path) -> list[float]:
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in lines if "loss" in line]
+
+
+def test_a_resumed_run_has_the_same_loss_curve(tmp_path: Path, faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lineament.methods.casfne.recipe.model_config", lambda config: TINY)
+    straight, stopped = configured(tmp_path / "a", faces), configured(tmp_path / "b", faces)
+    train(CasFNERecipe(_seeded(straight)), straight)
+
+    def stop(step: int, figures: object) -> None:
+        if step == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(CasFNERecipe(_seeded(stopped)), stopped, stop)
+    with (stopped.output / "log.jsonl").open("a") as log:
+        log.write('{"step": 4, "lo')  # a line that the stop cut off
+    weights = train(CasFNERecipe(_seeded(stopped)), stopped)
+    assert losses_of(stopped.output) == losses_of(straight.output)
+    assert len(losses_of(straight.output)) == 6
+    first, second = load_weights(straight.output / weights.name), load_weights(weights)
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name]), name
+    assert (straight.output / "sheet-0000006.png").exists()
+    last = json.loads((straight.output / "log.jsonl").read_text().splitlines()[-1])
+    assert 0 < last["validation_error_stage_1"] < 180
+
+
+def _seeded(config: TrainConfig) -> TrainConfig:
+    torch.manual_seed(1)  # of the networks' first weights
+    return config
+
+
+def test_a_run_with_another_configuration_is_not_continued(
+    tmp_path: Path, faces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lineament.methods.casfne.recipe.model_config", lambda config: TINY)
+    config = configured(tmp_path, faces, steps=1, losses=("rec",))
+    train(CasFNERecipe(config), config)
+    other = dataclasses.replace(config, learning_rate=5e-4)
+    with pytest.raises(UsageError, match="another learning_rate"):
+        train(CasFNERecipe(other), other)
+
+
+def test_the_training_loss_falls(tmp_path: Path, faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lineament.methods.casfne.recipe.model_config", lambda config: TINY)
+    config = configured(tmp_path, faces, steps=30, warmup=2, learning_rate=3e-3, losses=("rec",), augment=False)
+    train(CasFNERecipe(_seeded(config)), config)
+    curve = losses_of(tmp_path)
+    assert sum(curve[-5:]) < 0.8 * sum(curve[:5])
+
+
+def test_the_schedule_warms_up_and_decays() -> None:
+    rates = [learning_rate(step, 100, 1.0, 10) for step in range(101)]
+    assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
+    assert max(rates) == rates[10] == 1.0
+    assert rates[100] == pytest.approx(FLOOR)
+    assert all(a >= b for a, b in pairwise(rates[10:]))
+
+
+def test_the_average_follows_the_model() -> None:
+    model = torch.nn.Linear(2, 2)
+    averaged = AveragedModel(model, 0.5)
+    with torch.no_grad():
+        before = model.weight.clone()
+        model.weight += 1.0
+    averaged.update(model, 1000)
+    assert torch.allclose(averaged.model.weight, before + 0.5)
+
+
+def sphere_batch(size: int = 64) -> Batch:
+    line = (torch.arange(size) + 0.5 - size / 2) / (0.4 * size)
+    x, y = line[None, :].expand(size, -1), -line[:, None].expand(-1, size)
+    face = (x**2 + y**2 < 0.95)[None, None].expand(3, -1, -1, -1)
+    z = (1 - x**2 - y**2).clamp_min(1e-4).sqrt()
+    normals = F.normalize(torch.stack([x, y, z]), dim=0).expand(3, -1, -1, -1) * face
+    return Batch(0.5 * normals + 0.5, normals, face)  # the picture shows its own normals
+
+
+def test_a_moved_sphere_is_still_a_sphere() -> None:
+    batch = sphere_batch()
+    none, all_of_it = torch.zeros(3, 2), torch.ones(3, 2)
+    mirror = torch.tensor([1.0, -1.0, 1.0])
+    turn = torch.tensor([0.4, -0.7, 2.0])
+    moved, inside = move(batch, mirror, turn, torch.ones(3), none, all_of_it)
+    both = moved.face & batch.face
+    cosine = (moved.normals * batch.normals).sum(1, keepdim=True)[both].clamp(-1, 1)
+    assert torch.rad2deg(torch.acos(cosine)).mean() < 2.5  # nearest sampling moves by up to half a pixel
+    assert both.sum() > 0.97 * batch.face.sum()
+    assert inside.float().mean() > 0.75
+
+
+def test_turning_turns_picture_and_normals_together() -> None:
+    size = 65
+    face = torch.ones(1, 1, size, size, dtype=torch.bool)
+    normals = torch.zeros(1, 3, size, size)
+    normals[:, 0], normals[:, 2] = 0.6, 0.8  # leaning to the right everywhere
+    image = torch.zeros(1, 3, size, size)
+    image[..., size // 2, size // 2 + 20] = 1.0  # a dot on the right
+    one = torch.ones(1)
+    quarter = torch.tensor([torch.pi / 2])  # counter-clockwise: right becomes up
+    moved, _ = move(Batch(image, normals, face), one, quarter, one, torch.zeros(1, 2), torch.ones(1, 2))
+    row, column = divmod(int(moved.image[0, 0].argmax()), size)
+    assert (row, column) == (size // 2 - 20, size // 2)
+    assert torch.allclose(moved.normals[0, :, 32, 32], torch.tensor([0.0, 0.6, 0.8]), atol=1e-5)
+
+
+def test_windows_pad_and_unlabel() -> None:
+    batch = sphere_batch()
+    window = torch.full((3, 2), 0.5)
+    moved, inside = move(batch, torch.ones(3), torch.zeros(3), torch.ones(3), torch.zeros(3, 2), window)
+    assert inside[..., 32, 32].all()
+    assert not inside[..., 2, 32].any()
+    assert not (moved.face & ~inside).any()
+    assert torch.allclose(moved.image[..., 2, 32], moved.image[..., 16, 32], atol=0.05)  # the border is repeated
+
+
+def test_augmentation_is_a_function_of_the_step_and_stays_in_range() -> None:
+    batch = sphere_batch()
+    first, again, other = augment(batch, 1, 5), augment(batch, 1, 5), augment(batch, 1, 6)
+    assert torch.equal(first.image, again.image)
+    assert not torch.equal(first.image, other.image)
+    assert first.image.min() >= 0
+    assert first.image.max() <= 1
+    length = first.normals.norm(dim=1, keepdim=True)
+    assert torch.allclose(length[first.face], torch.ones(1), atol=1e-4)
+
+
+def test_dataset_folders_are_split_by_identity(faces: Path, tmp_path: Path) -> None:
+    training = DatasetFolder(faces, 64, 2, "train", 0, 0)
+    validation = DatasetFolder(faces, 32, 2, "validation", 0, 0)
+    assert len(training.samples) == 6
+    assert len(validation.samples) == 1
+    batch = next(iter(training))
+    assert batch.image.shape == (2, 3, 64, 64)
+    assert torch.allclose(batch.normals.norm(dim=1, keepdim=True)[batch.face], torch.ones(1), atol=1e-3)
+    assert next(iter(validation)).image.shape == (2, 3, 32, 32)
+    resumed = next(iter(DatasetFolder(faces, 64, 2, "train", 1, 0)))
+    sequence = iter(training)
+    next(sequence)
+    assert torch.equal(next(sequence).image, resumed.image)
+    with pytest.raises(DataError, match="no dataset"):
+        DatasetFolder(tmp_path, 64, 2, "train", 0, 0)
+
+
+def test_weights_round_trip_and_name_their_faults(tmp_path: Path) -> None:
+    model = CasFNE(TINY).eval()
+    path = tmp_path / "tiny.safetensors"
+    save_weights(model, path)
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        before, after = model(image).normals[-1], load_weights(path)(image).normals[-1]
+    assert torch.rad2deg(torch.acos((before * after).sum(1).clamp(-1, 1))).mean() < 1.0  # fp16
+    path.write_bytes(b"no weights")
+    with pytest.raises(WeightsError, match="no weights of Cas-FNE"):
+        load_weights(path)
+    with pytest.raises(WeightsError, match="cannot read"):
+        load_checkpoint(path, {}, {})
+
+
+@pytest.mark.parametrize(
+    "change", [{"losses": ()}, {"losses": ("l1",)}, {"steps": 0}, {"size": 50}, {"stages": 6}, {"ema": 1.0}]
+)
+def test_impossible_configurations_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        TrainConfig(tmp_path, **change)
