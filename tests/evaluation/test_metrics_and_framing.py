@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lineament.datasets import Sample
 from lineament.errors import InputError
-from lineament.evaluation import FramedPredictor, Framing, masked_angular_error, slope_scale
+from lineament.evaluation import Framing, masked_angular_error, slope_scale
 
 
 def dome(height: int, width: int, depth: float = 1.0) -> np.ndarray:
@@ -73,24 +72,6 @@ def test_the_border_is_repeated_and_the_picture_centred():
     assert (square[:25] == [0, 0, 90]).all()
     assert (square[60, :35] == [200, 0, 0]).all()
     assert (square[60, 115:] == 0).all()
-
-
-def test_flip_average_mirrors_normals():
-    """A predictor that always answers left is averaged into one that answers neither side."""
-
-    def lopsided(crop):
-        return [np.broadcast_to(np.float32([0.6, 0.0, 0.8]), crop.shape)]
-
-    sample = Sample(
-        image=np.zeros((20, 16, 3), np.uint8),
-        normals=dome(20, 16),
-        mask=np.ones((20, 16), bool),
-        name="a",
-        subject="b",
-    )
-    framing = Framing(0.1, size=32)
-    np.testing.assert_allclose(FramedPredictor(lopsided, framing)(sample)[0][5, 5], [0.6, 0, 0.8], atol=1e-6)
-    np.testing.assert_allclose(FramedPredictor(lopsided, framing, True)(sample)[0][5, 5], [0, 0, 1], atol=1e-6)
 
 
 @pytest.mark.parametrize("call", [lambda: Framing(-0.1), lambda: Framing(3.0), lambda: Framing(0.1, size=4)])

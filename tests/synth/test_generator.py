@@ -34,11 +34,11 @@ def test_same_index_gives_the_same_bytes_whatever_stands_beside_it(batch: Sample
     again = Generator(SMALL, load_rig()).batch([4, 1])
     for name, tensor in again.tensors().items():
         expected = batch.tensors()[name][[4, 1]]
-        # A matrix product over another number of rows may round otherwise in its last bit; labels of pixels on a
-        # triangle's edge may then change owner.
+        # A matrix product over another number of rows may round otherwise in its last bit; pixels on a triangle's
+        # edge may then change owner, and compression spreads that over a block.
         if tensor.dtype.is_floating_point:
             off = (tensor - expected).abs() > 2e-2 * expected.abs().amax().clamp_min(1.0)
-            assert off.float().mean() < 2e-3, name
+            assert off.float().mean() < 1e-2, name
         else:
             assert (tensor != expected).float().mean() < 2e-3, name
 
@@ -74,7 +74,8 @@ def test_normals_are_unit_vectors_on_the_head_and_zero_off_it(batch: SampleBatch
     assert (length[batch.depth == 0] < 1.0001).all()
     face = batch.mask == int(MaskClass.SKIN)
     assert batch.normals[:, 2:][face].mean() > 0.5
-    assert batch.smooth_normals[:, 2:][face].min() > -0.25
+    # Close to a lens one sees a little around the edge, no more.
+    assert (batch.smooth_normals[:, 2:][face] < -0.1).float().mean() < 0.005
 
 
 def test_depth_and_smooth_normals_agree_where_the_camera_is_far() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -28,8 +29,8 @@ class EvaluateYaleB:
     """Folders to test; all when left out."""
     padding: float = PADDING
     """Margin around each photo before estimating, as a share of its height."""
-    flip_average: bool = False
-    """Average with the prediction for the mirrored photo."""
+    flip: bool = True
+    """Average with the estimate of the mirrored photo, as `lineament estimate` does."""
     per_light: bool = False
     """Add a row per light."""
     output: Path | None = None
@@ -62,7 +63,7 @@ def evaluate_yaleb(options: EvaluateYaleB) -> int:
 
         estimator = lineament.load(options.method)
         framing = Framing(options.padding)
-        predict = FramedPredictor(estimator.normals_of_crop, framing, options.flip_average)
+        predict = FramedPredictor(partial(estimator.normals_of_crop, flip=options.flip), framing)
         name = options.method
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("evaluating", total=len(dataset.subjects))

@@ -77,19 +77,10 @@ class FramedPredictor:
 
     predict: Predictor
     framing: Framing
-    flip_average: bool = False
-    """Average with the prediction for the mirrored photo."""
 
     def __call__(self, sample: Sample) -> list[Normals]:
         """Normals [H, W, 3] of each stage for a sample's photo."""
         height, width = sample.image.shape[:2]
         crop = self.framing.apply(sample.image)
         stages = [np.asarray(normals, dtype=np.float32) for normals in self.predict(crop)]
-        if self.flip_average:
-            mirrored = self.predict(np.ascontiguousarray(crop[:, ::-1]))
-            away = np.array([-1.0, 1.0, 1.0], dtype=np.float32)
-            stages = [
-                one + np.asarray(other, dtype=np.float32)[:, ::-1] * away
-                for one, other in zip(stages, mirrored, strict=True)
-            ]
         return [self.framing.undo(normals, height, width) for normals in stages]
