@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from lineament.errors import InputError
+from lineament.errors import RigError
 from lineament.rig.model import Rig
 
 DEFAULT_RIG_PATH = Path(__file__).parent / "data" / "lineament-rig.safetensors"
@@ -38,7 +38,7 @@ _DISK_TYPES: dict[str, type[np.generic]] = {
 }
 
 
-class RigFileError(InputError):
+class RigFileError(RigError):
     """Raised when a file cannot be read as a rig."""
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lineament.errors import InputError
+from lineament.errors import RigError
 
 Float32 = NDArray[np.float32]
 
@@ -36,7 +36,7 @@ class Part(IntEnum):
     TEETH = 7
 
 
-class RigShapeError(InputError):
+class RigShapeError(RigError):
     """Raised when the arrays of a rig do not fit together."""
 
 

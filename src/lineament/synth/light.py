@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lineament.geometry.spherical_harmonics import polynomials
+from lineament.geometry.spherical_harmonics import LAMBERTIAN_CONVOLUTION, Y00, Y1M, polynomials
 from lineament.synth.random import SampleRandom
 
 LAMPS = 3
@@ -26,9 +26,6 @@ _SCENES = {
 }
 _SHARES = (0.30, 0.22, 0.12, 0.10, 0.10, 0.16)
 
-# Lambert's cosine kernel in spherical harmonics by order (Ramamoorthi and Hanrahan 2001, eq. 8).
-_KERNEL = (math.pi,) + (2.0 * math.pi / 3.0,) * 3 + (math.pi / 4.0,) * 5
-
 
 @dataclass(frozen=True)
 class Light:
@@ -42,7 +39,7 @@ class Light:
     def shading_coefficients(self) -> Tensor:
         """Spherical harmonics [B, 9, 3] of lamps and environment together, without shadows."""
         terms = polynomials(*self.direction.unbind(-1))  # nine [B, LAMPS]
-        kernel = torch.tensor(_KERNEL, device=self.colour.device, dtype=self.colour.dtype)
+        kernel = torch.tensor(LAMBERTIAN_CONVOLUTION, device=self.colour.device, dtype=self.colour.dtype)
         lamps = torch.stack(terms, dim=1) * kernel[:, None]  # [B, 9, LAMPS]
         return self.environment + lamps @ self.colour
 
@@ -82,9 +79,9 @@ def sample_light(random: SampleRandom) -> Light:
     # Light comes from above and from the front more often than from below and behind.
     gradient = gradient + torch.tensor([0.0, 0.5, 0.35], device=device)
     gradient = 0.8 * gradient / gradient.norm(dim=-1, keepdim=True).clamp_min(1e-3)
-    axes = gradient[:, [1, 2, 0]] * uneven[:, None] / 0.488603  # order (1,-1) (1,0) (1,1) is y, z, x
+    axes = gradient[:, [1, 2, 0]] * uneven[:, None] / Y1M  # order (1,-1) (1,0) (1,1) is y, z, x
     curved = 0.08 * random.normal("environment curvature", shape=(5,)) * uneven[:, None]
-    constant = torch.full_like(uneven, 1.0 / 0.282095)[:, None]
+    constant = torch.full_like(uneven, 1.0 / Y00)[:, None]
     shape = torch.cat([constant, axes, curved], dim=1)  # [B, 9]
     tint = 1.0 + 0.06 * random.normal("environment tint", shape=(9, 3)) * uneven[:, None, None]
     return Light(direction, colour, softness, shape[..., None] * ambient[:, None] * tint)

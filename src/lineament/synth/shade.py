@@ -6,6 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lineament.geometry.spherical_harmonics import Y00
 from lineament.render.shading import blinn_phong, cast_shadow, cavity_occlusion, spherical_harmonics_shading
 from lineament.synth.batch import CameraBatch, MaskClass
 from lineament.synth.fields import dot, per_sample, unit
@@ -54,7 +55,7 @@ def shade(
     # Light that bounces in a cavity of skin comes back redder (interreflection).
     tinted = crevice ** torch.tensor([0.8, 1.0, 1.1], device=crevice.device).view(1, 3, 1, 1)
     ambient = spherical_harmonics_shading(normals, light.environment)
-    floor = 0.06 * 0.282095 * light.environment[:, 0][:, :, None, None]
+    floor = 0.06 * Y00 * light.environment[:, 0][:, :, None, None]
     diffuse = torch.maximum(ambient, floor) * tinted
 
     scatter = draws.uniform("scatter", 0.0, 1.0)[:, None, None, None]
