@@ -237,7 +237,7 @@ def test_command_with_a_method(root, monkeypatch, capsys):
     """The method's estimator gets padded crops of 256 pixels; flat normals have the flat error."""
 
     class Estimator:
-        def normals_of_crop(self, crop):
+        def normals_of_crop(self, crop, flip):
             assert crop.shape == (256, 256, 3)
             assert crop.dtype == np.uint8
             return [np.broadcast_to(np.float32([0, 0, 1]), crop.shape)] * 2

@@ -17,7 +17,7 @@ from lineament.images.encoding import NormalsConvention
 class Estimate:
     """Estimate the normals of every face in photos."""
 
-    photos: Annotated[tuple[str, ...], tyro.conf.Positional]
+    photos: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO...")]
     """Photos: files, folders, globs."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = field(default=Path("lineament-out"))
     """Folder; each photo gets one of its own in it."""
