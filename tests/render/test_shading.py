@@ -66,6 +66,26 @@ def test_a_wall_casts_a_shadow_of_its_height() -> None:
     assert visible[90:].min() > 0.95
 
 
+@pytest.mark.parametrize(("x", "y"), [(1, 0), (-1, 0), (0, 1), (0, -1)])
+@pytest.mark.parametrize("slope", [0.5, 1.0])
+def test_the_shadow_falls_away_from_the_light_and_is_longer_when_it_is_lower(x: int, y: int, slope: float) -> None:
+    size, tall = 192, 16.0
+    line = torch.arange(size) + 0.5 - size / 2
+    towards = x * line[None, :] - y * line[:, None]  # px from the wall's middle towards the light; y points up
+    depth = torch.where(towards.abs() < 3, tall, 0.0)[None]
+    light = F.normalize(torch.tensor([[float(x), float(y), slope]]), dim=1)
+    mask = torch.ones_like(depth, dtype=torch.bool)
+    visible = cast_shadow(depth, mask, light, torch.tensor([0.0]))[0, 0]
+    length = tall / slope
+    from_wall = -towards - 3
+    assert visible[(from_wall > 3) & (from_wall < 0.5 * length)].max() < 0.35
+    assert visible[(from_wall > 1.5 * length) & (from_wall < 2.5 * length)].min() > 0.9
+    assert visible[towards > 6].min() > 0.95
+    # Rays start above their surface, so that the shadow's edge comes a little early, never late.
+    edge = from_wall[(visible < 0.5) & (from_wall > 0)].max()
+    assert 0.65 * length < edge < 1.02 * length
+
+
 def test_a_softer_light_makes_a_wider_penumbra() -> None:
     depth = torch.zeros(1, 128, 128)
     depth[:, :, 80:84] = 20.0

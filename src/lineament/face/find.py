@@ -16,7 +16,7 @@ _PASSES = ((180, False), (224, True), (150, True), (270, False))
 """Searches in order: the longer side, pixels, at which the photo is searched, and whether it is mirrored."""
 
 _SMALLEST = 24  # px, the cascade's own window
-_SURE_VOTES = 6  # raw detections that every search so far must have shared in, to search no further
+_SURE_VOTES = 4  # raw detections that every search so far must have shared in, to search no further
 _SMALLEST_SCORE = 0.65
 _AGAINST_BEST = 0.8  # share of the best face's score that another one needs
 
@@ -120,7 +120,7 @@ def _detect(grey: NDArray[np.uint8], side: int, mirrored: bool) -> NDArray[np.fl
     found = _cascade().detect_multi_scale(
         img=np.ascontiguousarray(small[:, ::-1]) if mirrored else small,
         scale_factor=1.1,
-        step_ratio=1,
+        step_ratio=1.5,
         min_size=(_SMALLEST, _SMALLEST),
         max_size=(limit, limit),
         min_neighbor_number=1,

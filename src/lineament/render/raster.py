@@ -79,8 +79,9 @@ def rasterize(
     corner = points.reshape(-1, 3).index_select(0, corners).view(batch, height, width, 3, 3)
     columns = (torch.arange(width, device=points.device, dtype=points.dtype) + 0.5).view(1, 1, width, 1)
     rows = (torch.arange(height, device=points.device, dtype=points.dtype) + 0.5).view(1, height, 1, 1)
-    x, y = corner[..., 0] - columns, corner[..., 1] - rows  # [B, H, W, 3]
-    weights = x[..., [1, 2, 0]] * y[..., [2, 0, 1]] - y[..., [1, 2, 0]] * x[..., [2, 0, 1]]
+    x0, x1, x2 = (corner[..., 0] - columns).unbind(-1)  # [B, H, W] each
+    y0, y1, y2 = (corner[..., 1] - rows).unbind(-1)
+    weights = torch.stack([x1 * y2 - y1 * x2, x2 * y0 - y2 * x0, x0 * y1 - y0 * x1], dim=-1)
     if inverse_distance is not None:
         weights = weights * inverse_distance.reshape(-1).index_select(0, corners).view(batch, height, width, 3)
     total = weights.sum(-1, keepdim=True)
@@ -175,8 +176,11 @@ def _visible(points: Tensor, nearness: Tensor, faces: Tensor, height: int, width
         w2 = (dx[:, 0] * dy[:, 1] - dy[:, 0] * dx[:, 1]) * sign[row]
         inside = ((w0 >= 0) & (w1 >= 0) & (w2 >= 0)).nonzero()[:, 0]
         row, w0, w1, w2 = row[inside], w0[inside], w1[inside], w2[inside]
-        close = (w0 * near[row, 0] + w1 * near[row, 1] + w2 * near[row, 2]) / (w0 + w1 + w2).clamp_min(1e-30)
+        total = w0 + w1 + w2
+        close = (w0 * near[row, 0] + w1 * near[row, 1] + w2 * near[row, 2]) / total
         key = (_ordered_bits(close) << _TRIANGLE_BITS) | number[row]
+        # A sliver whose area rounds to nothing seen from this pixel has no barycentrics there: its neighbours draw it.
+        key = torch.where(total > 0, key, -1)
         pixel = (sample[row] * height + py[inside]) * width + px[inside]
         best.scatter_reduce_(0, pixel, key, reduce="amax")
     triangle = torch.where(best >= 0, best & ((1 << _TRIANGLE_BITS) - 1), best)

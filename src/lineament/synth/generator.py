@@ -203,7 +203,11 @@ def expose(lit: Tensor, scene: Tensor, solid: Tensor, mask: Tensor, random: Samp
     target = random.log_uniform("exposure", 0.10, 0.42) * (mean.clamp_min(1e-3) / 0.25) ** 0.35
     gain = (target / mean.clamp_min(1e-3)).clamp(0.05, 60.0)[:, None, None, None]
     soft = F.avg_pool2d(solid.to(lit.dtype), 3, 1, 1)  # the edge of the head covers pixels in part
-    grown = torch.where(solid, lit, F.max_pool2d(lit * solid, 3, 1, 1))
+    known = lit * solid
+    spread = torch.maximum(
+        torch.maximum(known.roll(1, 2), known.roll(-1, 2)), torch.maximum(known.roll(1, 3), known.roll(-1, 3))
+    )
+    grown = torch.where(solid, lit, spread)
     cover = torch.where(solid, soft.clamp_min(0.5), soft * (soft > 0.3))
     return encode_srgb(torch.lerp(decode_srgb(scene), (gain * grown).clamp(0.0, 1.0), cover))
 

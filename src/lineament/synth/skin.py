@@ -159,7 +159,7 @@ def skin_albedo(surface: Surface, person: Person, draws: SampleRandom, marks: Te
     return albedo.clamp(0.003, 0.95)
 
 
-def _moles(surface: Surface, draws: SampleRandom, count: int = 5) -> Tensor:
+def _moles(surface: Surface, draws: SampleRandom, count: int = 3) -> Tensor:
     """Extra melanin of a few round spots, [B, 1, H, W]."""
     x, y = surface.rest[:, 0], surface.rest[:, 1]
     total = torch.zeros_like(x)
