@@ -31,6 +31,17 @@ def test_sizes_are_the_papers_and_ours() -> None:
     assert parameters(ResNet18Encoder()) == pytest.approx(11.18, abs=0.01)  # ResNet-18 without its classifier
 
 
+def test_a_started_cascade_repeats_the_initial_block_and_can_learn() -> None:
+    model = CasFNE(CasFNEConfig(**TINY))
+    model.start_cascade()
+    normals = model.eval()(torch.rand(2, 3, 64, 64), 2).normals
+    assert torch.allclose(normals[0], normals[2], atol=1e-6)
+    normals[2][:, 0].sum().backward()
+    gradient = next(model.cascade_decoder.parameters()).grad  # of the first layer, the prior's channels last
+    assert gradient is not None
+    assert gradient[-1].abs().max() > 0
+
+
 @pytest.mark.parametrize("fusion", ["cat", "adain", "fmm"])
 def test_any_number_of_stages_from_one_set_of_weights(fusion: str) -> None:
     model = CasFNE(CasFNEConfig(**TINY, fusion=fusion)).eval()

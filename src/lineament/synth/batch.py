@@ -24,11 +24,11 @@ class CameraBatch:
     """Perspective cameras of a batch: x_px = principal_x + focal · X / (distance - Z), likewise -Y.
 
     X, Y, Z are millimetres in the camera frame with its origin at the face's centre; the camera's centre is at
-    Z = distance. A rig vertex v is at ``rotation @ (v - origin)``.
+    Z = distance. A rig vertex v is at ``rotation @ (stretch * v - origin)``.
     """
 
     rotation: Tensor  # [B, 3, 3] rig frame to camera frame
-    origin: Tensor  # [B, 3] the rig point at the camera frame's origin, mm
+    origin: Tensor  # [B, 3] the stretched rig's point at the camera frame's origin, mm
     distance: Tensor  # [B] mm
     focal: Tensor  # [B] px
     principal: Tensor  # [B, 2] px, x right and y down
@@ -54,6 +54,7 @@ class SampleBatch:
     landmarks: Tensor  # [B, 68, 2] px, pixel centres at integer + 0.5
     light: Tensor  # [B, 9, 3] spherical harmonics of the shading on a convex face, linear
     identity: Tensor  # [B, K] rig coefficients, unit standard deviation
+    stretch: Tensor  # [B, 3] factors of the rig's x, y, z that the coefficients gave
     expression: Tensor  # [B, E] rig coefficients in [0, 1]
     camera: CameraBatch
 

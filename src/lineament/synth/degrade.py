@@ -21,6 +21,8 @@ from lineament.synth.random import SampleRandom
 
 _LUMA = (0.299, 0.587, 0.114)
 _LENS = 5  # half-width of the lens kernel, pixels
+_REFERENCE = 256  # pixels; the side for which blurs are given
+_SMALLEST = 64  # pixels
 _CHUNK = 4  # pictures that are worked on together on a CPU: as many as its cache holds
 
 
@@ -38,23 +40,23 @@ class DegradeConfig:
     """Standard deviation of the channels' gains in a cast, as a logarithm."""
     vignette: float = 0.3
     """Share of photos that darken towards the corners, at most to 40 %."""
-    blur: float = 0.45
+    blur: float = 0.3
     """Share of photos with Gaussian blur."""
-    blur_sigma: float = 2.0
-    """Largest sigma of that blur, pixels."""
-    defocus: float = 0.1
-    """Share of photos blurred by a disk of up to 3 pixels' radius."""
-    motion: float = 0.1
-    """Share of photos blurred along a line of up to 9 pixels."""
-    low_resolution: float = 0.35
-    """Share of photos that were smaller (by 1.3 to 4 times) and were enlarged."""
-    noise: float = 0.65
+    blur_sigma: float = 1.6
+    """Largest sigma of that blur, pixels of a picture of 256."""
+    defocus: float = 0.07
+    """Share of photos blurred by a disk of up to 3 pixels' radius, of a picture of 256."""
+    motion: float = 0.06
+    """Share of photos blurred along a line of up to 9 pixels, of a picture of 256."""
+    low_resolution: float = 0.25
+    """Share of photos that were smaller (by 1.3 to 4 times, not below 64 pixels) and were enlarged."""
+    noise: float = 0.55
     """Share of photos with visible sensor noise."""
-    noise_level: float = 0.05
+    noise_level: float = 0.04
     """Largest standard deviation of the noise in a light area; most photos have far less."""
-    coarse_noise: float = 0.3
+    coarse_noise: float = 0.2
     """Share of the noisy photos whose grain spans several pixels."""
-    haze: float = 0.15
+    haze: float = 0.1
     """Share of photos with stray light that lifts the dark."""
     saturation: float = 0.5
     """Share of photos with their colours weakened or strengthened."""
@@ -204,7 +206,7 @@ class Degrade:
         result = torch.empty_like(image)
         size = image.shape[-1]
         for step, scale in enumerate(_SCALES):
-            small = size if step == 0 else max(16, round(size * scale / 16) * 16)
+            small = size if step == 0 else max(min(size, _SMALLEST), round(size * scale / 16) * 16)
             group = (settings.scale == step).nonzero()[:, 0]
             per_chunk = max(1, len(group)) if image.is_cuda else _CHUNK * (size // small) ** 2
             for rows in torch.split(group, per_chunk):
@@ -219,11 +221,11 @@ def _photograph(image: Tensor, settings: _Settings, random: SampleRandom, size: 
     if size != full:
         image = F.interpolate(image, (size, size), mode="bilinear", antialias=True)
     image = image * (settings.gain[:, :, None, None] * _falloff(settings.corner, size))
-    # Blur is given in pixels of the full picture.
-    sigma = settings.sigma * (size / full)
+    share = min(1.0, full / _REFERENCE) * size / full  # of the reference; larger pictures are no more blurred
+    sigma = settings.sigma * share
     image = _where(sigma > 0.15, image, lambda x, rows: gaussian_blur(x, sigma[rows]))
     smeared = (settings.disk > 0.5) | (settings.path > 0)
-    image = _where(smeared, image, lambda x, rows: _lens(x, settings.select(rows), size / full))
+    image = _where(smeared, image, lambda x, rows: _lens(x, settings.select(rows), share))
     haze = settings.haze[:, None, None, None]
     image = torch.lerp(image, torch.ones_like(haze), haze)
     image = _where(

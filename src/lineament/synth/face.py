@@ -17,6 +17,8 @@ from lineament.synth.batch import CameraBatch
 from lineament.synth.config import SynthConfig
 from lineament.synth.random import SampleRandom
 
+_STRETCH = (0.05, 0.05, 0.12)  # standard deviations of the logarithm: width, height, depth
+
 
 @dataclass(frozen=True)
 class RigTensors:
@@ -65,6 +67,7 @@ class PosedFace:
     vertices: Tensor  # [B, V, 3] mm, camera frame, origin at the face's centre
     normals: Tensor  # [B, V, 3] unit, camera frame
     identity: Tensor  # [B, K]
+    stretch: Tensor  # [B, 3] factors of the rig's x, y, z
     expression: Tensor  # [B, E]
     landmarks: Tensor  # [B, 68, 2] px
     camera: CameraBatch
@@ -104,8 +107,14 @@ def pose_faces(rig: RigTensors, config: SynthConfig, random: SampleRandom, perso
     identity = identity * person.uniform("identity spread", 0.75, 1.3)[:, None]
     expression = _expressions(rig, random)
     batch, count = len(identity), rig.mean.shape[0]
-    shape = rig.mean + (identity @ rig.identity + expression @ rig.expression).view(batch, count, 3)
+    # Row by row: a product over another number of rows may round otherwise, and a sample must not know its batch.
+    moved = torch.stack([i @ rig.identity + e @ rig.expression for i, e in zip(identity, expression, strict=True)])
+    shape = rig.mean + moved.view(batch, count, 3)
     shape = _gaze(rig, shape, random)
+    # Heads are deeper and flatter, narrower and wider than the basis makes them: a photo must be read for it.
+    stretch = person.normal("stretch", shape=(3,)).clamp(-2.5, 2.5) * torch.tensor(_STRETCH, device=shape.device)
+    stretch = stretch.exp()
+    shape = shape * stretch[:, None]
 
     marks = shape[:, rig.landmarks]  # [B, 68, 3]
     origin = 0.5 * (marks.amin(1) + marks.amax(1))  # [B, 3]
@@ -117,6 +126,7 @@ def pose_faces(rig: RigTensors, config: SynthConfig, random: SampleRandom, perso
         vertices=vertices,
         normals=vertex_normals(vertices, rig.faces),
         identity=identity,
+        stretch=stretch,
         expression=expression,
         landmarks=landmarks[..., :2],
         camera=camera,
@@ -132,7 +142,7 @@ def _mirrored(names: Sequence[str]) -> list[int]:
 def _expressions(rig: RigTensors, random: SampleRandom) -> Tensor:
     """Coefficients [B, E]: from neutral to strong, mostly symmetric, often a smile or an open mouth."""
     count = len(rig.expression_names)
-    style = random.choice("expression style", (0.3, 0.4, 0.3))  # neutral, mild, strong
+    style = random.choice("expression style", (0.45, 0.37, 0.18))  # neutral, mild, strong
     strength = torch.tensor([0.12, 0.45, 0.9], device=style.device)[style]
     share = torch.tensor([0.1, 0.14, 0.2], device=style.device)[style]
     active = random.uniform("expression active", shape=(count,)) < share[:, None]
@@ -184,7 +194,7 @@ def _rotations(config: SynthConfig, random: SampleRandom) -> Tensor:
         return drawn.clamp(-limit, limit)
 
     yaw = angle(0, 10.0, "yaw", config.yaw)
-    pitch = angle(1, 8.0, "pitch", config.pitch)
+    pitch = angle(1, 10.0, "pitch", config.pitch)
     roll = angle(2, 6.0, "roll", config.roll)
     return _axis_rotation(2, roll) @ _axis_rotation(0, pitch) @ _axis_rotation(1, yaw)
 

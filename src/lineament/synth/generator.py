@@ -112,6 +112,7 @@ class Generator:
             landmarks=face.landmarks,
             light=light.shading_coefficients(),
             identity=face.identity,
+            stretch=face.stretch,
             expression=face.expression,
             camera=face.camera,
         )
@@ -200,7 +201,7 @@ def expose(lit: Tensor, scene: Tensor, solid: Tensor, mask: Tensor, random: Samp
     face = (mask == int(MaskClass.SKIN)).to(lit.dtype)
     mean = (lit.mean(1, keepdim=True) * face).sum((1, 2, 3)) / face.sum((1, 2, 3)).clamp_min(1.0)
     # Cameras expose towards mid grey without reaching it: dark skin stays darker than light skin.
-    target = random.log_uniform("exposure", 0.10, 0.42) * (mean.clamp_min(1e-3) / 0.25) ** 0.35
+    target = random.log_uniform("exposure", 0.13, 0.50) * (mean.clamp_min(1e-3) / 0.25) ** 0.35
     gain = (target / mean.clamp_min(1e-3)).clamp(0.05, 60.0)[:, None, None, None]
     soft = F.avg_pool2d(solid.to(lit.dtype), 3, 1, 1)  # the edge of the head covers pixels in part
     known = lit * solid

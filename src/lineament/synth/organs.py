@@ -45,7 +45,7 @@ def eye_albedo(
     iris = iris * (1.0 - 0.7 * smoothstep(0.8 * _LIMBUS, _LIMBUS, angle))
     veins = smoothstep(0.8, 2.2, bank.sample("wrinkle", surface.rest[:, :2].movedim(1, -1) / 14.0, own, "veins"))
     redness = own.uniform("eye redness", 0.0, 0.5)[:, None, None, None]
-    white = torch.tensor([0.50, 0.46, 0.43], device=angle.device).view(1, 3, 1, 1)
+    white = torch.tensor([0.36, 0.33, 0.31], device=angle.device).view(1, 3, 1, 1)
     blood = torch.tensor([0.1, 0.55, 0.5], device=angle.device).view(1, 3, 1, 1)
     sclera = white * torch.exp(-blood * redness * (veins + smoothstep(0.6, 1.1, angle)))
     albedo = torch.lerp(iris, sclera, smoothstep(0.97 * _LIMBUS, 1.06 * _LIMBUS, angle))

@@ -49,8 +49,8 @@ def shade(
     """
     size = normals.shape[-1]
     skin, eyes, hair = (mask == int(c) for c in (MaskClass.SKIN, MaskClass.EYES, MaskClass.HAIR))
-    radius = 10.0 * camera.scale.mean()
-    occlusion = cavity_occlusion(depth[:, 0], solid[:, 0], float(max(2.0, min(float(radius), size / 8))))
+    # About 10 mm on a face of the usual span; the same for all faces of a batch, none of which may know the others.
+    occlusion = cavity_occlusion(depth[:, 0], solid[:, 0], max(2.0, 0.042 * size))
     crevice = occlusion.clamp(0.0, 1.0)
     # Light that bounces in a cavity of skin comes back redder (interreflection).
     tinted = crevice ** torch.tensor([0.8, 1.0, 1.1], device=crevice.device).view(1, 3, 1, 1)

@@ -109,7 +109,7 @@ def skin_albedo(surface: Surface, person: Person, draws: SampleRandom, marks: Te
     mottling = noise("pores", 22.0, "mottling")
 
     melanin = per_sample(person.melanin) + amount("blotch strength", 0.005, 0.04) * blotches
-    melanin = melanin + amount("mottle strength", 0.0, 0.03) * mottling
+    melanin = melanin + amount("mottle strength", 0.0, 0.02) * mottling
     nose_cheeks = torch.exp(-(((y - marks[30, 1]) / 28.0) ** 2)) * torch.exp(-((x / 60.0) ** 2))
     freckled = per_sample(draws.bernoulli("freckled", 0.15).to(x.dtype))
     spots = smoothstep(0.9, 1.8, noise("pores", 34.0, "freckles") + 0.4 * blotches)
@@ -143,8 +143,8 @@ def skin_albedo(surface: Surface, person: Person, draws: SampleRandom, marks: Te
     hair = person.hair_colour[:, :, None, None]
     strands = noise("streaks", 26.0, "brow strands")
     brow = torch.minimum(regions["brow_left"], regions["brow_right"])
-    brow = smoothstep(1.2, -1.2, brow + 0.9 * strands + amount("brow thickness", -1.0, 1.6))
-    albedo = torch.lerp(albedo, 0.8 * hair, brow * amount("brow density", 0.15, 0.95))
+    brow = smoothstep(1.2, -1.2, brow + 0.9 * strands + amount("brow thickness", -2.0, 1.2))
+    albedo = torch.lerp(albedo, 0.7 * hair.clamp_max(0.15), brow * amount("brow density", 0.25, 1.0))
     lash = smoothstep(1.5, 0.3, eye) * amount("lashes", 0.0, 0.9)
     albedo = torch.lerp(albedo, 0.3 * hair.clamp_max(0.05), lash)
 
@@ -249,7 +249,7 @@ def skin_height(
     tufts = smoothstep(1.0, -1.0, brow) * (0.3 + 0.15 * noise("streaks", 26.0, "brow strands"))
     tufts = tufts * amount("brow relief", 0.2, 1.4)
     beard = smoothstep(0.35, 0.75, regions["beard"]) * (1.0 - lip) * per_sample(person.beard)
-    curls = beard * (2.0 + 0.5 * noise("streaks", 18.0, "beard strands"))
+    curls = beard * (0.4 + 0.5 * noise("streaks", 18.0, "beard strands"))
     return sag + (1.0 - beard) * (lines + lumps + fine + pores + lip_lines) + tufts + curls
 
 

@@ -131,7 +131,7 @@ def _write_batch(output: Path, batch: SampleBatch) -> list[dict[str, Any]]:
     labels = {
         name: tensor.cpu().tolist()
         for name, tensor in batch.tensors().items()
-        if name in ("person", "landmarks", "light", "identity", "expression") or name.startswith("camera.")
+        if name in ("person", "landmarks", "light", "identity", "stretch", "expression") or name.startswith("camera.")
     }
     lines = []
     for row, index in enumerate(batch.index.tolist()):

@@ -34,12 +34,12 @@ def augment(batch: Batch, seed: int, step: int) -> Batch:
     moved, inside = move(batch, mirror, normal(0.12), torch.exp(normal(0.13)).clamp(0.7, 1.4), shift, window)
 
     image = moved.image
-    black = (uniform(0, 1) < 0.2)[:, None, None, None]  # some padding is black, the rest repeats the border
+    black = (uniform(0, 1) < 0.45)[:, None, None, None]  # padding is black or repeats the border
     image = torch.where(black & ~inside, torch.zeros_like(image), image)
     luma = torch.tensor(_LUMA, device=device).view(1, 3, 1, 1)
     grey = (image * luma).sum(1, keepdim=True).expand_as(image)
     image = torch.where((uniform(0, 1) < 0.45)[:, None, None, None], grey, image)
-    image = image.clamp_min(1e-4) ** torch.exp(normal(0.25))[:, None, None, None]
+    image = image.clamp_min(1e-4) ** torch.exp(normal(0.35))[:, None, None, None]
     image = image * torch.exp(normal(0.25))[:, None, None, None]
     grain = (uniform(0.0, 0.03) * (uniform(0, 1) < 0.5))[:, None, None, None]
     image = image + grain * torch.randn(image.shape, generator=draw).to(device)

@@ -32,7 +32,8 @@ class TrainConfig:
     imagenet: Path | None = None
     """A torchvision ResNet-18 checkpoint to start the encoder from (paper size only)."""
     init: Path | None = None
-    """Weights (safetensors) to start from, as when going on at another size."""
+    """Weights (safetensors) to start from, as when going on at another size. From weights without cascade, the
+    cascade starts as a copy of the initial block."""
     data: Path | None = None
     """A dataset written by `lineament synth`; faces are made while training when left out."""
     size: int = 256

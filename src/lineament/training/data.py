@@ -113,15 +113,19 @@ class DatasetFolder(IterableDataset[Batch]):
         return chosen
 
     def _load(self, picked: list[dict[str, str]]) -> Batch:
-        image = torch.stack([self._read(files["image"]) for files in picked])
-        normals = torch.stack([self._read(files["normals"]) for files in picked]) * 2.0 - 1.0
-        mask = torch.stack([self._read(files["mask"], scale=False) for files in picked])
-        if image.shape[-1] != self.size:
-            image = F.interpolate(image, (self.size, self.size), mode="bilinear", antialias=True)
-            normals = F.interpolate(normals, (self.size, self.size), mode="nearest")
-            mask = F.interpolate(mask, (self.size, self.size), mode="nearest")
+        image = torch.stack([self._sized(self._read(files["image"]), smooth=True) for files in picked])
+        normals = torch.stack([self._sized(self._read(files["normals"])) for files in picked]) * 2.0 - 1.0
+        mask = torch.stack([self._sized(self._read(files["mask"], scale=False)) for files in picked])
         face = face_of(mask)
         return Batch(image, F.normalize(normals, dim=1) * face, face)
+
+    def _sized(self, picture: Tensor, smooth: bool = False) -> Tensor:
+        """A picture [C, H, W] at the size of the training."""
+        if picture.shape[-1] == self.size:
+            return picture
+        if smooth:
+            return F.interpolate(picture[None], (self.size, self.size), mode="bilinear", antialias=True)[0]
+        return F.interpolate(picture[None], (self.size, self.size), mode="nearest")[0]
 
     def _read(self, name: str, scale: bool = True) -> Tensor:
         """A picture as [C, H, W] float; in [0, 1] when scaled."""

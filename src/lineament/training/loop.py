@@ -63,7 +63,10 @@ def train(recipe: CasFNERecipe, config: TrainConfig, progress: Progress | None =
 
     torch.manual_seed(config.seed)
     if config.init is not None:
-        recipe.model.load_state_dict(load_weights(config.init).state_dict())
+        start = load_weights(config.init)
+        recipe.model.load_state_dict(start.state_dict())
+        if start.config.stages == 0 and config.stages > 0:
+            recipe.model.start_cascade()
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     model = recipe.model.to(device)
     model.to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's own stubs

@@ -110,6 +110,23 @@ class CasFNE(nn.Module):
         fused = self.fusion(features[4], prior)
         return unit_normals(self.cascade_decoder(fused, features[3::-1]))
 
+    @torch.no_grad()
+    def start_cascade(self) -> None:
+        """Start the cascade's decoder as a copy of the initial one, deaf to the prior's channels.
+
+        With CAT fusion every stage then repeats the initial block's normals, until training finds what to refine.
+        """
+        known = self.initial_decoder.state_dict()
+        own = self.cascade_decoder.state_dict()
+        for name, value in own.items():
+            given = known[name]
+            if given.shape == value.shape:
+                value.copy_(given)
+            else:  # the first layer has the prior's channels besides, the last one has no mask
+                value.zero_()
+                shared = tuple(slice(0, min(a, b)) for a, b in zip(value.shape, given.shape, strict=True))
+                value[shared] = given[shared]
+
     def forward(self, image: Tensor, stages: int | None = None) -> CasFNEOutput:
         """Estimate normals.
 
