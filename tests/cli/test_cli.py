@@ -31,6 +31,14 @@ def portrait(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("command", ["train", "evaluate", "rig"])
+def test_commands_of_two_words_name_the_second(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    assert f"usage: lineament {command} " in capsys.readouterr().out
+    assert main([command]) == 2
+    assert "must be followed by" in capsys.readouterr().err
+
+
 def test_estimate_writes_everything(portrait: Path, tiny_weights: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert main(["estimate", str(portrait), "-o", str(out), "--method", str(tiny_weights)]) == 0

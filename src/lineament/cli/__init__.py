@@ -11,6 +11,9 @@ from collections.abc import Sequence
 _INTERRUPTED = 130
 _TORCH_COMMANDS = frozenset({"synth", "train", "export"})
 
+_KINDS = {"evaluate": "yaleb", "train": "casfne", "rig": "build"}
+"""Commands of two words: the first, and what may follow it."""
+
 _HELP = """\
 usage: lineament COMMAND ...
 
@@ -64,6 +67,10 @@ def _run(words: list[str]) -> int:
 
         sys.stdout.write(f"lineament {_version()}\n")
         return 0
+    if command in _KINDS and rest[:1] in (["--help"], ["-h"]):
+        sys.stdout.write(f"usage: lineament {command} {_KINDS[command]} ...\n")
+        sys.stdout.write(f"`lineament {command} {_KINDS[command]} --help` lists its options.\n")
+        return 0
     if command in _TORCH_COMMANDS and importlib.util.find_spec("torch") is None:
         from lineament.errors import UsageError
 
@@ -106,4 +113,6 @@ def _dispatch(command: str, rest: list[str]) -> int:
         from lineament.cli.tools import RigBuild, run_rig_build
 
         return run_rig_build(tyro.cli(RigBuild, prog="lineament rig build", args=rest[1:]))
+    if command in _KINDS:
+        raise UsageError(f"`lineament {command}` must be followed by: {_KINDS[command]}")
     raise UsageError(f"no command `{' '.join([command, *rest[:1]])}`; `lineament --help` lists them")

@@ -34,8 +34,8 @@ class TrainConfig:
     init: Path | None = None
     """Weights (safetensors) to start from, as when going on at another size. From weights without cascade, the
     cascade starts as a copy of the initial block."""
-    data: Path | None = None
-    """A dataset written by `lineament synth`; faces are made while training when left out."""
+    data: tuple[Path, ...] = ()
+    """Datasets written by `lineament synth`; faces are made while training when left out."""
     size: int = 256
     """Side of the crops, pixels."""
     batch_size: int = 8

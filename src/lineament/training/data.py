@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def batches(config: TrainConfig, split: str, first: int, device: torch.device) -
         DataError: A folder that holds no dataset of this size.
     """
     source: IterableDataset[Batch]
-    if config.data is not None:
+    if config.data:
         source = DatasetFolder(config.data, config.size, config.batch_size, split, first, config.seed)
     else:
         made_on = device if config.workers == 0 else torch.device("cpu")
@@ -78,23 +78,29 @@ def _of_sample(sample: SampleBatch) -> Batch:
 
 
 class DatasetFolder(IterableDataset[Batch]):
-    """Shuffled batches of a dataset on disk, split by identity; sizes that differ are resampled."""
+    """Shuffled batches of datasets on disk, split by identity; pictures of another size are resampled."""
 
-    def __init__(self, folder: Path, size: int, batch_size: int, split: str, first: int, seed: int) -> None:
-        """Read the list of samples.
+    def __init__(self, folders: Sequence[Path], size: int, batch_size: int, split: str, first: int, seed: int) -> None:
+        """Read the lists of samples.
 
         Raises:
-            DataError: No dataset, or no sample of the split, in the folder.
+            DataError: A folder without a dataset, or no sample of the split in all of them.
         """
         super().__init__()
-        self.folder, self.size, self.batch_size, self.first, self.seed = folder, size, batch_size, first, seed
-        try:
-            lines = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
-        except (OSError, ValueError) as error:
-            raise DataError(f"{folder} holds no dataset written by `lineament synth`: {error}") from error
-        self.samples = [line["files"] for line in lines if is_validation(line["person"]) == (split == "validation")]
+        self.size, self.batch_size, self.first, self.seed = size, batch_size, first, seed
+        self.samples: list[dict[str, Path]] = []
+        for folder in folders:
+            try:
+                lines = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+            except (OSError, ValueError) as error:
+                raise DataError(f"{folder} holds no dataset written by `lineament synth`: {error}") from error
+            self.samples += [
+                {name: folder / file for name, file in line["files"].items()}
+                for line in lines
+                if is_validation(line["person"]) == (split == "validation")
+            ]
         if not self.samples:
-            raise DataError(f"{folder} holds no {split} samples ({len(lines)} in all); write more of them")
+            raise DataError(f"{', '.join(map(str, folders))} holds no {split} samples; write more of them")
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
@@ -105,35 +111,39 @@ class DatasetFolder(IterableDataset[Batch]):
             yield self._load([self._pick(first + i) for i in range(self.batch_size)])
             number += step
 
-    def _pick(self, position: int) -> dict[str, str]:
+    def _pick(self, position: int) -> dict[str, Path]:
         """The sample at a position of the endless sequence: one shuffled pass after another."""
         epoch, place = divmod(position, len(self.samples))
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self.samples))
-        chosen: dict[str, str] = self.samples[order[place]]
+        chosen: dict[str, Path] = self.samples[order[place]]
         return chosen
 
-    def _load(self, picked: list[dict[str, str]]) -> Batch:
-        image = torch.stack([self._sized(self._read(files["image"]), smooth=True) for files in picked])
-        normals = torch.stack([self._sized(self._read(files["normals"])) for files in picked]) * 2.0 - 1.0
-        mask = torch.stack([self._sized(self._read(files["mask"], scale=False)) for files in picked])
+    def _load(self, picked: list[dict[str, Path]]) -> Batch:
+        images, normals, faces = zip(*(self._sized(files) for files in picked), strict=True)
+        face = torch.stack(faces)
+        return Batch(torch.stack(images), F.normalize(torch.stack(normals), dim=1) * face, face)
+
+    def _sized(self, files: dict[str, Path]) -> tuple[Tensor, Tensor, Tensor]:
+        """Photo, normals (not yet unit) and face of one sample at the size of the training."""
+        image, mask = _read(files["image"]), _read(files["mask"], scale=False)
         face = face_of(mask)
-        return Batch(image, F.normalize(normals, dim=1) * face, face)
+        normals = (2.0 * _read(files["normals"]) - 1.0) * face
+        side = (self.size, self.size)
+        if image.shape[-2:] != side:
+            image, normals = (
+                F.interpolate(picture[None], side, mode="bilinear", antialias=True)[0] for picture in (image, normals)
+            )
+            face = F.interpolate(face[None].float(), side, mode="nearest")[0] > 0.5
+        return image, normals, face
 
-    def _sized(self, picture: Tensor, smooth: bool = False) -> Tensor:
-        """A picture [C, H, W] at the size of the training."""
-        if picture.shape[-1] == self.size:
-            return picture
-        if smooth:
-            return F.interpolate(picture[None], (self.size, self.size), mode="bilinear", antialias=True)[0]
-        return F.interpolate(picture[None], (self.size, self.size), mode="nearest")[0]
 
-    def _read(self, name: str, scale: bool = True) -> Tensor:
-        """A picture as [C, H, W] float; in [0, 1] when scaled."""
-        import cv2
+def _read(path: Path, scale: bool = True) -> Tensor:
+    """A picture as [C, H, W] float; in [0, 1] when scaled."""
+    import cv2
 
-        picture = cv2.imread(str(self.folder / name), cv2.IMREAD_UNCHANGED)
-        if picture is None:
-            raise DataError(f"cannot read {self.folder / name}")
-        picture = picture[..., None] if picture.ndim == 2 else picture[..., ::-1]
-        values = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)).astype(np.float32))
-        return values / float((1 << 8 * picture.dtype.itemsize) - 1) if scale else values
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if picture is None:
+        raise DataError(f"cannot read {path}")
+    picture = picture[..., None] if picture.ndim == 2 else picture[..., ::-1]
+    values = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)).astype(np.float32))
+    return values / float((1 << 8 * picture.dtype.itemsize) - 1) if scale else values
