@@ -26,7 +26,7 @@ class SynthConfig:
     roll: float = 30.0
     """Largest tilt in the image plane."""
     frontal: float = 0.6
-    """Share of near-frontal heads (turned by a Gaussian of 10 degrees); the rest covers the whole range."""
+    """Share of near-frontal heads (turned by Gaussians of some 10 degrees); the rest covers the whole range."""
     nearest: float = 300.0
     """Nearest camera: a selfie."""
     farthest: float = 4000.0

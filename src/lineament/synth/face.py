@@ -17,7 +17,13 @@ from lineament.synth.batch import CameraBatch
 from lineament.synth.config import SynthConfig
 from lineament.synth.random import SampleRandom
 
-_STRETCH = (0.05, 0.05, 0.12)  # standard deviations of the logarithm: width, height, depth
+# Width, height, depth: mean and standard deviation of the logarithm. Real faces are deeper than the rig's, on average.
+_STRETCH_MEAN = (0.0, 0.0, 0.04)
+_STRETCH = (0.05, 0.05, 0.14)
+
+# Near-frontal heads, degrees (positive looks down): the rig's neutral pose bows the head a little more than people do.
+_FRONTAL_PITCH = -4.0
+_FRONTAL_SPREAD = (10.0, 12.0, 6.0)  # standard deviations of yaw, pitch, roll
 
 
 @dataclass(frozen=True)
@@ -103,8 +109,8 @@ def pose_faces(rig: RigTensors, config: SynthConfig, random: SampleRandom, perso
         The batch's posed faces.
     """
     identity = person.normal("identity", shape=(rig.identity.shape[0],))  # [B, K]
-    # Real faces have heavier tails than the scans the basis was learned from.
-    identity = identity * person.uniform("identity spread", 0.75, 1.3)[:, None]
+    # Real faces have heavier tails than the scans that the basis was learned from.
+    identity = identity * person.uniform("identity spread", 0.8, 1.45)[:, None]
     expression = _expressions(rig, random)
     batch, count = len(identity), rig.mean.shape[0]
     # Row by row: a product over another number of rows may round otherwise, and a sample must not know its batch.
@@ -113,7 +119,7 @@ def pose_faces(rig: RigTensors, config: SynthConfig, random: SampleRandom, perso
     shape = _gaze(rig, shape, random)
     # Heads are deeper and flatter, narrower and wider than the basis makes them: a photo must be read for it.
     stretch = person.normal("stretch", shape=(3,)).clamp(-2.5, 2.5) * torch.tensor(_STRETCH, device=shape.device)
-    stretch = stretch.exp()
+    stretch = (stretch + torch.tensor(_STRETCH_MEAN, device=shape.device)).exp()
     shape = shape * stretch[:, None]
 
     marks = shape[:, rig.landmarks]  # [B, 68, 3]
@@ -187,15 +193,16 @@ def _axis_rotation(axis: int, degrees: Tensor) -> Tensor:
 
 def _rotations(config: SynthConfig, random: SampleRandom) -> Tensor:
     frontal = random.bernoulli("frontal", config.frontal)
-    spread = random.normal("pose", shape=(3,))
+    spread = random.normal("pose", shape=(3,)) * torch.tensor(_FRONTAL_SPREAD, device=frontal.device)
+    spread = spread + torch.tensor((0.0, _FRONTAL_PITCH, 0.0), device=frontal.device)
 
-    def angle(column: int, sigma: float, name: str, limit: float) -> Tensor:
-        drawn = torch.where(frontal, sigma * spread[:, column], random.uniform(name, -limit, limit))
+    def angle(column: int, name: str, limit: float) -> Tensor:
+        drawn = torch.where(frontal, spread[:, column], random.uniform(name, -limit, limit))
         return drawn.clamp(-limit, limit)
 
-    yaw = angle(0, 10.0, "yaw", config.yaw)
-    pitch = angle(1, 10.0, "pitch", config.pitch)
-    roll = angle(2, 6.0, "roll", config.roll)
+    yaw = angle(0, "yaw", config.yaw)
+    pitch = angle(1, "pitch", config.pitch)
+    roll = angle(2, "roll", config.roll)
     return _axis_rotation(2, roll) @ _axis_rotation(0, pitch) @ _axis_rotation(1, yaw)
 
 
