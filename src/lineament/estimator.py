@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import NoFaceError, UsageError
-from lineament.face import Box, Face, FaceCrop, crop_of_box, crop_of_whole, find
+from lineament.face import Box, Detector, Face, FaceCrop, crop_of_box, crop_of_whole, find
 from lineament.images.read import as_image, read_image
 from lineament.result import FaceGeometry, paste_normals
 from lineament.runtime.session import CasFNESession
 from lineament.weights import weights_path
 
 Method = Literal["casfne", "casfne-s"]
-Faces = Literal["whole"] | Sequence[Box] | None
+Faces = Literal["whole"] | Sequence[Box] | Detector | None
 Photo = str | PathLike[str] | NDArray[Any]
 
 _MASK_THRESHOLD = 0.5
@@ -39,8 +39,9 @@ class Estimator:
 
         Args:
             photo: A file's path, or an array H×W×3 RGB (or H×W grey), uint8 or floating point in [0, 1].
-            faces: None finds faces; "whole" says that the picture is one face crop already (brows to chin spanning
-                about 0.45 to 0.9 of it); else boxes (x, y, width, height), brows to chin.
+            faces: None finds faces with `lineament.face.find`; another `lineament.face.Detector` finds them its own
+                way; "whole" says that the picture is one face crop already (brows to chin spanning about 0.45 to 0.9
+                of it); else boxes (x, y, width, height), brows to chin.
             stages: Cascaded stages, 0 to 5; by default as many as the weights were trained with.
             flip: Average with the estimate of the mirrored crop: more accurate, and twice the time.
 
@@ -56,13 +57,15 @@ class Estimator:
         image = as_image(photo) if isinstance(photo, np.ndarray) else read_image(photo)
         height, width = image.shape[:2]
         size = self.session.size
-        if faces is None:
-            found = find(image)
+        if faces is None or callable(faces):
+            found = (faces or find)(image)
             if not found:
                 raise NoFaceError(
-                    f"{name}: no face found; the finder sees upright faces from the front. "
-                    'If the picture is one face already, use faces="whole" (--faces whole)'
+                    f"{name}: no face found; the finder sees upright faces from the front. Say where the face is with "
+                    'faces=[(x, y, width, height)] (--face-box); if the picture is one face, faces="whole" (--whole)'
                 )
+            found = [Face(_checked(face.box, width, height), face.score) for face in found]
+            found.sort(key=lambda face: face.box[0] + 0.5 * face.box[2])
             return [self._face(image, face, crop_of_box(face.box, size), stages, flip) for face in found]
         if isinstance(faces, str):
             if faces != "whole":

@@ -18,6 +18,7 @@ from skimage import data
 import lineament
 from lineament.cli import main
 from lineament.errors import NoFaceError, UsageError
+from lineament.face import Face
 from lineament.images import decode_normals
 from lineament.result import FaceGeometry
 from tests.images.test_read import damaged
@@ -141,6 +142,50 @@ def test_one_bad_file_does_not_stop_a_batch(
     assert "1 of 2 photos" in said
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--face-box", "120,80,abc"], "--face-box takes X,Y,W,H"),
+        (["--whole", "--largest"], "take one of"),
+        (["--face-box", "600,0,90,90"], "outside the 512×512 photo"),
+    ],
+)
+def test_wrong_choices_of_faces_are_named(
+    words: list[str], said: str, portrait: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["estimate", str(portrait), "-o", str(out), "--method", str(tiny_weights), *words]) == 2
+    assert said in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_faces_may_be_chosen(portrait: Path, tiny_weights: Path, tmp_path: Path) -> None:
+    boxes = {}
+    for words in (["--face-box", "170,70,100,110"], ["--whole"], ["--largest"], ["--min-score", "0.5"]):
+        out = tmp_path / words[0]
+        assert main(["estimate", str(portrait), "-o", str(out), "--method", str(tiny_weights), *words]) == 0
+        boxes[words[0]] = json.loads((out / "astronaut" / "face.json").read_text())["box"]
+    assert boxes["--face-box"] == [170, 70, 100, 110]
+    assert boxes["--whole"] == [0, 0, 512, 512]
+    assert boxes["--largest"] == boxes["--min-score"]
+    nothing = ["estimate", str(portrait), "-o", str(tmp_path / "no"), "--method", str(tiny_weights), "--min-score", "1"]
+    assert main(nothing) == 7
+
+
+def test_faces_are_drawn_and_listed(portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (portrait.parent / "broken.jpg").write_text("no picture")
+    out = tmp_path / "faces"
+    assert main(["faces", str(portrait.parent), "-o", str(out)]) == 4
+    said = capsys.readouterr()
+    assert "astronaut.png: 1 face\n  1  at " in said.out
+    assert "broken.jpg" in said.err
+    drawn = cv2.imread(str(out / "astronaut.png"))
+    assert drawn.shape == (512, 512, 3)
+    changed = (drawn[..., ::-1] != data.astronaut()).any(-1)
+    assert 0.005 < changed.mean() < 0.1
+    assert [path.name for path in out.iterdir()] == ["astronaut.png"]
+
+
 def test_python_takes_arrays_boxes_and_whole_crops(tiny_weights: Path) -> None:
     model = lineament.load(str(tiny_weights))
     photo = data.astronaut()
@@ -156,6 +201,9 @@ def test_python_takes_arrays_boxes_and_whole_crops(tiny_weights: Path) -> None:
     assert [len(face.stages) for face in two] == [1, 1]
     whole = model.estimate(photo[40:200, 140:300], faces="whole")[0]
     assert whole.normals.shape == (160, 160, 3)
+    given = [Face((300, 100, 90, 90), 0.7), Face((174, 72, 96, 96), 0.9)]
+    ordered = model.estimate(photo, faces=lambda image: given)
+    assert [face.score for face in ordered] == [0.9, 0.7]
     deep = model.estimate(photo.astype(np.float32) / 255)[0]
     assert deep.box == found.box
     with pytest.raises(NoFaceError, match="no face found"):
@@ -176,7 +224,7 @@ def test_mirroring_the_photo_mirrors_the_normals(tiny_weights: Path) -> None:
 def test_the_process_starts_and_lists_its_commands() -> None:
     run = subprocess.run([sys.executable, "-m", "lineament", "--help"], capture_output=True, text=True, check=False)
     assert run.returncode == 0
-    for command in ("demo", "estimate", "evaluate", "synth", "train", "export", "rig build"):
+    for command in ("demo", "estimate", "faces", "evaluate", "synth", "train", "export", "rig build"):
         assert command in run.stdout
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from skimage import data
 
 from lineament.errors import UsageError
-from lineament.face import FaceCrop, crop_of_box, crop_of_whole, find
+from lineament.face import Face, FaceCrop, crop_of_box, crop_of_whole, draw_faces, find, largest
 from lineament.face.crop import SPAN
 
 
@@ -83,3 +83,17 @@ def test_pictures_without_faces_give_none(name: str) -> None:
     photo = getattr(data, name)()
     photo = np.repeat(photo[..., None], 3, -1) if photo.ndim == 2 else photo
     assert find(photo) == []
+
+
+def test_the_largest_face_is_kept() -> None:
+    faces = [Face((0, 0, 20, 20), 0.9), Face((50, 50, 60, 60), 0.7), Face((150, 0, 30, 30), 0.8)]
+    assert largest(lambda image: faces)(data.astronaut()) == [faces[1]]
+    assert largest(lambda image: [])(data.astronaut()) == []
+
+
+def test_large_photos_are_drawn_smaller() -> None:
+    photo = np.zeros((300, 400, 3), np.float32)
+    drawn = draw_faces(photo, [Face((100, 100, 80, 80), 0.8)], longest_side=200)
+    assert drawn.shape == (150, 200, 3)
+    assert drawn[50:90, 50].any()  # the box's left side
+    assert not drawn[:20].any()

@@ -21,6 +21,7 @@ One photo of a face in, its fine geometry out.
 
   demo                  estimate a photo that comes with a dependency
   estimate PHOTO...     surface normals of every face in photos
+  faces PHOTO...        draw the faces that are found in photos
   evaluate yaleb        measure a method on the Extended Yale Face Database B
   synth                 write synthetic faces with every label
   train casfne          train a method
@@ -92,6 +93,10 @@ def _dispatch(command: str, rest: list[str]) -> int:
         from lineament.cli.estimate import Demo, run_demo
 
         return run_demo(tyro.cli(Demo, prog="lineament demo", args=rest))
+    if command == "faces":
+        from lineament.cli.faces import FindFaces, run_faces
+
+        return run_faces(tyro.cli(FindFaces, prog="lineament faces", args=rest))
     if command == "synth":
         from lineament.cli.tools import Synth, run_synth
 

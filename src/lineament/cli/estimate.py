@@ -5,12 +5,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from lineament.face.find import SMALLEST_SCORE
 from lineament.images.encoding import NormalsConvention
+
+if TYPE_CHECKING:
+    from lineament.estimator import Faces
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,14 @@ class Estimate:
     """casfne, casfne-s, or a path to weights (.safetensors)."""
     stages: int | None = None
     """Cascaded stages, 0 to 5; by default as many as the weights were trained with."""
-    faces: Literal["auto", "whole"] = "auto"
-    """whole: each picture is one face crop already."""
+    whole: bool = False
+    """Each picture is one face crop already; nothing is searched."""
+    face_box: Annotated[str | None, tyro.conf.arg(metavar="X,Y,W,H")] = None
+    """Where the face is, brows to chin, in pixels of every photo; nothing is searched."""
+    largest: bool = False
+    """Only the largest face of each photo."""
+    min_score: float = SMALLEST_SCORE
+    """Score from 0 to 1 that a found face needs; lower finds more faces, and more that are none."""
     normals_convention: NormalsConvention = "opengl"
     """Signs of the normal maps: opengl (y up), directx (y down), opencv (y down, z away)."""
     flip: bool = True
@@ -54,23 +65,22 @@ def run_estimate(options: Estimate) -> int:
     from lineament.errors import LineamentError
     from lineament.estimator import load
     from lineament.images.encoding import encode_normals
-    from lineament.images.read import find_images
+    from lineament.images.read import find_images, output_names
     from lineament.images.write import write_png
     from lineament.result import combined_normals
 
+    chosen = _faces(options)
     photos = find_images(options.photos)
     estimator = load(options.method)
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     code = done = 0
     start = time.perf_counter()
-    folders = _folders(options.output, photos)
+    folders = [options.output / name for name in output_names(photos)]
     with Progress(console=console, transient=True, disable=len(photos) == 1) as bar:
         task = bar.add_task("estimating", total=len(photos))
         for photo, folder in zip(photos, folders, strict=True):
             try:
-                faces = estimator.estimate(
-                    photo, "whole" if options.faces == "whole" else None, options.stages, options.flip
-                )
+                faces = estimator.estimate(photo, chosen, options.stages, options.flip)
                 if len(faces) == 1:
                     faces[0].save(folder, options.normals_convention, photo.name)
                 else:
@@ -89,12 +99,23 @@ def run_estimate(options: Estimate) -> int:
     return code
 
 
-def _folders(output: Path, photos: list[Path]) -> list[Path]:
-    """A folder for each photo, named after it, with its suffix where two share a name."""
-    stems = [photo.stem for photo in photos]
-    names = [p.name if stems.count(p.stem) > 1 else p.stem for p in photos]
-    unique = [n if names.count(n) == 1 else f"{i:04d}-{n}" for i, n in enumerate(names, 1)]
-    return [output / name for name in unique]
+def _faces(options: Estimate) -> Faces:
+    """Which faces the options ask for."""
+    from lineament.errors import UsageError
+    from lineament.face import find, largest
+
+    if options.whole + options.largest + (options.face_box is not None) > 1:
+        raise UsageError("take one of --whole, --face-box, --largest")
+    if options.whole:
+        return "whole"
+    if options.face_box is not None:
+        try:
+            x, y, width, height = (float(word) for word in options.face_box.split(","))
+        except ValueError as error:
+            raise UsageError(f"--face-box takes X,Y,W,H, as in 120,80,200,200, not {options.face_box!r}") from error
+        return [(x, y, width, height)]
+    detector = partial(find, min_score=options.min_score)
+    return largest(detector) if options.largest else detector
 
 
 def run_demo(options: Demo) -> int:

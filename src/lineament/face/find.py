@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,10 @@ _PASSES = ((180, False), (224, True), (150, True), (270, False))
 
 _SMALLEST = 24  # px, the cascade's own window
 _SURE_VOTES = 4  # raw detections that every search so far must have shared in, to search no further
-_SMALLEST_SCORE = 0.65
+
+SMALLEST_SCORE = 0.65
+"""Default score that a face needs: on portraits nearly all faces have it, on pictures without faces nothing has."""
+
 _AGAINST_BEST = 0.8  # share of the best face's score that another one needs
 
 
@@ -31,7 +35,14 @@ class Face:
     """Confidence from 0 to 1: how many searches, at how many scales, agree on it."""
 
 
-def find(image: NDArray[Any]) -> list[Face]:
+class Detector(Protocol):
+    """Anything that finds faces; `find` is one, and `Estimator.estimate` takes any other."""
+
+    def __call__(self, image: NDArray[Any], /) -> Sequence[Face]:
+        """Faces in a photo H×W×3 RGB, uint8 or float32 in [0, 1]; boxes brows to chin, ear to ear."""
+
+
+def find(image: NDArray[Any], min_score: float = SMALLEST_SCORE) -> list[Face]:
     """Find faces.
 
     The photo is searched at several sizes, mirrored and not, until the answer is clear; a face is what keeps being
@@ -40,6 +51,7 @@ def find(image: NDArray[Any]) -> list[Face]:
 
     Args:
         image: H×W×3 RGB, uint8 or float32 in [0, 1].
+        min_score: Score that a face needs, 0 to 1. Lower finds more faces, and more that are none.
 
     Returns:
         Faces from left to right.
@@ -54,14 +66,24 @@ def find(image: NDArray[Any]) -> list[Face]:
         passes = np.concatenate([passes, np.full(len(found), number)])
         groups = _clusters(boxes)
         if groups and _settled([passes[members] for members in groups], number + 1):
-            return [_face(boxes[groups[0]], 1.0 - 0.8 ** (2 * len(groups[0])))]
+            sure = _face(boxes[groups[0]], 1.0 - 0.8 ** (2 * len(groups[0])))
+            return [sure] if sure.score >= min_score else []
     faces = [
         _face(boxes[members], len(set(passes[members])) / len(_PASSES) * (1.0 - 0.8 ** len(members)))
         for members in groups
     ]
     best = max((face.score for face in faces), default=0.0)
-    faces = [face for face in faces if face.score >= max(_SMALLEST_SCORE, _AGAINST_BEST * best)]
+    faces = [face for face in faces if face.score >= max(min_score, _AGAINST_BEST * best)]
     return sorted(_apart(faces), key=lambda face: face.box[0] + 0.5 * face.box[2])
+
+
+def largest(detector: Detector) -> Detector:
+    """A detector that keeps the largest of the faces that ``detector`` finds."""
+
+    def find_largest(image: NDArray[Any], /) -> list[Face]:
+        return sorted(detector(image), key=lambda face: -face.box[2] * face.box[3])[:1]
+
+    return find_largest
 
 
 def _settled(groups: list[NDArray[np.int64]], searches: int) -> bool:
