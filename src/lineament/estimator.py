@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lineament.errors import NoFaceError, UsageError
 from lineament.face import Box, Detector, Face, FaceCrop, crop_of_box, crop_of_whole, find
 from lineament.images.read import as_image, read_image
-from lineament.result import FaceGeometry, paste_normals
+from lineament.result import FaceGeometry
 from lineament.runtime.session import CasFNESession
 from lineament.weights import weights_path
 
@@ -115,11 +115,10 @@ class Estimator:
         height, width = image.shape[:2]
         picture = crop.extract(image)
         maps, probability = self._run(picture, stages, flip)
-        pasted, (x, y, w, h) = crop.paste(_main_piece(probability), height, width)
+        x, y, w, h = crop.place(height, width)
         mask = np.zeros((height, width), bool)
-        mask[y : y + h, x : x + w] = pasted > _MASK_THRESHOLD
+        mask[y : y + h, x : x + w] = crop.paste(_main_piece(probability), height, width) > _MASK_THRESHOLD
         return FaceGeometry(
-            normals=paste_normals(maps[-1], crop, mask),
             mask=mask,
             box=face.box,
             score=face.score,

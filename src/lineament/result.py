@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from lineament.images.write import atomic_folder, write_exr, write_png
 from lineament.render.preview import LIGHTS, shade_normals, shading_strip
 
 _SHEET_SIDE = 256
+_PREVIEW_SIDE = 1024
+_STRIP_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,6 @@ class FaceGeometry:
     right, y up, z towards the viewer.
     """
 
-    normals: NDArray[np.float32]
-    """H×W×3 unit vectors, zero outside the face."""
     mask: NDArray[np.bool_]
     """H×W, where the face is: skin, eyes and mouth, not hair or clothes."""
     box: Box
@@ -48,9 +49,31 @@ class FaceGeometry:
     about: Mapping[str, Any] = field(default_factory=dict)
     """Method, weights, versions: what ``face.json`` says of the origin."""
 
+    @cached_property
+    def normals(self) -> NDArray[np.float32]:
+        """H×W×3 unit vectors of the last stage, zero outside the face; made when first asked for."""
+        return self.stage(-1)
+
     def stage(self, number: int) -> NDArray[np.float32]:
         """Normals of one stage in the photo's frame, H×W×3, zero outside the face."""
-        return paste_normals(self.stages[number], self.crop, self.mask)
+        full = np.zeros((*self.mask.shape, 3), np.float32)
+        for place, strip in normal_strips(self.stages[number], self.crop, self.mask):
+            full[place] = strip
+        return full
+
+    def encoded(
+        self, convention: NormalsConvention = "opengl", onto: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.uint8]:
+        """The last stage's normals as colours, H×W×3, black outside the face.
+
+        Args:
+            convention: Sign convention of the map.
+            onto: Another face's map of the same photo, to be drawn over; it is changed.
+        """
+        colours = np.zeros((*self.mask.shape, 3), np.uint8) if onto is None else onto
+        for place, strip in normal_strips(self.stages[-1], self.crop, self.mask):
+            np.copyto(colours[place], encode_normals(strip, convention), where=self.mask[place][..., None])
+        return colours
 
     def save(
         self,
@@ -77,10 +100,10 @@ class FaceGeometry:
             "Normals": f"{convention}: {DESCRIPTIONS[convention]}",
         }
         with atomic_folder(folder) as temporary:
-            write_png(temporary / "normals.png", encode_normals(self.normals, convention), text)
+            write_png(temporary / "normals.png", self.encoded(convention), text)
             write_exr(
                 temporary / "normals.exr",
-                convert_normals(self.normals, convention),
+                self._half(convention),
                 {"normalsConvention": convention, "normalsFrame": DESCRIPTIONS[convention]},
             )
             write_png(temporary / "mask.png", (self.mask * 255).astype(np.uint8))
@@ -129,34 +152,63 @@ class FaceGeometry:
         rows = [np.concatenate([*row, *[blank] * (columns - len(row))], axis=1) for row in (top, below)]
         return np.concatenate(rows, axis=0)
 
+    def _half(self, convention: NormalsConvention) -> NDArray[np.float16]:
+        """The last stage's normals in a convention as half floats H×W×3, zero outside the face."""
+        full = np.zeros((*self.mask.shape, 3), np.float16)
+        for place, strip in normal_strips(self.stages[-1], self.crop, self.mask):
+            full[place] = convert_normals(strip, convention)
+        return full
+
     def _crop_mask(self) -> NDArray[np.bool_]:
         """The mask as the crop sees it, S×S."""
-        grey = np.repeat((self.mask * np.uint8(255))[..., None], 3, axis=-1)
-        return np.asarray(self.crop.extract(grey)[..., 0] > 127)
+        return np.asarray(self.crop.extract(self.mask * np.uint8(255)) > 127)
 
     def _close_up(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Normals and mask of the photo around the face, at the photo's resolution."""
+        """Normals and mask of the photo around the face, at most `_PREVIEW_SIDE` pixels high and wide."""
+        import cv2
+
         rows, columns = np.flatnonzero(self.mask.any(1)), np.flatnonzero(self.mask.any(0))
         if len(rows) == 0:
-            return self.normals, self.mask
-        part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        return self.normals[part], self.mask[part]
+            rows, columns = np.arange(self.mask.shape[0]), np.arange(self.mask.shape[1])
+        part = self.mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        factor = min(1.0, _PREVIEW_SIDE / max(part.shape))
+        shape = (max(1, round(part.shape[1] * factor)), max(1, round(part.shape[0] * factor)))
+        shown = cv2.resize(part.astype(np.uint8), shape, interpolation=cv2.INTER_NEAREST) > 0
+        left, top = (self.crop.left - columns[0]) * factor, (self.crop.top - rows[0]) * factor
+        near = replace(self, mask=shown, crop=FaceCrop(left, top, self.crop.side * factor, self.crop.size))
+        return near.normals, shown
 
 
-def paste_normals(normals: NDArray[np.float32], crop: FaceCrop, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Crop normals S×S×3 as unit normals H×W×3 in the photo's frame, zero outside the mask H×W."""
+def normal_strips(
+    normals: NDArray[np.float32], crop: FaceCrop, mask: NDArray[np.bool_]
+) -> Iterator[tuple[tuple[slice, slice], NDArray[np.float32]]]:
+    """Crop normals at the photo's resolution, strip by strip, so that a large photo needs little memory.
+
+    Args:
+        normals: S×S×3 on the crop.
+        crop: Where it lies.
+        mask: H×W, the face in the photo.
+
+    Yields:
+        Rows and columns of the photo, and unit normals h×w×3 there, zero outside the mask. Together the strips cover
+        the crop.
+    """
     height, width = mask.shape
-    pasted, (x, y, w, h) = crop.paste(normals, height, width)
-    length = np.sqrt(np.einsum("hwc,hwc->hw", pasted, pasted))[..., None]
-    part = mask[y : y + h, x : x + w, None]
-    full = np.zeros((height, width, 3), np.float32)
-    np.divide(pasted, np.maximum(length, 1e-6), out=full[y : y + h, x : x + w], where=part)
-    return full
+    x, y, w, h = crop.place(height, width)
+    for first in range(y, y + h, _STRIP_ROWS):
+        rows = slice(first, min(first + _STRIP_ROWS, y + h))
+        pasted = crop.paste(normals, height, width, rows)
+        length = np.sqrt(np.einsum("hwc,hwc->hw", pasted, pasted))[..., None]
+        place = (rows, slice(x, x + w))
+        strip = np.zeros_like(pasted)
+        np.divide(pasted, np.maximum(length, 1e-6), out=strip, where=mask[place][..., None])
+        yield place, strip
 
 
-def combined_normals(faces: Sequence[FaceGeometry]) -> NDArray[np.float32]:
-    """Normals of all faces of one photo in one map; where two overlap the surer one is kept."""
-    combined = np.zeros_like(faces[0].normals)
+def combined_map(faces: Sequence[FaceGeometry], convention: NormalsConvention = "opengl") -> NDArray[np.uint8]:
+    """Normals of all faces of one photo as one map of colours; where two overlap the surer one is kept."""
+    combined: NDArray[np.uint8] | None = None
     for face in sorted(faces, key=lambda f: f.confidence):
-        combined[face.mask] = face.normals[face.mask]
+        combined = face.encoded(convention, combined)
+    assert combined is not None
     return combined

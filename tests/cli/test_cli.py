@@ -19,7 +19,7 @@ import lineament
 from lineament.cli import main
 from lineament.errors import NoFaceError, UsageError
 from lineament.face import Face
-from lineament.images import decode_normals
+from lineament.images import decode_normals, encode_normals
 from lineament.result import FaceGeometry
 from tests.images.test_read import damaged
 
@@ -211,6 +211,19 @@ def test_python_takes_arrays_boxes_and_whole_crops(tiny_weights: Path) -> None:
     for box in ((0, 0, 2, 2), (900, 0, 50, 50), (1, 2, 3)):
         with pytest.raises(UsageError):
             model.estimate(photo, faces=[box])
+
+
+def test_large_photos_are_pasted_in_strips(tiny_weights: Path, tmp_path: Path) -> None:
+    photo = cv2.resize(data.astronaut()[:400, 60:460], (1800, 1500), interpolation=cv2.INTER_LINEAR)
+    face = lineament.load(str(tiny_weights)).estimate(photo, faces=[(300, 200, 900, 900)])[0]
+    face.save(tmp_path / "out")
+    length = np.linalg.norm(face.normals, axis=-1)
+    assert np.allclose(length[face.mask], 1, atol=1e-4)
+    stored = cv2.imread(str(tmp_path / "out" / "normals.png"))[..., ::-1]
+    assert np.array_equal(stored, encode_normals(face.normals))
+    shading = cv2.imread(str(tmp_path / "out" / "shading.png"))
+    assert shading.shape[0] <= 1024
+    assert shading.shape[1] <= 4 * 1024
 
 
 def test_mirroring_the_photo_mirrors_the_normals(tiny_weights: Path) -> None:

@@ -42,12 +42,15 @@ def test_pasting_undoes_extracting(side: float) -> None:
     crop = FaceCrop(31.3, -12.7, side, 256)
     u = (np.arange(256, dtype=np.float32) + 0.5)[None, :].repeat(256, 0)
     coordinates = np.stack([u, u.T, np.ones_like(u)], -1)  # a map that knows its own places
-    pasted, (x, _, w, h) = crop.paste(coordinates, 600, 800)
+    x, y, w, h = crop.place(600, 800)
+    pasted = crop.paste(coordinates, 600, 800)
     assert pasted.shape == (h, w, 3)
     columns = x + np.arange(w) + 0.5
     expected = (columns - crop.left) * crop.scale
     middle = slice(w // 8, -w // 8)
     assert np.abs(pasted[h // 2, middle, 0] - expected[middle]).max() < 0.5 * max(1.0, crop.scale)
+    strip = crop.paste(coordinates, 600, 800, slice(y + 10, y + 30))
+    assert np.allclose(strip, pasted[10:30], atol=1e-3)
 
 
 def test_a_box_outside_the_photo_is_refused() -> None:

@@ -58,16 +58,14 @@ def run_estimate(options: Estimate) -> int:
     Returns:
         0, or the exit code of the first photo that failed.
     """
-    import numpy as np
     from rich.console import Console
     from rich.progress import Progress
 
     from lineament.errors import LineamentError
     from lineament.estimator import load
-    from lineament.images.encoding import encode_normals
     from lineament.images.read import find_images, output_names
     from lineament.images.write import write_png
-    from lineament.result import combined_normals
+    from lineament.result import combined_map
 
     chosen = _faces(options)
     photos = find_images(options.photos)
@@ -86,8 +84,7 @@ def run_estimate(options: Estimate) -> int:
                 else:
                     for number, face in enumerate(faces, 1):
                         face.save(folder / f"face-{number}", options.normals_convention, photo.name)
-                    together = encode_normals(combined_normals(faces), options.normals_convention)
-                    write_png(folder / "normals.png", np.asarray(together))
+                    write_png(folder / "normals.png", combined_map(faces, options.normals_convention))
                 done += 1
             except LineamentError as error:
                 code = code or error.exit_code

@@ -52,10 +52,10 @@ class FaceCrop:
         """The crop's pixels; what lies outside the photo repeats its border.
 
         Args:
-            photo: H×W×3, uint8 or float32 in [0, 1].
+            photo: H×W×3 or H×W, uint8 or float32 in [0, 1].
 
         Returns:
-            size×size×3 uint8.
+            size×size×3 or size×size uint8.
         """
         import cv2
 
@@ -90,24 +90,41 @@ class FaceCrop:
         )
         return np.asarray(crop, dtype=np.uint8)
 
-    def paste(self, crop_map: NDArray[np.float32], height: int, width: int) -> tuple[NDArray[np.float32], Box]:
+    def place(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Where the crop lies in a photo of these rows and columns: x, y, w, h in whole pixels.
+
+        Raises:
+            UsageError: Nowhere.
+        """
+        x0, y0 = max(0, int(np.floor(self.left))), max(0, int(np.floor(self.top)))
+        x1 = min(width, int(np.ceil(self.left + self.side)))
+        y1 = min(height, int(np.ceil(self.top + self.side)))
+        if x1 <= x0 or y1 <= y0:
+            raise UsageError(f"the face's box at ({self.left:.0f}, {self.top:.0f}) lies outside the photo")
+        return x0, y0, x1 - x0, y1 - y0
+
+    def paste(
+        self, crop_map: NDArray[np.float32], height: int, width: int, rows: slice | None = None
+    ) -> NDArray[np.float32]:
         """A map of the crop at the photo's own resolution.
 
         Args:
             crop_map: size×size or size×size×C.
             height: The photo's rows.
             width: The photo's columns.
+            rows: Which of the photo's rows, within `place`; all of them by default.
 
         Returns:
-            The part of the map that lies in the photo, h×w or h×w×C, and its place (x, y, w, h) there, whole numbers.
+            The part of the map that lies in the photo, h×w or h×w×C; `place` says where.
+
+        Raises:
+            UsageError: No part does.
         """
         import cv2
 
-        x0, y0 = max(0, int(np.floor(self.left))), max(0, int(np.floor(self.top)))
-        x1 = min(width, int(np.ceil(self.left + self.side)))
-        y1 = min(height, int(np.ceil(self.top + self.side)))
-        if x1 <= x0 or y1 <= y0:
-            raise UsageError(f"the face's box at ({self.left:.0f}, {self.top:.0f}) lies outside the photo")
+        x0, y0, w, h = self.place(height, width)
+        if rows is not None:
+            y0, h = rows.start, rows.stop - rows.start
         step = self.scale
         matrix = np.array(
             [
@@ -115,7 +132,6 @@ class FaceCrop:
                 [0.0, step, (y0 + 0.5 - self.top) * step - 0.5],
             ]
         )
-        shape = (x1 - x0, y1 - y0)
         flags = (cv2.INTER_CUBIC if step < 1 else cv2.INTER_AREA) | cv2.WARP_INVERSE_MAP
         source = crop_map
         if step > 1.5:  # the photo is smaller than the crop: average before sampling
@@ -129,8 +145,8 @@ class FaceCrop:
                 ]
             )
             flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        pasted = cv2.warpAffine(source, matrix, shape, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(pasted, dtype=np.float32), (x0, y0, x1 - x0, y1 - y0)
+        pasted = cv2.warpAffine(source, matrix, (w, h), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(pasted, dtype=np.float32)
 
 
 def _clamped(low: float, high: float, length: int) -> tuple[int, int]:

@@ -94,7 +94,7 @@ def _text_chunk(key: str, value: str) -> bytes:
     return struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
 
 
-def write_exr(path: Path, normals: NDArray[np.float32], attributes: Mapping[str, str]) -> None:
+def write_exr(path: Path, normals: NDArray[np.floating[Any]], attributes: Mapping[str, str]) -> None:
     """Write H×W×3 float values as a half-float RGB OpenEXR file with string attributes.
 
     Raises:
