@@ -95,12 +95,8 @@ class FaceGeometry:
             OutputError: It cannot be written.
         """
         folder = Path(directory)
-        text = {
-            "Software": f"lineament {self.about.get('lineament', '')}".strip(),
-            "Normals": f"{convention}: {DESCRIPTIONS[convention]}",
-        }
         with atomic_folder(folder) as temporary:
-            write_png(temporary / "normals.png", self.encoded(convention), text)
+            write_png(temporary / "normals.png", self.encoded(convention), self.png_text(convention))
             write_exr(
                 temporary / "normals.exr",
                 self._half(convention),
@@ -112,6 +108,13 @@ class FaceGeometry:
             sidecar = json.dumps(self.describe(convention, photo), indent=2, ensure_ascii=False)
             (temporary / "face.json").write_text(sidecar + "\n", encoding="utf-8")
         return folder
+
+    def png_text(self, convention: NormalsConvention = "opengl") -> dict[str, str]:
+        """What a normal map's PNG says of itself."""
+        return {
+            "Software": f"lineament {self.about.get('lineament', '')}".strip(),
+            "Normals": f"{convention}: {DESCRIPTIONS[convention]}",
+        }
 
     def describe(self, convention: NormalsConvention = "opengl", photo: str | None = None) -> dict[str, Any]:
         """The content of ``face.json``."""

@@ -172,6 +172,22 @@ def test_faces_may_be_chosen(portrait: Path, tiny_weights: Path, tmp_path: Path)
     assert main(nothing) == 7
 
 
+def test_a_group_gets_numbered_folders_and_one_map(tiny_weights: Path, tmp_path: Path) -> None:
+    photo = data.astronaut()[20:230, 130:320]
+    Image.fromarray(np.concatenate([photo, photo[:, ::-1]], axis=1)).save(tmp_path / "pair.png")
+    out = tmp_path / "out"
+    assert main(["estimate", str(tmp_path / "pair.png"), "-o", str(out), "--method", str(tiny_weights)]) == 0
+    assert {path.name for path in (out / "pair").iterdir()} == {"face-1", "face-2", "normals.png"}
+    boxes = [json.loads((out / "pair" / f"face-{n}" / "face.json").read_text())["box"] for n in (1, 2)]
+    assert boxes[0][0] < boxes[1][0]
+    with Image.open(out / "pair" / "normals.png") as opened:
+        assert opened.text["Normals"].startswith("opengl")
+        together = np.asarray(opened)
+    for number in (1, 2):
+        mask = cv2.imread(str(out / "pair" / f"face-{number}" / "mask.png"), cv2.IMREAD_GRAYSCALE) > 0
+        assert together[mask].any(-1).all()
+
+
 def test_faces_are_drawn_and_listed(portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (portrait.parent / "broken.jpg").write_text("no picture")
     out = tmp_path / "faces"

@@ -100,3 +100,11 @@ def test_large_photos_are_drawn_smaller() -> None:
     assert drawn.shape == (150, 200, 3)
     assert drawn[50:90, 50].any()  # the box's left side
     assert not drawn[:20].any()
+
+
+def test_everyone_in_a_group_is_found() -> None:
+    photo = data.astronaut()[20:230, 130:320]
+    group = np.concatenate([photo, photo[:, ::-1], cv2.GaussianBlur(photo, (0, 0), 1.5)], axis=1)
+    centres = [face.box[0] + 0.5 * face.box[2] for face in find(group)]
+    assert len(centres) == 3
+    assert np.allclose(centres, [92, 288, 472], atol=20)

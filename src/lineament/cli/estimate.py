@@ -84,7 +84,8 @@ def run_estimate(options: Estimate) -> int:
                 else:
                     for number, face in enumerate(faces, 1):
                         face.save(folder / f"face-{number}", options.normals_convention, photo.name)
-                    write_png(folder / "normals.png", combined_map(faces, options.normals_convention))
+                    together = combined_map(faces, options.normals_convention)
+                    write_png(folder / "normals.png", together, faces[0].png_text(options.normals_convention))
                 done += 1
             except LineamentError as error:
                 code = code or error.exit_code

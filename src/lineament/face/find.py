@@ -90,7 +90,7 @@ def _settled(groups: list[NDArray[np.int64]], searches: int) -> bool:
     """Whether the first group was found by every search so far, and nothing else comes near it."""
     first = groups[0]
     clear = len(first) >= _SURE_VOTES and len(set(first)) == searches
-    return clear and all(2 * len(g) < len(first) and (searches == 1 or len(set(g)) < searches) for g in groups[1:])
+    return clear and all(2 * len(g) < len(first) and len(set(g)) < searches for g in groups[1:])
 
 
 def _apart(faces: list[Face]) -> list[Face]:
