@@ -26,8 +26,8 @@ from lineament.geometry.angular import AngularErrorStatistics, angular_error_sta
 
 log = logging.getLogger(__name__)
 
-PADDING = 0.2
-"""Default margin around the photos, a share of their height: the face then spans about 0.7 of the square."""
+PADDING = 0.4
+"""Default margin around the photos, a share of their height: the face then spans about 0.55 of the square."""
 
 SUBSETS: Mapping[str, Callable[[Light], bool]] = {
     "front": lambda light: light.azimuth == 0 and light.elevation == 0,
