@@ -24,6 +24,7 @@ Faces = Literal["whole"] | Sequence[Box] | Detector | None
 Photo = str | PathLike[str] | NDArray[Any]
 
 _MASK_THRESHOLD = 0.5
+_SMALLEST_BOX = 8  # px, of a box that the caller gives: less is a mistake
 _THREAD = 0.05  # share of the crop's side below which a connection is a thread
 
 
@@ -65,7 +66,7 @@ class Estimator:
                     f"{name}: no face found; the finder sees upright faces from the front. Say where the face is with "
                     'faces=[(x, y, width, height)] (--face-box); if the picture is one face, faces="whole" (--whole)'
                 )
-            found = [Face(_checked(face.box, width, height), face.score) for face in found]
+            found = [Face(_checked(face.box, width, height, smallest=1), face.score) for face in found]
             found.sort(key=lambda face: face.box[0] + 0.5 * face.box[2])
             return [self._face(image, face, crop_of_box(face.box, size), stages, flip) for face in found]
         if isinstance(faces, str):
@@ -73,7 +74,7 @@ class Estimator:
                 raise UsageError(f'faces must be None, "whole" or a list of boxes, not {faces!r}')
             whole = Face((0.0, 0.0, float(width), float(height)), 1.0)
             return [self._face(image, whole, crop_of_whole(height, width, size), stages, flip)]
-        given = [Face(_checked(box, width, height), 1.0) for box in faces]
+        given = [Face(_checked(box, width, height, smallest=_SMALLEST_BOX), 1.0) for box in faces]
         return [self._face(image, face, crop_of_box(face.box, size), stages, flip) for face in given]
 
     def normals_of_crop(
@@ -162,13 +163,14 @@ def _unit(normals: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(normals / np.maximum(length, 1e-6), dtype=np.float32)
 
 
-def _checked(box: Box, width: int, height: int) -> Box:
+def _checked(box: Box, width: int, height: int, smallest: float) -> Box:
+    """A box of finite numbers, of a size in pixels, that touches the photo."""
     try:
         x, y, w, h = (float(v) for v in box)
     except (TypeError, ValueError) as error:
         raise UsageError(f"a face's box is (x, y, width, height), not {box!r}") from error
-    if not (w >= 8 and h >= 8 and np.isfinite([x, y, w, h]).all()):
-        raise UsageError(f"a face's box needs at least 8×8 pixels, not {w:g}×{h:g}")
+    if not (w >= smallest and h >= smallest and np.isfinite([x, y, w, h]).all()):
+        raise UsageError(f"a face's box needs at least {smallest:g}×{smallest:g} pixels, not {w:g}×{h:g}")
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:
         raise UsageError(f"the face's box ({x:g}, {y:g}, {w:g}, {h:g}) lies outside the {width}×{height} photo")
     return x, y, w, h

@@ -229,6 +229,12 @@ def test_python_takes_arrays_boxes_and_whole_crops(tiny_weights: Path) -> None:
             model.estimate(photo, faces=[box])
 
 
+def test_a_tiny_face_that_is_found_is_estimated(tiny_weights: Path) -> None:
+    photo = cv2.resize(data.astronaut(), (48, 48), interpolation=cv2.INTER_AREA)
+    faces = lineament.load(str(tiny_weights)).estimate(photo, faces=lambda image: [Face((37.0, 38.0, 7.0, 7.0), 0.7)])
+    assert [face.box for face in faces] == [(37, 38, 7, 7)]
+
+
 def test_large_photos_are_pasted_in_strips(tiny_weights: Path, tmp_path: Path) -> None:
     photo = cv2.resize(data.astronaut()[:400, 60:460], (1800, 1500), interpolation=cv2.INTER_LINEAR)
     face = lineament.load(str(tiny_weights)).estimate(photo, faces=[(300, 200, 900, 900)])[0]
