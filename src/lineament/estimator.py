@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lineament.errors import NoFaceError, UsageError
 from lineament.face import Box, Detector, Face, FaceCrop, crop_of_box, crop_of_whole, find
 from lineament.images.read import as_image, read_image
-from lineament.result import FaceGeometry
+from lineament.result import FaceGeometry, unit_normals
 from lineament.runtime.session import CasFNESession
 from lineament.weights import weights_path
 
@@ -98,7 +98,7 @@ class Estimator:
             crop = np.asarray(cv2.resize(crop, (size, size), interpolation=how), dtype=np.uint8)
         maps, _ = self._run(crop, stages, flip)
         if side != size:
-            maps = [_unit(np.asarray(cv2.resize(m, (side, side), interpolation=cv2.INTER_LINEAR))) for m in maps]
+            maps = [unit_normals(np.asarray(cv2.resize(m, (side, side), interpolation=cv2.INTER_LINEAR))) for m in maps]
         return maps
 
     def _run(
@@ -109,7 +109,7 @@ class Estimator:
         if not flip:
             return [m[0] for m in maps], probability[0]
         mirror = np.array([-1.0, 1.0, 1.0], np.float32)
-        averaged = [_unit(m[0] + m[1][:, ::-1] * mirror) for m in maps]
+        averaged = [unit_normals(m[0] + m[1][:, ::-1] * mirror) for m in maps]
         return averaged, 0.5 * (probability[0] + probability[1][:, ::-1])
 
     def _face(self, image: NDArray[Any], face: Face, crop: FaceCrop, stages: int | None, flip: bool) -> FaceGeometry:
@@ -156,11 +156,6 @@ def _main_piece(probability: NDArray[np.float32]) -> NDArray[np.float32]:
     largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
     near = cv2.dilate((labels == largest).astype(np.uint8), np.ones((3, 3), np.uint8), iterations=2)
     return np.asarray(probability * near, dtype=np.float32)
-
-
-def _unit(normals: NDArray[np.float32]) -> NDArray[np.float32]:
-    length = np.sqrt(np.einsum("hwc,hwc->hw", normals, normals))[..., None]
-    return np.asarray(normals / np.maximum(length, 1e-6), dtype=np.float32)
 
 
 def _checked(box: Box, width: int, height: int, smallest: float) -> Box:

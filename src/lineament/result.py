@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -56,10 +56,7 @@ class FaceGeometry:
 
     def stage(self, number: int) -> NDArray[np.float32]:
         """Normals of one stage in the photo's frame, H×W×3, zero outside the face."""
-        full = np.zeros((*self.mask.shape, 3), np.float32)
-        for place, strip in normal_strips(self.stages[number], self.crop, self.mask):
-            full[place] = strip
-        return full
+        return self._pasted(self.stages[number], np.zeros((*self.mask.shape, 3), np.float32))
 
     def encoded(
         self, convention: NormalsConvention = "opengl", onto: NDArray[np.uint8] | None = None
@@ -71,9 +68,7 @@ class FaceGeometry:
             onto: Another face's map of the same photo, to be drawn over; it is changed.
         """
         colours = np.zeros((*self.mask.shape, 3), np.uint8) if onto is None else onto
-        for place, strip in normal_strips(self.stages[-1], self.crop, self.mask):
-            np.copyto(colours[place], encode_normals(strip, convention), where=self.mask[place][..., None])
-        return colours
+        return self._pasted(self.stages[-1], colours, partial(encode_normals, convention=convention))
 
     def save(
         self,
@@ -102,7 +97,7 @@ class FaceGeometry:
                 self._half(convention),
                 {"normalsConvention": convention, "normalsFrame": DESCRIPTIONS[convention]},
             )
-            write_png(temporary / "mask.png", (self.mask * 255).astype(np.uint8))
+            write_png(temporary / "mask.png", self.mask * np.uint8(255))
             write_png(temporary / "shading.png", shading_strip(*self._close_up()))
             write_png(temporary / "sheet.png", self.sheet())
             sidecar = json.dumps(self.describe(convention, photo), indent=2, ensure_ascii=False)
@@ -157,10 +152,24 @@ class FaceGeometry:
 
     def _half(self, convention: NormalsConvention) -> NDArray[np.float16]:
         """The last stage's normals in a convention as half floats H×W×3, zero outside the face."""
-        full = np.zeros((*self.mask.shape, 3), np.float16)
-        for place, strip in normal_strips(self.stages[-1], self.crop, self.mask):
-            full[place] = convert_normals(strip, convention)
-        return full
+        half = np.zeros((*self.mask.shape, 3), np.float16)
+        return self._pasted(self.stages[-1], half, partial(convert_normals, convention=convention))
+
+    def _pasted(
+        self, normals: NDArray[np.float32], onto: NDArray[Any], written: Callable[..., NDArray[Any]] = np.asarray
+    ) -> NDArray[Any]:
+        """Crop normals S×S×3 in the photo's frame where the face is, as ``written`` makes them, on a map H×W×3.
+
+        Goes strip by strip, so that a large photo needs little memory beside the map.
+        """
+        height, width = self.mask.shape
+        x, y, w, h = self.crop.place(height, width)
+        for first in range(y, y + h, _STRIP_ROWS):
+            rows = slice(first, min(first + _STRIP_ROWS, y + h))
+            place = (rows, slice(x, x + w))
+            strip = unit_normals(self.crop.paste(normals, height, width, rows))
+            np.copyto(onto[place], written(strip), casting="same_kind", where=self.mask[place][..., None])
+        return onto
 
     def _crop_mask(self) -> NDArray[np.bool_]:
         """The mask as the crop sees it, S×S."""
@@ -179,39 +188,18 @@ class FaceGeometry:
         shown = cv2.resize(part.astype(np.uint8), shape, interpolation=cv2.INTER_NEAREST) > 0
         left, top = (self.crop.left - columns[0]) * factor, (self.crop.top - rows[0]) * factor
         near = replace(self, mask=shown, crop=FaceCrop(left, top, self.crop.side * factor, self.crop.size))
-        return near.normals, shown
+        return near.stage(-1), shown
 
 
-def normal_strips(
-    normals: NDArray[np.float32], crop: FaceCrop, mask: NDArray[np.bool_]
-) -> Iterator[tuple[tuple[slice, slice], NDArray[np.float32]]]:
-    """Crop normals at the photo's resolution, strip by strip, so that a large photo needs little memory.
-
-    Args:
-        normals: S×S×3 on the crop.
-        crop: Where it lies.
-        mask: H×W, the face in the photo.
-
-    Yields:
-        Rows and columns of the photo, and unit normals h×w×3 there, zero outside the mask. Together the strips cover
-        the crop.
-    """
-    height, width = mask.shape
-    x, y, w, h = crop.place(height, width)
-    for first in range(y, y + h, _STRIP_ROWS):
-        rows = slice(first, min(first + _STRIP_ROWS, y + h))
-        pasted = crop.paste(normals, height, width, rows)
-        length = np.sqrt(np.einsum("hwc,hwc->hw", pasted, pasted))[..., None]
-        place = (rows, slice(x, x + w))
-        strip = np.zeros_like(pasted)
-        np.divide(pasted, np.maximum(length, 1e-6), out=strip, where=mask[place][..., None])
-        yield place, strip
+def unit_normals(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Vectors H×W×3 at unit length."""
+    length = np.sqrt(np.einsum("hwc,hwc->hw", vectors, vectors))[..., None]
+    return np.asarray(vectors / np.maximum(length, 1e-6), dtype=np.float32)
 
 
 def combined_map(faces: Sequence[FaceGeometry], convention: NormalsConvention = "opengl") -> NDArray[np.uint8]:
     """Normals of all faces of one photo as one map of colours; where two overlap the surer one is kept."""
-    combined: NDArray[np.uint8] | None = None
+    combined = np.zeros((*faces[0].mask.shape, 3), np.uint8)
     for face in sorted(faces, key=lambda f: f.confidence):
-        combined = face.encoded(convention, combined)
-    assert combined is not None
+        face.encoded(convention, combined)
     return combined

@@ -85,6 +85,10 @@ def _dispatch(command: str, rest: list[str]) -> int:
 
     from lineament.errors import UsageError
 
+    if command in _KINDS:
+        if rest[:1] != [_KINDS[command]]:
+            raise UsageError(f"`lineament {command}` must be followed by: {_KINDS[command]}")
+        rest = rest[1:]
     if command == "estimate":
         from lineament.cli.estimate import Estimate, run_estimate
 
@@ -105,19 +109,17 @@ def _dispatch(command: str, rest: list[str]) -> int:
         from lineament.cli.tools import Export, run_export
 
         return run_export(tyro.cli(Export, prog="lineament export", args=rest))
-    if (command, rest[:1]) == ("evaluate", ["yaleb"]):
+    if command == "evaluate":
         from lineament.cli.evaluate import EvaluateYaleB, evaluate_yaleb
 
-        return evaluate_yaleb(tyro.cli(EvaluateYaleB, prog="lineament evaluate yaleb", args=rest[1:]))
-    if (command, rest[:1]) == ("train", ["casfne"]):
+        return evaluate_yaleb(tyro.cli(EvaluateYaleB, prog="lineament evaluate yaleb", args=rest))
+    if command == "train":
         from lineament.cli.train import train_casfne
         from lineament.training.config import TrainConfig
 
-        return train_casfne(tyro.cli(TrainConfig, prog="lineament train casfne", args=rest[1:]))
-    if (command, rest[:1]) == ("rig", ["build"]):
+        return train_casfne(tyro.cli(TrainConfig, prog="lineament train casfne", args=rest))
+    if command == "rig":
         from lineament.cli.tools import RigBuild, run_rig_build
 
-        return run_rig_build(tyro.cli(RigBuild, prog="lineament rig build", args=rest[1:]))
-    if command in _KINDS:
-        raise UsageError(f"`lineament {command}` must be followed by: {_KINDS[command]}")
+        return run_rig_build(tyro.cli(RigBuild, prog="lineament rig build", args=rest))
     raise UsageError(f"no command `{' '.join([command, *rest[:1]])}`; `lineament --help` lists them")

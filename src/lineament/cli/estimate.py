@@ -58,10 +58,9 @@ def run_estimate(options: Estimate) -> int:
     Returns:
         0, or the exit code of the first photo that failed.
     """
-    from rich.console import Console
     from rich.progress import Progress
 
-    from lineament.errors import LineamentError
+    from lineament.cli.console import Failures, plain_console
     from lineament.estimator import load
     from lineament.images.read import find_images, output_names
     from lineament.images.write import write_png
@@ -70,14 +69,14 @@ def run_estimate(options: Estimate) -> int:
     chosen = _faces(options)
     photos = find_images(options.photos)
     estimator = load(options.method)
-    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    code = done = 0
+    console = plain_console(stderr=True)
+    failures = Failures(console)
     start = time.perf_counter()
     folders = [options.output / name for name in output_names(photos)]
     with Progress(console=console, transient=True, disable=len(photos) == 1) as bar:
         task = bar.add_task("estimating", total=len(photos))
         for photo, folder in zip(photos, folders, strict=True):
-            try:
+            with failures.reported():
                 faces = estimator.estimate(photo, chosen, options.stages, options.flip)
                 if len(faces) == 1:
                     faces[0].save(folder, options.normals_convention, photo.name)
@@ -86,15 +85,11 @@ def run_estimate(options: Estimate) -> int:
                         face.save(folder / f"face-{number}", options.normals_convention, photo.name)
                     together = combined_map(faces, options.normals_convention)
                     write_png(folder / "normals.png", together, faces[0].png_text(options.normals_convention))
-                done += 1
-            except LineamentError as error:
-                code = code or error.exit_code
-                console.print(f"lineament: {error}")
             bar.advance(task)
-    if done:
+    if done := len(photos) - failures.count:
         taken = time.perf_counter() - start
         console.print(f"{done} of {len(photos)} photos in {taken:.1f} s: {options.output}")
-    return code
+    return failures.code
 
 
 def _faces(options: Estimate) -> Faces:
@@ -118,12 +113,12 @@ def _faces(options: Estimate) -> Faces:
 
 def run_demo(options: Demo) -> int:
     """Estimate the astronaut's photo and say what was done, where, and how long it took."""
-    from rich.console import Console
     from skimage.data import astronaut
 
+    from lineament.cli.console import plain_console
     from lineament.estimator import load
 
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = plain_console()
     start = time.perf_counter()
     estimator = load()
     loaded = time.perf_counter()

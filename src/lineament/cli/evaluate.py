@@ -49,6 +49,7 @@ def evaluate_yaleb(options: EvaluateYaleB) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
+    from lineament.cli.console import plain_console
     from lineament.datasets.yaleb import YaleB
     from lineament.evaluation import yaleb as protocol
     from lineament.evaluation.framing import FramedPredictor, Framing
@@ -74,7 +75,7 @@ def evaluate_yaleb(options: EvaluateYaleB) -> int:
 
         result = protocol.evaluate_yaleb(dataset, predict, name, options.subset, options.stages or None, progress)
     table = yaleb_table([result], options.per_light)
-    Console(soft_wrap=True, highlight=False, markup=False).print(table.to_markdown())
+    plain_console().print(table.to_markdown())
     if options.output is not None:
         write_table(table, options.output)
     return 0

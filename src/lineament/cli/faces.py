@@ -30,28 +30,22 @@ def run_faces(options: FindFaces) -> int:
     Returns:
         0, or the exit code of the first photo that failed.
     """
-    from rich.console import Console
-
-    from lineament.errors import LineamentError
+    from lineament.cli.console import Failures, plain_console
     from lineament.face import draw_faces, find
     from lineament.images.read import find_images, output_names, read_image
     from lineament.images.write import write_png
 
     photos = find_images(options.photos)
-    console = Console(soft_wrap=True, highlight=False, markup=False)
-    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    code = 0
+    console, failures = plain_console(), Failures(plain_console(stderr=True))
     for photo, name in zip(photos, output_names(photos), strict=True):
-        try:
+        with failures.reported():
             image = read_image(photo)
             faces = find(image, options.min_score)
             write_png(options.output / f"{name}.png", draw_faces(image, faces))
-        except LineamentError as error:
-            code = code or error.exit_code
-            errors.print(f"lineament: {error}")
-            continue
-        console.print(f"{photo}: {len(faces)} {'face' if len(faces) == 1 else 'faces'}")
-        for number, face in enumerate(faces, 1):
-            x, y, width, height = face.box
-            console.print(f"  {number}  at {x:.0f}, {y:.0f}, {width:.0f}×{height:.0f} pixels, score {face.score:.2f}")
-    return code
+            console.print(f"{photo}: {len(faces)} {'face' if len(faces) == 1 else 'faces'}")
+            for number, face in enumerate(faces, 1):
+                x, y, width, height = face.box
+                console.print(
+                    f"  {number}  at {x:.0f}, {y:.0f}, {width:.0f}×{height:.0f} pixels, score {face.score:.2f}"
+                )
+    return failures.code

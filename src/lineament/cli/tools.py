@@ -55,12 +55,12 @@ def run_synth(options: Synth) -> int:
     """Write a dataset."""
     import cv2
     import numpy as np
-    from rich.console import Console
 
+    from lineament.cli.console import plain_console
     from lineament.synth.config import SynthConfig
     from lineament.synth.write import write_dataset
 
-    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    console = plain_console(stderr=True)
     config = SynthConfig(size=options.size, seed=options.seed, identities=options.identities)
     with _bar(console) as bar:
         task = bar.add_task("making faces", total=options.count)
@@ -85,12 +85,11 @@ def run_synth(options: Synth) -> int:
 
 def run_rig_build(options: RigBuild) -> int:
     """Build a rig."""
-    from rich.console import Console
-
+    from lineament.cli.console import plain_console
     from lineament.rig.build import build_from_path
 
     rig = build_from_path(options.path, options.output)
-    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(
+    plain_console(stderr=True).print(
         f"{len(rig.mean)} vertices, {len(rig.identity)} identity and {len(rig.expression)} expression shapes: "
         f"{options.output}"
     )
@@ -99,13 +98,12 @@ def run_rig_build(options: RigBuild) -> int:
 
 def run_export(options: Export) -> int:
     """Export graphs."""
-    from rich.console import Console
-
+    from lineament.cli.console import plain_console
     from lineament.runtime.export import export_casfne
     from lineament.training.export import load_weights
 
     paths = export_casfne(load_weights(options.weights), options.weights)
-    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print("\n".join(map(str, paths)))
+    plain_console(stderr=True).print("\n".join(map(str, paths)))
     return 0
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import UsageError
+from lineament.images.scale import to_uint8
 
 SPAN = 0.62
 """Share of the crop's side that the landmarks' bounding box spans."""
@@ -65,7 +66,7 @@ class FaceCrop:
         y0, y1 = _clamped(self.top, self.top + self.side, height)
         part = photo[y0:y1, x0:x1]
         if part.dtype != np.uint8:
-            part = np.rint(part * 255).astype(np.uint8)
+            part = to_uint8(part)
         factor = max(1, int(self.side / self.size))
         shrunk = part
         if factor > 1:
@@ -125,26 +126,19 @@ class FaceCrop:
         x0, y0, w, h = self.place(height, width)
         if rows is not None:
             y0, h = rows.start, rows.stop - rows.start
-        step = self.scale
+        source, step = crop_map, self.scale
+        flags = (cv2.INTER_CUBIC if step < 1 else cv2.INTER_AREA) | cv2.WARP_INVERSE_MAP
+        if step > 1.5:  # the photo is smaller than the crop: average before sampling
+            side = max(1, round(self.size / step))
+            source = np.asarray(cv2.resize(crop_map, (side, side), interpolation=cv2.INTER_AREA), dtype=np.float32)
+            step *= side / self.size
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         matrix = np.array(
             [
                 [step, 0.0, (x0 + 0.5 - self.left) * step - 0.5],
                 [0.0, step, (y0 + 0.5 - self.top) * step - 0.5],
             ]
         )
-        flags = (cv2.INTER_CUBIC if step < 1 else cv2.INTER_AREA) | cv2.WARP_INVERSE_MAP
-        source = crop_map
-        if step > 1.5:  # the photo is smaller than the crop: average before sampling
-            side = max(1, round(self.size / step))
-            source = np.asarray(cv2.resize(crop_map, (side, side), interpolation=cv2.INTER_AREA), dtype=np.float32)
-            ratio = side / self.size
-            matrix = np.array(
-                [
-                    [step * ratio, 0.0, (x0 + 0.5 - self.left) * step * ratio - 0.5],
-                    [0.0, step * ratio, (y0 + 0.5 - self.top) * step * ratio - 0.5],
-                ]
-            )
-            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         pasted = cv2.warpAffine(source, matrix, (w, h), flags=flags, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(pasted, dtype=np.float32)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lineament.face.crop import crop_of_box
 from lineament.face.find import Face
+from lineament.images.scale import at_most
 
 _BOX, _CROP, _DARK = (80, 255, 120), (90, 180, 255), (0, 0, 0)  # RGB
 
@@ -28,14 +29,9 @@ def draw_faces(photo: NDArray[Any], faces: Sequence[Face], longest_side: int = 1
     """
     import cv2
 
-    height, width = photo.shape[:2]
-    factor = min(1.0, longest_side / max(height, width))
-    shape = (max(1, round(width * factor)), max(1, round(height * factor)))
-    shown = cv2.resize(photo, shape, interpolation=cv2.INTER_AREA) if factor < 1.0 else photo
-    if shown.dtype != np.uint8:
-        shown = np.rint(np.clip(shown, 0.0, 1.0) * 255).astype(np.uint8)
-    picture = np.ascontiguousarray(shown).copy()
-    line = max(1, round(max(shape) / 400))
+    picture = np.array(at_most(photo, longest_side), order="C")  # a copy: the photo stays as it is
+    factor = max(picture.shape[:2]) / max(photo.shape[:2])
+    line = max(1, round(max(picture.shape[:2]) / 400))
     for number, face in enumerate(faces, 1):
         crop = crop_of_box(face.box)
         _rectangle(picture, (crop.left, crop.top, crop.side, crop.side), factor, _CROP, line)

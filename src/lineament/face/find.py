@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.face.crop import Box
+from lineament.images.scale import at_most
 
 _PASSES = ((180, False), (224, True), (150, True), (270, False))
 """Searches in order: the longer side, pixels, at which the photo is searched, and whether it is mirrored."""
@@ -66,12 +67,13 @@ def find(image: NDArray[Any], min_score: float = SMALLEST_SCORE) -> list[Face]:
         passes = np.concatenate([passes, np.full(len(found), number)])
         groups = _clusters(boxes)
         if groups and _settled([passes[members] for members in groups], number + 1):
-            sure = _face(boxes[groups[0]], 1.0 - 0.8 ** (2 * len(groups[0])))
-            return [sure] if sure.score >= min_score else []
-    faces = [
-        _face(boxes[members], len(set(passes[members])) / len(_PASSES) * (1.0 - 0.8 ** len(members)))
-        for members in groups
-    ]
+            faces = [_face(boxes[groups[0]], 1.0 - 0.8 ** (2 * len(groups[0])))]
+            break
+    else:
+        faces = [
+            _face(boxes[members], len(set(passes[members])) / len(_PASSES) * (1.0 - 0.8 ** len(members)))
+            for members in groups
+        ]
     best = max((face.score for face in faces), default=0.0)
     faces = [face for face in faces if face.score >= max(min_score, _AGAINST_BEST * best)]
     return sorted(_apart(faces), key=lambda face: face.box[0] + 0.5 * face.box[2])
@@ -115,14 +117,7 @@ def _grey(image: NDArray[Any]) -> NDArray[np.uint8]:
     """The photo in grey, no larger than twice what the finest search needs, with its contrast evened out."""
     import cv2
 
-    height, width = image.shape[:2]
-    factor = min(1.0, 2.0 * max(side for side, _ in _PASSES) / max(height, width))
-    if factor < 1.0:
-        shape = (max(1, round(width * factor)), max(1, round(height * factor)))
-        image = cv2.resize(image, shape, interpolation=cv2.INTER_AREA)
-    if image.dtype != np.uint8:
-        image = np.rint(image * 255).astype(np.uint8)
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(at_most(image, 2 * max(side for side, _ in _PASSES)), cv2.COLOR_RGB2GRAY)
     # A dark photo's faces have contrasts of a few grey levels, which the cascade's comparisons lose in noise.
     low, high = np.percentile(grey, (1, 99))
     stretched = (grey.astype(np.float32) - low) * (255.0 / max(high - low, 16.0))

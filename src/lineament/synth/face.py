@@ -22,8 +22,8 @@ _STRETCH_MEAN = (0.0, 0.0, 0.04)
 _STRETCH = (0.05, 0.05, 0.14)
 
 # Near-frontal heads, degrees (positive looks down): the rig's neutral pose bows the head a little more than people do.
-_FRONTAL_PITCH = -4.0
-_FRONTAL_SPREAD = (10.0, 12.0, 6.0)  # standard deviations of yaw, pitch, roll
+_FRONTAL_MEAN = (0.0, -4.0, 0.0)  # yaw, pitch, roll
+_FRONTAL = (10.0, 12.0, 6.0)  # their standard deviations
 
 
 @dataclass(frozen=True)
@@ -193,8 +193,8 @@ def _axis_rotation(axis: int, degrees: Tensor) -> Tensor:
 
 def _rotations(config: SynthConfig, random: SampleRandom) -> Tensor:
     frontal = random.bernoulli("frontal", config.frontal)
-    spread = random.normal("pose", shape=(3,)) * torch.tensor(_FRONTAL_SPREAD, device=frontal.device)
-    spread = spread + torch.tensor((0.0, _FRONTAL_PITCH, 0.0), device=frontal.device)
+    spread = random.normal("pose", shape=(3,)) * torch.tensor(_FRONTAL, device=frontal.device)
+    spread = spread + torch.tensor(_FRONTAL_MEAN, device=frontal.device)
 
     def angle(column: int, name: str, limit: float) -> Tensor:
         drawn = torch.where(frontal, spread[:, column], random.uniform(name, -limit, limit))

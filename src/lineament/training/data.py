@@ -6,10 +6,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
@@ -114,9 +116,7 @@ class DatasetFolder(IterableDataset[Batch]):
     def _pick(self, position: int) -> dict[str, Path]:
         """The sample at a position of the endless sequence: one shuffled pass after another."""
         epoch, place = divmod(position, len(self.samples))
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.samples))
-        chosen: dict[str, Path] = self.samples[order[place]]
-        return chosen
+        return self.samples[int(_order(self.seed, epoch, len(self.samples))[place])]
 
     def _load(self, picked: list[dict[str, Path]]) -> Batch:
         images, normals, faces = zip(*(self._sized(files) for files in picked), strict=True)
@@ -135,6 +135,12 @@ class DatasetFolder(IterableDataset[Batch]):
             )
             face = F.interpolate(face[None].float(), side, mode="nearest")[0] > 0.5
         return image, normals, face
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    """The shuffled order of one pass."""
+    return np.random.default_rng((seed, epoch)).permutation(count)
 
 
 def _read(path: Path, scale: bool = True) -> Tensor:
