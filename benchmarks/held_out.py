@@ -11,9 +11,10 @@ from pathlib import Path
 
 import torch
 
+from lineament.methods.casfne.model import CasFNE
+from lineament.methods.casfne.recipe import validate
 from lineament.training.config import TrainConfig
 from lineament.training.export import load_weights
-from lineament.training.loop import validate
 from lineament.weights import weights_path
 
 BATCH = 8
@@ -27,7 +28,7 @@ def main() -> None:
     parser.add_argument("--stages", type=int, default=2)
     parser.add_argument("--method", default="casfne-s")
     arguments = parser.parse_args()
-    model = load_weights(weights_path(arguments.method))
+    model = load_weights(weights_path(arguments.method), CasFNE)
     config = TrainConfig(
         output=Path(),
         size=model.config.crop_size,

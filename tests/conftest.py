@@ -24,5 +24,5 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model.initial_decoder.last.bias[3] = 8.0  # everything is face
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     save_weights(model, path)
-    export_casfne(load_weights(path), path)
+    export_casfne(load_weights(path, CasFNE), path)
     return path

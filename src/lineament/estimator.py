@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
@@ -13,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import NoFaceError, UsageError
-from lineament.face import Box, Detector, Face, FaceCrop, crop_of_box, crop_of_whole, find
+from lineament.face import Box, Detector, Face, crop_of_whole, find, read_crop, read_face
+from lineament.face.check import check_face
+from lineament.face.paste import paste_parse
 from lineament.images.read import as_image, read_image
 from lineament.result import FaceGeometry, unit_normals
 from lineament.runtime.session import CasFNESession
@@ -23,9 +26,10 @@ Method = Literal["casfne", "casfne-s"]
 Faces = Literal["whole"] | Sequence[Box] | Detector | None
 Photo = str | PathLike[str] | NDArray[Any]
 
-_MASK_THRESHOLD = 0.5
+_FINE_FROM = 2.0  # photo pixels per crop pixel from which there is detail that the crop does not show
+_FINER = 5 / 3  # side of the finer crop, of the network's own
+_DETAIL = 0.011  # sigma of the blur that parts shape from detail, of the crop's side
 _SMALLEST_BOX = 8  # px, of a box that the caller gives: less is a mistake
-_THREAD = 0.05  # share of the crop's side below which a connection is a thread
 
 
 class Estimator:
@@ -35,7 +39,12 @@ class Estimator:
         self.session = session
 
     def estimate(
-        self, photo: Photo, faces: Faces = None, stages: int | None = None, flip: bool = True
+        self,
+        photo: Photo,
+        faces: Faces = None,
+        stages: int | None = None,
+        flip: bool = True,
+        fine: bool = True,
     ) -> list[FaceGeometry]:
         """Estimate the geometry of every face in a photo.
 
@@ -46,6 +55,7 @@ class Estimator:
                 of it); else boxes (x, y, width, height), brows to chin.
             stages: Cascaded stages, 0 to 5; by default as many as the weights were trained with.
             flip: Average with the estimate of the mirrored crop: more accurate, and twice the time.
+            fine: Look at large faces a second time in a finer crop, for detail; more than twice the time.
 
         Returns:
             One `FaceGeometry` per face, from left to right.
@@ -58,24 +68,25 @@ class Estimator:
         name = "image" if isinstance(photo, np.ndarray) else str(photo)
         image = as_image(photo) if isinstance(photo, np.ndarray) else read_image(photo)
         height, width = image.shape[:2]
-        size = self.session.size
         if faces is None or callable(faces):
             found = (faces or find)(image)
             if not found:
                 raise NoFaceError(
-                    f"{name}: no face found; the finder sees upright faces from the front. Say where the face is with "
+                    f"{name}: no face found. Ask for less sure ones with --min-score 0.2, say where the face is with "
                     'faces=[(x, y, width, height)] (--face-box); if the picture is one face, faces="whole" (--whole)'
                 )
-            found = [Face(_checked(face.box, width, height, smallest=1), face.score) for face in found]
+            found = [replace(face, box=_checked(face.box, width, height, smallest=1)) for face in found]
+            found = [face if face.reading is not None else read_face(image, face) for face in found]
             found.sort(key=lambda face: face.box[0] + 0.5 * face.box[2])
-            return [self._face(image, face, crop_of_box(face.box, size), stages, flip) for face in found]
+            return [self._face(image, face, stages, flip, fine) for face in found]
         if isinstance(faces, str):
             if faces != "whole":
                 raise UsageError(f'faces must be None, "whole" or a list of boxes, not {faces!r}')
-            whole = Face((0.0, 0.0, float(width), float(height)), 1.0)
-            return [self._face(image, whole, crop_of_whole(height, width, size), stages, flip)]
+            reading = read_crop(image, crop_of_whole(height, width))
+            whole = Face((0.0, 0.0, float(width), float(height)), 1.0, reading=reading)
+            return [self._face(image, whole, stages, flip, fine)]
         given = [Face(_checked(box, width, height, smallest=_SMALLEST_BOX), 1.0) for box in faces]
-        return [self._face(image, face, crop_of_box(face.box, size), stages, flip) for face in given]
+        return [self._face(image, read_face(image, face), stages, flip, fine) for face in given]
 
     def normals_of_crop(
         self, crop: NDArray[np.uint8], stages: int | None = None, flip: bool = False
@@ -112,21 +123,31 @@ class Estimator:
         averaged = [unit_normals(m[0] + m[1][:, ::-1] * mirror) for m in maps]
         return averaged, 0.5 * (probability[0] + probability[1][:, ::-1])
 
-    def _face(self, image: NDArray[Any], face: Face, crop: FaceCrop, stages: int | None, flip: bool) -> FaceGeometry:
+    def _face(self, image: NDArray[Any], face: Face, stages: int | None, flip: bool, fine: bool) -> FaceGeometry:
+        """Estimate one face that has been read."""
+        assert face.reading is not None
         height, width = image.shape[:2]
+        crop = face.reading.crop.at(self.session.size)
         picture = crop.extract(image)
         maps, probability = self._run(picture, stages, flip)
-        x, y, w, h = crop.place(height, width)
-        mask = np.zeros((height, width), bool)
-        mask[y : y + h, x : x + w] = crop.paste(_main_piece(probability), height, width) > _MASK_THRESHOLD
+        if fine and crop.side >= _FINE_FROM * crop.size:
+            crop = crop.at(_multiple_of_32(_FINER * crop.size))
+            picture = crop.extract(image)
+            maps = [_with_detail(*pair) for pair in zip(maps, self._run(picture, stages, False)[0], strict=True)]
+        parse, mask = paste_parse(face.reading, height, width)
         return FaceGeometry(
             mask=mask,
+            parse=parse,
             box=face.box,
             score=face.score,
             confidence=float(np.abs(2 * probability - 1).mean()),
+            landmarks=face.reading.landmarks,
+            visibility=face.reading.visibility,
+            pose=face.reading.pose,
+            check=check_face(image, face),
             crop=crop,
             crop_image=picture,
-            stages=tuple(maps),
+            stages=tuple(crop.normals_to_photo(m) for m in maps),
             about={
                 "lineament": _version(),
                 "method": "casfne",
@@ -136,26 +157,27 @@ class Estimator:
                     "licence": self.session.licence,
                 },
                 "mirrored_average": flip,
+                "finer_crop": crop.size > self.session.size,
             },
         )
 
 
-def _main_piece(probability: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The face's probability S×S with everything set to zero that does not hang together with its main piece.
+def _multiple_of_32(side: float) -> int:
+    return max(32, 32 * round(side / 32))
 
-    Shreds between strands of hair and stray pixels of the background hang on threads, if at all: an opening cuts them.
+
+def _with_detail(coarse: NDArray[np.float32], fine: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The shape of coarse normals with the detail of fine ones (`benchmarks/own_resolution.py`).
+
+    The network knows whole faces at its own size only; seen larger, the shape goes wrong but the detail is right.
     """
     import cv2
 
-    side = max(3, round(_THREAD * len(probability)) | 1)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    opened = cv2.morphologyEx((probability > _MASK_THRESHOLD).astype(np.uint8), cv2.MORPH_OPEN, disc)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
-    if count < 2:
-        return probability
-    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-    near = cv2.dilate((labels == largest).astype(np.uint8), np.ones((3, 3), np.uint8), iterations=2)
-    return np.asarray(probability * near, dtype=np.float32)
+    side = len(fine)
+    enlarged = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
+    sigma = _DETAIL * side
+    shape = cv2.GaussianBlur(enlarged, (0, 0), sigma) + fine - cv2.GaussianBlur(fine, (0, 0), sigma)
+    return unit_normals(np.asarray(shape, dtype=np.float32))
 
 
 def _checked(box: Box, width: int, height: int, smallest: float) -> Box:
@@ -192,6 +214,8 @@ def load(name: str = "casfne-s", threads: int = 0) -> Estimator:
     return Estimator(CasFNESession(weights_path(name), threads))
 
 
-def estimate(photo: Photo, faces: Faces = None, stages: int | None = None, flip: bool = True) -> list[FaceGeometry]:
+def estimate(
+    photo: Photo, faces: Faces = None, stages: int | None = None, flip: bool = True, fine: bool = True
+) -> list[FaceGeometry]:
     """Estimate every face in a photo with the default method; see `Estimator.estimate`."""
-    return load().estimate(photo, faces, stages, flip)
+    return load().estimate(photo, faces, stages, flip, fine)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
@@ -14,9 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lineament.face.check import PhotoCheck
 from lineament.face.crop import Box, FaceCrop
+from lineament.face.face import Pose
+from lineament.face.parse import PARSE_COLOURS, MaskClass
 from lineament.images.encoding import DESCRIPTIONS, NormalsConvention, convert_normals, encode_normals
-from lineament.images.write import atomic_folder, write_exr, write_png
+from lineament.images.write import atomic_folder, write_exr, write_indexed_png, write_png
 from lineament.render.preview import LIGHTS, shade_normals, shading_strip
 
 _SHEET_SIDE = 256
@@ -33,19 +36,30 @@ class FaceGeometry:
     """
 
     mask: NDArray[np.bool_]
-    """H×W, where the face is: skin, eyes and mouth, not hair or clothes."""
+    """H×W, where the face is: skin, brows, eyes, mouth and teeth, not hair, glasses or clothes."""
+    parse: NDArray[np.uint8]
+    """H×W of `lineament.face.MaskClass`: what each pixel of the face's surroundings shows."""
     box: Box
-    """x, y, width, height of the face in the photo's pixels."""
+    """x, y, width, height of the face in the photo's pixels: the landmarks' bounding box."""
     score: float
     """Confidence of the finder, 0 to 1; 1 for boxes that the caller gave."""
     confidence: float
     """How sure the network is of what it took for the face: mean of |2 p - 1| over the crop, 0 to 1."""
+    landmarks: NDArray[np.float64]
+    """[68, 2] in the photo's pixels, iBUG order; pixel centres at integer + 0.5."""
+    visibility: NDArray[np.float32]
+    """[68] probabilities that a landmark is seen."""
+    pose: Pose
+    """How the head is turned."""
+    check: PhotoCheck
+    """What is wrong with the photo, and the error to expect."""
     crop: FaceCrop
     """The square of the photo that the network saw."""
     crop_image: NDArray[np.uint8]
     """S×S×3, that square."""
     stages: tuple[NDArray[np.float32], ...]
-    """S×S×3 unit normals of every stage on the whole crop, the initial block's first, unmasked."""
+    """S×S×3 unit normals of every stage on the whole crop, the initial block's first, unmasked; in the photo's camera
+    frame, also where the crop is turned."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """Method, weights, versions: what ``face.json`` says of the origin."""
 
@@ -98,6 +112,7 @@ class FaceGeometry:
                 {"normalsConvention": convention, "normalsFrame": DESCRIPTIONS[convention]},
             )
             write_png(temporary / "mask.png", self.mask * np.uint8(255))
+            write_indexed_png(temporary / "parse.png", self.parse, PARSE_COLOURS.values())
             write_png(temporary / "shading.png", shading_strip(*self._close_up()))
             write_png(temporary / "sheet.png", self.sheet())
             sidecar = json.dumps(self.describe(convention, photo), indent=2, ensure_ascii=False)
@@ -117,7 +132,20 @@ class FaceGeometry:
         return {
             "photo": {"name": photo, "width": width, "height": height, "frame": "upright, EXIF orientation applied"},
             "box": [round(v, 1) for v in self.box],
-            "crop": {"left": self.crop.left, "top": self.crop.top, "side": self.crop.side, "size": self.crop.size},
+            "landmarks": {
+                "points": np.round(self.landmarks, 2).tolist(),
+                "visibility": np.round(self.visibility, 2).tolist(),
+                "order": "68 points of iBUG; pixels, x right and y down, pixel centres at integer + 0.5",
+            },
+            "pose": {name: round(angle, 1) for name, angle in asdict(self.pose).items()},
+            "check": {
+                "expected_error": round(self.check.expected_error, 1),
+                "unit": "degrees, of synthetic faces with the same flaws",
+                "findings": [asdict(finding) for finding in self.check.findings],
+                "measures": {name: round(value, 3) for name, value in asdict(self.check.measures).items()},
+            },
+            "parse": {c.name.lower(): int(c) for c in MaskClass},
+            "crop": asdict(self.crop),
             "confidence": {"finder": round(self.score, 3), "mask": round(self.confidence, 3)},
             "stages": len(self.stages) - 1,
             "normals": {
@@ -187,7 +215,8 @@ class FaceGeometry:
         shape = (max(1, round(part.shape[1] * factor)), max(1, round(part.shape[0] * factor)))
         shown = cv2.resize(part.astype(np.uint8), shape, interpolation=cv2.INTER_NEAREST) > 0
         left, top = (self.crop.left - columns[0]) * factor, (self.crop.top - rows[0]) * factor
-        near = replace(self, mask=shown, crop=FaceCrop(left, top, self.crop.side * factor, self.crop.size))
+        crop = FaceCrop(left, top, self.crop.side * factor, self.crop.size, self.crop.roll)
+        near = replace(self, mask=shown, crop=crop)
         return near.stage(-1), shown
 
 

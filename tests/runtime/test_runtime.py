@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from lineament.errors import UsageError, WeightsError
+from lineament.methods.casfne.model import CasFNE
 from lineament.runtime.session import CasFNESession
 from lineament.training.export import load_weights
 from lineament.weights import FOLDER, weights_path
@@ -22,7 +23,7 @@ SHIPPED = sorted(FOLDER.glob("*.safetensors"))
 
 def disagreement(weights: Path, stages: int) -> list[float]:
     """Mean angle in degrees between both engines' normals, per stage."""
-    session, model = CasFNESession(weights, threads=1), load_weights(weights)
+    session, model = CasFNESession(weights, threads=1), load_weights(weights, CasFNE)
     crops = np.random.default_rng(0).integers(0, 256, (2, session.size, session.size, 3), dtype=np.uint8)
     maps, probability = session.run(crops, stages)
     with torch.no_grad():

@@ -74,7 +74,7 @@ def test_a_resumed_run_has_the_same_loss_curve(tmp_path: Path, faces: Path, monk
     weights = train(CasFNERecipe(_seeded(stopped)), stopped)
     assert losses_of(stopped.output) == losses_of(straight.output)
     assert len(losses_of(straight.output)) == 6
-    first, second = load_weights(straight.output / weights.name), load_weights(weights)
+    first, second = (load_weights(path, CasFNE) for path in (straight.output / weights.name, weights))
     for name, value in first.state_dict().items():
         assert torch.equal(value, second.state_dict()[name]), name
     assert (straight.output / "sheet-0000006.png").exists()
@@ -206,11 +206,11 @@ def test_weights_round_trip_and_name_their_faults(tmp_path: Path) -> None:
     save_weights(model, path)
     image = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
-        before, after = model(image).normals[-1], load_weights(path)(image).normals[-1]
+        before, after = model(image).normals[-1], load_weights(path, CasFNE)(image).normals[-1]
     assert torch.rad2deg(torch.acos((before * after).sum(1).clamp(-1, 1))).mean() < 1.0  # fp16
     path.write_bytes(b"no weights")
     with pytest.raises(WeightsError, match="no weights of Cas-FNE"):
-        load_weights(path)
+        load_weights(path, CasFNE)
     with pytest.raises(WeightsError, match="cannot read"):
         load_checkpoint(path, {}, {})
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 _INTERRUPTED = 130
 _TORCH_COMMANDS = frozenset({"synth", "train", "export"})
 
-_KINDS = {"evaluate": "yaleb", "train": "casfne", "rig": "build"}
+_KINDS = {"evaluate": ("yaleb",), "train": ("casfne", "finder", "reader"), "rig": ("build",)}
 """Commands of two words: the first, and what may follow it."""
 
 _HELP = """\
@@ -22,9 +22,11 @@ One photo of a face in, its fine geometry out.
   demo                  estimate a photo that comes with a dependency
   estimate PHOTO...     surface normals of every face in photos
   faces PHOTO...        draw the faces that are found in photos
+  check PHOTO...        say whether photos are good enough, and what to improve
   evaluate yaleb        measure a method on the Extended Yale Face Database B
   synth                 write synthetic faces with every label
   train casfne          train a method
+  train finder, reader  train the finder of faces, the reader of landmarks and parts
   export WEIGHTS        write the ONNX graphs of trained weights
   rig build PATH        build a face rig from ICT-FaceKit
   version               say which version this is
@@ -69,8 +71,8 @@ def _run(words: list[str]) -> int:
         sys.stdout.write(f"lineament {_version()}\n")
         return 0
     if command in _KINDS and rest[:1] in (["--help"], ["-h"]):
-        sys.stdout.write(f"usage: lineament {command} {_KINDS[command]} ...\n")
-        sys.stdout.write(f"`lineament {command} {_KINDS[command]} --help` lists its options.\n")
+        sys.stdout.write(f"usage: lineament {command} {'|'.join(_KINDS[command])} ...\n")
+        sys.stdout.write(f"`lineament {command} {_KINDS[command][0]} --help` lists its options.\n")
         return 0
     if command in _TORCH_COMMANDS and importlib.util.find_spec("torch") is None:
         from lineament.errors import UsageError
@@ -85,10 +87,11 @@ def _dispatch(command: str, rest: list[str]) -> int:
 
     from lineament.errors import UsageError
 
+    kind = ""
     if command in _KINDS:
-        if rest[:1] != [_KINDS[command]]:
-            raise UsageError(f"`lineament {command}` must be followed by: {_KINDS[command]}")
-        rest = rest[1:]
+        if not rest or rest[0] not in _KINDS[command]:
+            raise UsageError(f"`lineament {command}` must be followed by: {' or '.join(_KINDS[command])}")
+        kind, rest = rest[0], rest[1:]
     if command == "estimate":
         from lineament.cli.estimate import Estimate, run_estimate
 
@@ -101,6 +104,10 @@ def _dispatch(command: str, rest: list[str]) -> int:
         from lineament.cli.faces import FindFaces, run_faces
 
         return run_faces(tyro.cli(FindFaces, prog="lineament faces", args=rest))
+    if command == "check":
+        from lineament.cli.check import Check, run_check
+
+        return run_check(tyro.cli(Check, prog="lineament check", args=rest))
     if command == "synth":
         from lineament.cli.tools import Synth, run_synth
 
@@ -114,10 +121,9 @@ def _dispatch(command: str, rest: list[str]) -> int:
 
         return evaluate_yaleb(tyro.cli(EvaluateYaleB, prog="lineament evaluate yaleb", args=rest))
     if command == "train":
-        from lineament.cli.train import train_casfne
-        from lineament.training.config import TrainConfig
+        from lineament.cli.train import run_train
 
-        return train_casfne(tyro.cli(TrainConfig, prog="lineament train casfne", args=rest))
+        return run_train(kind, rest)
     if command == "rig":
         from lineament.cli.tools import RigBuild, run_rig_build
 

@@ -38,10 +38,14 @@ class Estimate:
     """Only the largest face of each photo."""
     min_score: float = SMALLEST_SCORE
     """Score from 0 to 1 that a found face needs; lower finds more faces, and more that are none."""
+    any_rotation: bool = False
+    """Find faces that lie on their side or upside down, too."""
     normals_convention: NormalsConvention = "opengl"
     """Signs of the normal maps: opengl (y up), directx (y down), opencv (y down, z away)."""
     flip: bool = True
     """Average with the mirrored photo: more accurate, twice the time."""
+    fine: bool = True
+    """Look at large faces a second time in a finer crop, for detail."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,11 @@ def run_estimate(options: Estimate) -> int:
         task = bar.add_task("estimating", total=len(photos))
         for photo, folder in zip(photos, folders, strict=True):
             with failures.reported():
-                faces = estimator.estimate(photo, chosen, options.stages, options.flip)
+                faces = estimator.estimate(photo, chosen, options.stages, options.flip, options.fine)
+                for number, face in enumerate(faces, 1):
+                    which = f", face {number}" if len(faces) > 1 else ""
+                    for warning in face.check.warnings:
+                        console.print(f"{photo.name}{which}: {warning}")
                 if len(faces) == 1:
                     faces[0].save(folder, options.normals_convention, photo.name)
                 else:
@@ -107,7 +115,7 @@ def _faces(options: Estimate) -> Faces:
         except ValueError as error:
             raise UsageError(f"--face-box takes X,Y,W,H, as in 120,80,200,200, not {options.face_box!r}") from error
         return [(x, y, width, height)]
-    detector = partial(find, min_score=options.min_score)
+    detector = partial(find, min_score=options.min_score, any_rotation=options.any_rotation)
     return largest(detector) if options.largest else detector
 
 

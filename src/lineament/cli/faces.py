@@ -3,25 +3,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from lineament.face.find import SMALLEST_SCORE
 
+if TYPE_CHECKING:
+    from lineament.face import Face
+
 
 @dataclass(frozen=True)
 class FindFaces:
-    """Find the faces in photos, and draw them."""
+    """Find the faces in photos, draw them, and list them in faces.json."""
 
     photos: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO...")]
     """Photos: files, folders, globs."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = field(default=Path("lineament-faces"))
-    """Folder for the drawings: green is the face, blue the square that the networks see."""
+    """Folder for the drawings: green is the face and what is seen of its landmarks, red what is hidden, blue the square
+    that the networks see."""
     min_score: float = SMALLEST_SCORE
     """Score from 0 to 1 that a found face needs; lower finds more faces, and more that are none."""
+    smallest: float | None = None
+    """Longer side in pixels of the smallest face that is searched for; by default 1/43 of the photo's longer side, and
+    at least 24."""
+    any_rotation: bool = False
+    """Find faces that lie on their side or upside down, too; four times the time."""
 
 
 def run_faces(options: FindFaces) -> int:
@@ -33,14 +43,15 @@ def run_faces(options: FindFaces) -> int:
     from lineament.cli.console import Failures, plain_console
     from lineament.face import draw_faces, find
     from lineament.images.read import find_images, output_names, read_image
-    from lineament.images.write import write_png
+    from lineament.images.write import atomic_path, write_png
 
     photos = find_images(options.photos)
     console, failures = plain_console(), Failures(plain_console(stderr=True))
+    listed: dict[str, list[dict[str, Any]]] = {}
     for photo, name in zip(photos, output_names(photos), strict=True):
         with failures.reported():
             image = read_image(photo)
-            faces = find(image, options.min_score)
+            faces = find(image, options.min_score, options.smallest, options.any_rotation)
             write_png(options.output / f"{name}.png", draw_faces(image, faces))
             console.print(f"{photo}: {len(faces)} {'face' if len(faces) == 1 else 'faces'}")
             for number, face in enumerate(faces, 1):
@@ -48,4 +59,20 @@ def run_faces(options: FindFaces) -> int:
                 console.print(
                     f"  {number}  at {x:.0f}, {y:.0f}, {width:.0f}×{height:.0f} pixels, score {face.score:.2f}"
                 )
+            listed[str(photo.resolve())] = [_described(face) for face in faces]
+    with atomic_path(options.output / "faces.json") as temporary:
+        temporary.write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
     return failures.code
+
+
+def _described(face: Face) -> dict[str, Any]:
+    """A face as plain values: pixels of the photo, degrees."""
+    reading = face.reading
+    assert reading is not None
+    return {
+        "box": [round(v, 1) for v in face.box],
+        "score": round(face.score, 3),
+        "pose": {name: round(angle, 1) for name, angle in asdict(reading.pose).items()},
+        "landmarks": reading.landmarks.round(1).tolist(),
+        "visibility": [round(float(v), 2) for v in reading.visibility],
+    }

@@ -99,10 +99,9 @@ def run_rig_build(options: RigBuild) -> int:
 def run_export(options: Export) -> int:
     """Export graphs."""
     from lineament.cli.console import plain_console
-    from lineament.runtime.export import export_casfne
-    from lineament.training.export import load_weights
+    from lineament.runtime.export import export_graphs
 
-    paths = export_casfne(load_weights(options.weights), options.weights)
+    paths = export_graphs(options.weights)
     plain_console(stderr=True).print("\n".join(map(str, paths)))
     return 0
 

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.face.crop import crop_of_box
-from lineament.face.find import Face
+from lineament.face.face import Face
 from lineament.images.scale import at_most
 
-_BOX, _CROP, _DARK = (80, 255, 120), (90, 180, 255), (0, 0, 0)  # RGB
+_BOX, _CROP, _DARK, _HIDDEN = (80, 255, 120), (90, 180, 255), (0, 0, 0), (255, 70, 60)  # RGB
 
 
 def draw_faces(photo: NDArray[Any], faces: Sequence[Face], longest_side: int = 1600) -> NDArray[np.uint8]:
-    """The photo with each face's box, number and score, and the square that the networks would see.
+    """The photo with each face's box, number and score, its landmarks, and the square that the networks would see.
 
     Args:
         photo: H×W×3 RGB, uint8 or float32 in [0, 1].
@@ -25,7 +25,7 @@ def draw_faces(photo: NDArray[Any], faces: Sequence[Face], longest_side: int = 1
         longest_side: A larger photo is shown smaller, pixels.
 
     Returns:
-        H×W×3 uint8.
+        H×W×3 uint8: boxes and visible landmarks green, hidden landmarks red, squares blue.
     """
     import cv2
 
@@ -33,24 +33,18 @@ def draw_faces(photo: NDArray[Any], faces: Sequence[Face], longest_side: int = 1
     factor = max(picture.shape[:2]) / max(photo.shape[:2])
     line = max(1, round(max(picture.shape[:2]) / 400))
     for number, face in enumerate(faces, 1):
-        crop = crop_of_box(face.box)
-        _rectangle(picture, (crop.left, crop.top, crop.side, crop.side), factor, _CROP, line)
-        _rectangle(picture, face.box, factor, _BOX, line)
-        at = (round(face.box[0] * factor), max(8 * line, round(face.box[1] * factor) - 4 * line))
+        crop = crop_of_box(face.box, roll=face.roll) if face.reading is None else face.reading.crop
+        x, y, w, h = face.box
+        box = np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]])
+        for corners, colour in ((crop.corners, _CROP), (box, _BOX)):
+            shown = np.round(corners * factor).astype(np.int32)
+            cv2.polylines(picture, [shown], True, colour, line, cv2.LINE_AA)
+        if face.reading is not None:
+            marks = np.round(face.reading.landmarks * factor).astype(int).tolist()
+            for mark, seen in zip(marks, face.reading.visibility > 0.5, strict=True):
+                cv2.circle(picture, mark, line, _BOX if seen else _HIDDEN, -1, cv2.LINE_AA)
+        at = (round(x * factor), max(8 * line, round(y * factor) - 4 * line))
         text, size = f"{number}  {face.score:.2f}", 0.4 * line
         for colour, thickness in ((_DARK, 3 * line), (_BOX, line)):
             cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, colour, thickness, cv2.LINE_AA)
     return picture
-
-
-def _rectangle(
-    picture: NDArray[np.uint8],
-    box: tuple[float, float, float, float],
-    factor: float,
-    colour: tuple[int, int, int],
-    line: int,
-) -> None:
-    import cv2
-
-    x, y, w, h = (v * factor for v in box)
-    cv2.rectangle(picture, (round(x), round(y)), (round(x + w), round(y + h)), colour, line, cv2.LINE_AA)

@@ -1,82 +1,81 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finding upright, near-frontal faces with the LBP cascade that comes with scikit-image."""
+"""Finding faces: a small network on an image pyramid."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Protocol
+import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lineament.errors import UsageError
 from lineament.face.crop import Box
+from lineament.face.face import Detector, Face
+from lineament.face.read import overlap, read_face
 from lineament.images.scale import at_most
+from lineament.runtime.faces import shipped_finder
 
-_PASSES = ((180, False), (224, True), (150, True), (270, False))
-"""Searches in order: the longer side, pixels, at which the photo is searched, and whether it is mirrored."""
+_CELL = 8  # px, the network's stride
+_REFERENCE = 36.0  # px, its box of log size zero
+_SEEN = (15.0, 84.0)  # px, longer sides of boxes that it is trusted with at one level of the pyramid
+_SEARCHED = 1024  # px, the longer side at which a photo is searched unless the caller asks for smaller faces
+_SMALLEST = 24.0  # px, of a face there
+_LEAST_SIDE = 32  # px, of a level
 
-_SMALLEST = 24  # px, the cascade's own window
-_SURE_VOTES = 4  # raw detections that every search so far must have shared in, to search no further
+_CANDIDATE = 0.1  # raw score below which nothing is looked at
+_SAME = 0.35  # overlap of boxes that are one face
 
-SMALLEST_SCORE = 0.65
-"""Default score that a face needs: on portraits nearly all faces have it, on pictures without faces nothing has."""
-
-_AGAINST_BEST = 0.8  # share of the best face's score that another one needs
-
-
-@dataclass(frozen=True)
-class Face:
-    """A face in a photo."""
-
-    box: Box
-    """x, y, width, height in the photo's pixels: brows to chin, roughly."""
-    score: float
-    """Confidence from 0 to 1: how many searches, at how many scales, agree on it."""
+SMALLEST_SCORE = 0.5
+"""Default score that a face needs."""
 
 
-class Detector(Protocol):
-    """Anything that finds faces; `find` is one, and `Estimator.estimate` takes any other."""
+def find(
+    image: NDArray[Any],
+    min_score: float = SMALLEST_SCORE,
+    smallest: float | None = None,
+    any_rotation: bool = False,
+) -> list[Face]:
+    """Find faces, and read their landmarks and pose.
 
-    def __call__(self, image: NDArray[Any], /) -> Sequence[Face]:
-        """Faces in a photo H×W×3 RGB, uint8 or float32 in [0, 1]; boxes brows to chin, ear to ear."""
-
-
-def find(image: NDArray[Any], min_score: float = SMALLEST_SCORE) -> list[Face]:
-    """Find faces.
-
-    The photo is searched at several sizes, mirrored and not, until the answer is clear; a face is what keeps being
-    found. The cascade sees frontal faces (to about 30° of yaw, 15° of roll) that take up more than a seventh of the
-    photo's longer side.
+    Faces are found at any size from ``smallest`` to the whole frame, turned to the side by up to about 75°, leaning by
+    up to about 45°.
 
     Args:
         image: H×W×3 RGB, uint8 or float32 in [0, 1].
         min_score: Score that a face needs, 0 to 1. Lower finds more faces, and more that are none.
+        smallest: Longer side in pixels of the smallest face that is searched for; by default 24 pixels, or 1/43 of the
+            photo's longer side where that is more. A smaller one takes more time, by its square.
+        any_rotation: Search for faces that lie on their side or upside down, too; four times the time.
 
     Returns:
         Faces from left to right.
+
+    Raises:
+        UsageError: A smallest size that makes no sense.
     """
-    grey = _grey(image)
-    factor = max(image.shape[:2]) / max(grey.shape)  # photo pixels per pixel of ``grey``
-    boxes, passes = np.zeros((0, 3)), np.zeros(0, int)
-    groups: list[list[int]] = []
-    for number, (side, mirrored) in enumerate(_PASSES):
-        found = _detect(grey, side, mirrored) * factor
-        boxes = np.concatenate([boxes, found])
-        passes = np.concatenate([passes, np.full(len(found), number)])
-        groups = _clusters(boxes)
-        if groups and _settled([passes[members] for members in groups], number + 1):
-            faces = [_face(boxes[groups[0]], 1.0 - 0.8 ** (2 * len(groups[0])))]
-            break
-    else:
-        faces = [
-            _face(boxes[members], len(set(passes[members])) / len(_PASSES) * (1.0 - 0.8 ** len(members)))
-            for members in groups
-        ]
-    best = max((face.score for face in faces), default=0.0)
-    faces = [face for face in faces if face.score >= max(min_score, _AGAINST_BEST * best)]
-    return sorted(_apart(faces), key=lambda face: face.box[0] + 0.5 * face.box[2])
+    faces = [read_face(image, face) for face in find_boxes(image, min_score, smallest, any_rotation)]
+    return sorted(faces, key=lambda face: face.box[0] + 0.5 * face.box[2])
+
+
+def find_boxes(
+    image: NDArray[Any],
+    min_score: float = SMALLEST_SCORE,
+    smallest: float | None = None,
+    any_rotation: bool = False,
+) -> list[Face]:
+    """Find faces without reading them; as `find`, the surest first."""
+    if smallest is not None and not smallest >= 1.0:
+        raise UsageError(f"the smallest face must have at least one pixel, not {smallest:g}")
+    wanted = _SEARCHED if smallest is None else max(image.shape[:2]) * min(1.0, _SMALLEST / smallest)
+    small = at_most(image, max(wanted, _LEAST_SIDE))
+    factor = max(image.shape[:2]) / max(small.shape[:2])
+    found = []
+    for turns in range(4 if any_rotation else 1):
+        turned = np.ascontiguousarray(np.rot90(small, turns))
+        found += [_turned_back(face, turns, turned.shape[1], turned.shape[0]) for face in _search(turned)]
+    faces = [_scaled(face, factor) for face in _merged(found)]
+    return [face for face in faces if face.score >= min_score]
 
 
 def largest(detector: Detector) -> Detector:
@@ -88,85 +87,79 @@ def largest(detector: Detector) -> Detector:
     return find_largest
 
 
-def _settled(groups: list[NDArray[np.int64]], searches: int) -> bool:
-    """Whether the first group was found by every search so far, and nothing else comes near it."""
-    first = groups[0]
-    clear = len(first) >= _SURE_VOTES and len(set(first)) == searches
-    return clear and all(2 * len(g) < len(first) and len(set(g)) < searches for g in groups[1:])
-
-
-def _apart(faces: list[Face]) -> list[Face]:
-    """The surest of faces whose boxes overlap."""
-    kept: list[Face] = []
-    for face in sorted(faces, key=lambda face: -face.score):
-        x, y, w, h = face.box
-        if all(
-            min(x + w, a + c) - max(x, a) < 0.3 * min(w, c) or min(y + h, b + d) - max(y, b) < 0.3 * min(h, d)
-            for a, b, c, d in (other.box for other in kept)
-        ):
-            kept.append(face)
-    return kept
-
-
-def _face(boxes: NDArray[np.float64], score: float) -> Face:
-    x, y, side = np.median(boxes, axis=0)
-    return Face((float(x), float(y), float(side), float(side)), float(score))
-
-
-def _grey(image: NDArray[Any]) -> NDArray[np.uint8]:
-    """The photo in grey, no larger than twice what the finest search needs, with its contrast evened out."""
+def _search(picture: NDArray[np.uint8]) -> list[Face]:
+    """All candidates in a picture and its smaller versions."""
     import cv2
 
-    grey = cv2.cvtColor(at_most(image, 2 * max(side for side, _ in _PASSES)), cv2.COLOR_RGB2GRAY)
-    # A dark photo's faces have contrasts of a few grey levels, which the cascade's comparisons lose in noise.
-    low, high = np.percentile(grey, (1, 99))
-    stretched = (grey.astype(np.float32) - low) * (255.0 / max(high - low, 16.0))
-    return np.asarray(stretched.clip(0, 255), dtype=np.uint8)
+    candidates: list[Face] = []
+    factor = 1.0
+    while True:
+        candidates += [_scaled(face, factor) for face in _at_level(picture)]
+        height, width = picture.shape[:2]
+        if max(height, width) < 2 * _LEAST_SIDE:
+            return candidates
+        half = (max(1, round(width / 2)), max(1, round(height / 2)))
+        picture = np.asarray(cv2.resize(picture, half, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        factor *= width / half[0]
 
 
-def _detect(grey: NDArray[np.uint8], side: int, mirrored: bool) -> NDArray[np.float64]:
-    """Raw square boxes [N, 3] of x, y, side in pixels of ``grey``, searched at a size and perhaps mirrored."""
+def _at_level(picture: NDArray[np.uint8]) -> list[Face]:
+    """Candidates of the size that the network sees, in a picture as it is."""
     import cv2
 
-    factor = side / max(grey.shape)
-    shape = (max(1, round(grey.shape[1] * factor)), max(1, round(grey.shape[0] * factor)))
-    small = cv2.resize(grey, shape, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
-    limit = min(small.shape)
-    if limit <= _SMALLEST:
-        return np.zeros((0, 3))
-    found = _cascade().detect_multi_scale(
-        img=np.ascontiguousarray(small[:, ::-1]) if mirrored else small,
-        scale_factor=1.1,
-        step_ratio=1.5,
-        min_size=(_SMALLEST, _SMALLEST),
-        max_size=(limit, limit),
-        min_neighbor_number=1,
-        intersection_score_threshold=0.999,  # every raw detection by itself: their number is the evidence
-    )
-    boxes = np.array([[f["c"], f["r"], f["width"]] for f in found], float).reshape(-1, 3)
-    if mirrored:
-        boxes[:, 0] = small.shape[1] - boxes[:, 0] - boxes[:, 2]
-    return np.asarray(boxes / factor)
+    height, width = picture.shape[:2]
+    below, beside = -height % 32, -width % 32
+    padded = np.asarray(cv2.copyMakeBorder(picture, 0, below, 0, beside, cv2.BORDER_REPLICATE), dtype=np.uint8)
+    cells = shipped_finder().run(padded)
+    logit = cells[0]
+    peak = logit >= cv2.dilate(logit, np.ones((3, 3), np.uint8))
+    rows, columns = np.nonzero(peak & (logit > math.log(_CANDIDATE / (1.0 - _CANDIDATE))))
+    faces = []
+    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+        score, dx, dy, log_width, log_height, cosine, sine = cells[:, row, column].tolist()
+        w, h = _REFERENCE * math.exp(min(log_width, 4.0)), _REFERENCE * math.exp(min(log_height, 4.0))
+        if not _SEEN[0] <= max(w, h) <= _SEEN[1]:
+            continue
+        x, y = _CELL * (column + 0.5 + dx) - 0.5 * w, _CELL * (row + 0.5 + dy) - 0.5 * h
+        if x + 0.5 * w < width and y + 0.5 * h < height:
+            roll = math.degrees(math.atan2(sine, cosine))
+            faces.append(Face((x, y, w, h), 1.0 / (1.0 + math.exp(-score)), roll))
+    return faces
 
 
-@lru_cache(maxsize=1)
-def _cascade() -> Any:
-    from skimage.data import lbp_frontal_face_cascade_filename
-    from skimage.feature import Cascade
+def _merged(candidates: list[Face]) -> list[Face]:
+    """One face for candidates that overlap: the mean box, weighted by score, and the best score."""
+    left = sorted(candidates, key=lambda face: -face.score)
+    faces = []
+    while left:
+        best = left[0]
+        group = [face for face in left if _one_face(best.box, face.box)]
+        left = [face for face in left if not _one_face(best.box, face.box)]
+        alike = [face for face in group if overlap(best.box, face.box) > 0.5 and abs(face.roll - best.roll) < 60.0]
+        weights = np.array([face.score**2 for face in alike])
+        box = np.average([face.box for face in alike], axis=0, weights=weights)
+        roll = float(np.average([face.roll for face in alike], weights=weights))
+        x, y, w, h = (float(v) for v in box)
+        faces.append(Face((x, y, w, h), best.score, roll))
+    return faces
 
-    return Cascade(lbp_frontal_face_cascade_filename())
+
+def _one_face(a: Box, b: Box) -> bool:
+    """Whether two boxes are of one face: they overlap, or one lies mostly in the other."""
+    across = max(0.0, min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0]))
+    down = max(0.0, min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1]))
+    return overlap(a, b) > _SAME or across * down > 0.65 * min(a[2] * a[3], b[2] * b[3])
 
 
-def _clusters(boxes: NDArray[np.float64]) -> list[list[int]]:
-    """Groups of boxes around one place and of like size, the largest group first."""
-    centre, side = boxes[:, :2] + 0.5 * boxes[:, 2:], boxes[:, 2]
-    away = np.linalg.norm(centre[:, None] - centre[None], axis=-1)
-    smaller = np.minimum(side[:, None], side[None])
-    like = (away < 0.35 * smaller) & (np.maximum(side[:, None], side[None]) < 1.7 * smaller)
-    left, groups = np.ones(len(boxes), bool), []
-    while left.any():
-        support = (like & left[None]).sum(1) * left
-        members = np.flatnonzero(like[int(support.argmax())] & left)
-        left[members] = False
-        groups.append(members.tolist())
-    return sorted(groups, key=len, reverse=True)
+def _scaled(face: Face, factor: float) -> Face:
+    x, y, w, h = (factor * v for v in face.box)
+    return Face((x, y, w, h), face.score, face.roll)
+
+
+def _turned_back(face: Face, turns: int, width: int, height: int) -> Face:
+    """A face of a picture that was turned counter-clockwise by quarter turns, in the picture before."""
+    (x, y, w, h), roll = face.box, face.roll
+    for _ in range(turns):  # one quarter turn clockwise each
+        x, y, w, h, roll = height - y - h, x, h, w, roll + 90.0
+        width, height = height, width
+    return Face((x, y, w, h), face.score, (roll + 180.0) % 360.0 - 180.0)

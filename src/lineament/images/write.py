@@ -8,7 +8,7 @@ import shutil
 import struct
 import uuid
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,20 @@ def write_png(path: Path, picture: NDArray[Any], text: Mapping[str, str] | None 
     chunks = b"".join(_text_chunk(key, value) for key, value in (text or {}).items())
     with atomic_path(path) as temporary:
         temporary.write_bytes(data[:header] + chunks + data[header:])
+
+
+def write_indexed_png(path: Path, indices: NDArray[np.uint8], colours: Iterable[tuple[int, int, int]]) -> None:
+    """Write an H×W map of small numbers as a PNG with a palette: a reader sees the numbers, a viewer the colours.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    from PIL import Image
+
+    picture = Image.fromarray(indices, mode="P")
+    picture.putpalette([value for colour in colours for value in colour])
+    with atomic_path(path) as temporary:
+        picture.save(temporary, format="PNG")
 
 
 def _text_chunk(key: str, value: str) -> bytes:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cas-FNE as two ONNX graphs without weights; the session gives them the safetensors file's (needs torch)."""
+"""Networks as ONNX graphs without weights; the session gives them the safetensors file's (needs torch)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ import io
 import os
 import warnings
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from lineament.errors import OutputError
+from lineament.errors import OutputError, WeightsError
 from lineament.methods.casfne.model import CasFNE
+from lineament.methods.finder.model import FaceFinder
+from lineament.methods.reader.model import FaceReader
+from lineament.training.export import load_weights, method_of
 from lineament.weights import graph_path
+
+Model = TypeVar("Model", bound=nn.Module)
 
 OPSET = 17
 
@@ -42,8 +48,46 @@ class _Cascade(nn.Module):
         return self.model.cascade((f0, f1, f2, f3, f4), normals)
 
 
+class _Whole(nn.Module):
+    """A network whose output is one tensor, or a dataclass of tensors."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
+        out = self.model(image)
+        return out if isinstance(out, Tensor) else tuple(vars(out).values())
+
+
+def export_graphs(weights: Path) -> list[Path]:
+    """Write the graphs that belong to a weights file, beside it.
+
+    Returns:
+        The graphs' paths.
+
+    Raises:
+        WeightsError: The file cannot be read, or is for no method that is known.
+        OutputError: They cannot be written.
+    """
+    method = method_of(weights)
+    if method == CasFNE.METHOD:
+        return list(export_casfne(load_weights(weights, CasFNE), weights))
+    path = graph_path(weights, "network")
+    if method == FaceFinder.METHOD:
+        finder = _unalike(load_weights(weights, FaceFinder))
+        _write(_Whole(finder), (torch.rand(1, 3, 64, 96),), ["image"], ["cells"], path, free_size=True)
+    elif method == FaceReader.METHOD:
+        reader = load_weights(weights, FaceReader)
+        image = torch.rand(1, 3, reader.config.crop_size, reader.config.crop_size)
+        _write(_Whole(_unalike(reader)), (image,), ["image"], ["landmarks", "visibility", "rotation", "parse"], path)
+    else:
+        raise WeightsError(f"{weights} is for {method}, which has no graphs")
+    return [path]
+
+
 def export_casfne(model: CasFNE, weights: Path) -> tuple[Path, Path]:
-    """Write the graphs that belong to a weights file.
+    """Write the two graphs that belong to a weights file of Cas-FNE.
 
     Args:
         model: The network, in evaluation mode, on the CPU.
@@ -56,26 +100,43 @@ def export_casfne(model: CasFNE, weights: Path) -> tuple[Path, Path]:
         OutputError: They cannot be written.
     """
     size = model.config.crop_size
-    model = copy.deepcopy(model).eval()
-    # Only names matter here. The exporter merges weights of equal values (a block's two last biases, which train
-    # alike), so each gets values of its own.
-    for tensor in model.state_dict().values():
-        if tensor.dtype.is_floating_point:
-            tensor.uniform_(0.5, 1.5)
+    model = _unalike(model)
     image = torch.rand(1, 3, size, size)
     with torch.no_grad():
         features, normals, _ = model.initial(image)
     initial, cascade = graph_path(weights, "initial"), graph_path(weights, "cascade")
-    _write(_Initial(model), (image,), ["image"], [*FEATURES, "normals", "mask_logits"], initial)
-    _write(_Cascade(model), (*features, normals), [*FEATURES, "previous"], ["normals"], cascade)
+    _write(_Initial(model), (image,), ["image"], [*FEATURES, "normals", "mask_logits"], initial, free_size=True)
+    _write(_Cascade(model), (*features, normals), [*FEATURES, "previous"], ["normals"], cascade, free_size=True)
     return initial, cascade
 
 
-def _write(module: nn.Module, inputs: tuple[Tensor, ...], names: list[str], outputs: list[str], path: Path) -> None:
+def _unalike(model: Model) -> Model:
+    """A copy of a network with other weights, no two alike.
+
+    Only the weights' names matter in a graph. The exporter merges weights of equal values (a block's two last biases,
+    which train alike), so each gets values of its own.
+    """
+    model = copy.deepcopy(model).eval()
+    for tensor in model.state_dict().values():
+        if tensor.dtype.is_floating_point:
+            tensor.uniform_(0.5, 1.5)
+    return model
+
+
+def _write(
+    module: nn.Module,
+    inputs: tuple[Tensor, ...],
+    names: list[str],
+    outputs: list[str],
+    path: Path,
+    free_size: bool = False,
+) -> None:
     import onnx
 
-    # Height and width are fixed by the example; only the batch is free (two for a mirrored pair).
+    # The batch is free (two for a mirrored pair); height and width are the example's, unless they are free, too.
     axes = {name: {0: "batch"} for name in (*names, *outputs)}
+    if free_size:
+        axes = {name: {**axis, 2: f"{name}_height", 3: f"{name}_width"} for name, axis in axes.items()}
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

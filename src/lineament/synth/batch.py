@@ -4,19 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from enum import IntEnum
 
 from torch import Tensor
 
+from lineament.face.parse import MaskClass
 
-class MaskClass(IntEnum):
-    """What a pixel of the mask shows."""
-
-    OTHER = 0
-    SKIN = 1
-    EYES = 2
-    MOUTH = 3
-    HAIR = 4
+__all__ = ["CameraBatch", "MaskClass", "SampleBatch"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +31,10 @@ class CameraBatch:
         """Pixels per millimetre at the face's centre, [B]."""
         return self.focal / self.distance
 
+    def select(self, rows: Tensor) -> CameraBatch:
+        """The cameras of some samples."""
+        return CameraBatch(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
 
 @dataclass(frozen=True)
 class SampleBatch:
@@ -52,6 +49,7 @@ class SampleBatch:
     mask: Tensor  # [B, 1, S, S] uint8, MaskClass
     albedo: Tensor  # [B, 3, S, S] linear, zero off the head
     landmarks: Tensor  # [B, 68, 2] px, pixel centres at integer + 0.5
+    visible: Tensor  # [B, 68] bool: landmarks in the picture that neither the head itself nor anything else hides
     light: Tensor  # [B, 9, 3] spherical harmonics of the shading on a convex face, linear
     identity: Tensor  # [B, K] rig coefficients, unit standard deviation
     stretch: Tensor  # [B, 3] factors of the rig's x, y, z that the coefficients gave

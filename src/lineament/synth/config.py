@@ -37,6 +37,12 @@ class SynthConfig:
     """Largest share of the side that the 68 landmarks' bounding box spans."""
     hair: float = 0.88
     """Share of heads with hair on them."""
+    glasses: float = 0.25
+    """Share of people with glasses, every fifth of them with dark ones."""
+    hats: float = 0.08
+    """Share of people with a cap, a hood or a scarf over their hair."""
+    covered: float = 0.08
+    """Share of photos with a hand or a thing before the face."""
     detail: float = 1.0
     """Strength of wrinkles, folds and pores; 0 leaves the smooth surface."""
     degrade: DegradeConfig = field(default_factory=DegradeConfig)

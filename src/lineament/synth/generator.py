@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from lineament.render.raster import Fragments, interpolate, rasterize, vertex_normals
 from lineament.rig import Part, Rig
+from lineament.synth.accessories import cover, glaze, wear_glasses
 from lineament.synth.background import background
 from lineament.synth.batch import MaskClass, SampleBatch
 from lineament.synth.config import SynthConfig
@@ -88,18 +89,40 @@ class Generator:
         depth = position[:, 2:] * face.camera.scale[:, None, None, None]  # [B, 1, S, S] px
         depth = torch.where(covered, depth, 0.0)
         layers = self._hair(face, own, person.hair_colour, position)
-        visible, hair_normals, hair_albedo, hair_depth = layers
+        visible, hatted, hair_normals, hair_albedo, hair_z = layers
         mask[visible] = int(MaskClass.HAIR)
+        mask[hatted] = int(MaskClass.OTHER)
         normals = torch.where(visible, hair_normals, normals)
         smooth = torch.where(visible, hair_normals, smooth)
         albedo = torch.where(visible, hair_albedo, albedo)
-        depth = torch.where(visible, hair_depth * face.camera.scale[:, None, None, None], depth)
+        millimetres = face.camera.scale[:, None, None, None]
+        depth = torch.where(visible, hair_z * millimetres, depth)
         solid = covered | visible
+        glasses = wear_glasses(self.rig, face, config.glasses, own, size)
+        if glasses is not None:
+            rows = glasses.rows
+            nearer = (glasses.z * millimetres[rows] > depth[rows]) | ~solid[rows]
+            frame, lens = glasses.frame & nearer, glasses.lens & nearer & solid[rows]
+            mask[rows] = torch.where(frame, int(MaskClass.GLASSES), mask[rows]).to(torch.uint8)
+            normals[rows] = torch.where(frame, glasses.normals, normals[rows])
+            smooth[rows] = torch.where(frame, glasses.normals, smooth[rows])
+            albedo[rows] = torch.where(frame, glasses.albedo, albedo[rows])
+            depth[rows] = torch.where(frame, glasses.z * millimetres[rows], depth[rows])
+            solid[rows] |= frame
 
         light = sample_light(draws)
         lit = shade(normals, albedo, depth, solid, mask, surface, light, face.camera, draws, self.bank)
+        if glasses is not None:
+            lit[rows] = glaze(lit[rows], glasses, lens, draws.select(rows), self.bank)
         scene = shoulders(background(draws, self.bank, size), clothes, face, self.rig, draws)
         image = expose(lit, scene, solid, mask, draws)
+        mask = label_parts(mask, part, surface)
+        if glasses is not None:
+            mask[rows] = torch.where(lens & glasses.dark, int(MaskClass.GLASSES), mask[rows]).to(torch.uint8)
+        image, hidden = cover(image, _mean_colour(image, mask), config.covered, draws, self.bank)
+        mask[hidden] = int(MaskClass.OTHER)
+        solid &= ~hidden
+        depth = torch.where(hidden, 0.0, depth)
         return SampleBatch(
             index=torch.as_tensor(list(indices), device=self.device),
             person=torch.as_tensor(people, device=self.device),
@@ -110,6 +133,7 @@ class Generator:
             mask=mask,
             albedo=albedo * solid,
             landmarks=face.landmarks,
+            visible=visible_landmarks(face.vertices[:, self.rig.landmarks, 2], face.landmarks, position, solid, mask),
             light=light.shading_coefficients(),
             identity=face.identity,
             stretch=face.stretch,
@@ -130,33 +154,82 @@ class Generator:
 
     def _hair(
         self, face: PosedFace, own: SampleRandom, colour: Tensor, position: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The hair layer: where it is seen, and its normals, albedo and depth (mm)."""
-        shell = grow_hair(self.hair, self.rig, face, self.config.hair, own)
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """The layer of hair and hats: where it is seen, where it is a hat, its normals, albedo and depth (mm)."""
+        shell = grow_hair(self.hair, self.rig, face, self.config.hair, self.config.hats, own)
         points, inverse = project(shell.vertices, face.camera)
         size = self.config.size
         layer = rasterize(points, self.hair.faces, size, size, inverse)
         fixed = self.hair.rest.expand(len(points), -1, -1)
         normals = vertex_normals(shell.vertices, self.hair.faces)
         pixels = interpolate(
-            torch.cat([fixed, shell.level[..., None], shell.vertices[..., 2:], normals], dim=-1),
+            torch.cat([fixed, shell.level[..., None], shell.hat[..., None], shell.vertices[..., 2:], normals], dim=-1),
             self.hair.faces,
             layer,
         )
-        rest, level, z, normal = pixels.split((3, 1, 1, 3), dim=1)
+        rest, level, hat, z, normal = pixels.split((3, 1, 1, 1, 3), dim=1)
         inside = layer.triangle[:, None] >= 0
         strand = Surface(rest, rest[:, :2], {}, inside)
         tiles = strand.tiles(55.0) * torch.tensor([1.0, 0.35], device=self.device)  # strands run up and down
         streaks = self.bank.sample("streaks", tiles, own, "hair strands")
         ragged = own.uniform("hair raggedness", 1.0, 12.0)[:, None, None, None]
         nearer = (position[:, 2:] == 0) | (z > position[:, 2:])
-        visible = inside & nearer & (level + ragged * streaks > 0)
+        cloth_here = hat > 0
+        visible = inside & nearer & (cloth_here | (level + ragged * streaks > 0))
         normal = unit(normal)
-        tilt = own.uniform("strand relief", 0.1, 0.5)[:, None, None, None]
+        tilt = own.uniform("strand relief", 0.1, 0.5)[:, None, None, None] * ~cloth_here
         normal = unit(torch.cat([normal[:, :1] + tilt * streaks, normal[:, 1:]], dim=1))
         tone = (1.0 + 0.35 * streaks).clamp(0.25, 2.0)
         albedo = (colour[:, :, None, None] * tone).clamp(0.003, 0.9)
-        return visible, normal, albedo, z
+        dyed = own.uniform("hat colour", 0.02, 0.8, shape=(3,))
+        dyed = torch.where(own.bernoulli("plain hat", 0.6)[:, None], dyed[:, :1], dyed)[:, :, None, None]
+        weave = self.bank.sample("fractal", strand.tiles(60.0), own, "hat folds")
+        albedo = torch.where(cloth_here, (dyed**1.5 * (0.85 + 0.15 * weave)).clamp(0.003, 0.9), albedo)
+        return visible, visible & cloth_here, normal, albedo, z
+
+
+def label_parts(mask: Tensor, part: Tensor, surface: Surface) -> Tensor:
+    """Tell lips, brows and teeth from the skin and the mouth's inside, [B, 1, S, S] uint8 of `MaskClass`."""
+    regions = surface.regions
+    skin, mouth = mask == int(MaskClass.SKIN), mask == int(MaskClass.MOUTH)
+    mask = mask.clone()
+    mask[skin & (torch.minimum(regions["brow_left"], regions["brow_right"]) < 0.0)] = int(MaskClass.BROWS)
+    mask[skin & (regions["lip"] < 0.0)] = int(MaskClass.MOUTH)
+    mask[mouth & (part == int(Part.TEETH))] = int(MaskClass.TEETH)
+    return mask
+
+
+def visible_landmarks(z: Tensor, landmarks: Tensor, position: Tensor, solid: Tensor, mask: Tensor) -> Tensor:
+    """Which landmarks are seen, [B, 68] bool.
+
+    Args:
+        z: [B, 68] mm towards the camera.
+        landmarks: [B, 68, 2] px.
+        position: [B, 3, S, S] mm, of the bare head's surface.
+        solid: [B, 1, S, S] bool, what is head and not covered by a hand or a thing.
+        mask: [B, 1, S, S] MaskClass.
+
+    Returns:
+        True where the landmark lies in the picture, on the side of the head that is seen, and not under hair, a hat,
+        dark glasses, a collar or whatever else.
+    """
+    size = mask.shape[-1]
+    column, row = landmarks.long().clamp(0, size - 1).unbind(-1)  # [B, 68] each
+    sample = torch.arange(len(mask), device=mask.device)[:, None]
+    inside = ((landmarks >= 0) & (landmarks < size)).all(-1)
+    # A landmark on the outline has pixels of the background beside it, whose z is zero: those hide nothing.
+    behind = (position[sample, 2, row, column] - z > 8.0) & (position[sample, :, row, column] != 0).any(-1)
+    shown = mask[sample, 0, row, column]
+    # One pixel of other things may be the background beyond the outline: what hides a landmark lies all around it.
+    rim = F.max_pool2d((mask != int(MaskClass.OTHER)).float() * (mask != int(MaskClass.HAIR)) * solid, 3, 1, 1)
+    hidden = (rim[sample, 0, row, column] == 0) | (shown == int(MaskClass.GLASSES))
+    return inside & ~behind & ~hidden
+
+
+def _mean_colour(image: Tensor, mask: Tensor) -> Tensor:
+    """Mean colour [B, 3] of what is skin."""
+    skin = (mask == int(MaskClass.SKIN)).to(image.dtype)
+    return (image * skin).sum((2, 3)) / skin.sum((2, 3)).clamp_min(1.0)
 
 
 def bump(normals: Tensor, height: Tensor, scale: Tensor, part: Tensor, z: Tensor) -> Tensor:

@@ -44,16 +44,20 @@ class HairShell:
 
     vertices: Tensor  # [B, N, 3] mm, camera frame
     level: Tensor  # [B, N] mm: hair grows where positive
+    hat: Tensor  # [B, N] mm: cloth covers it where positive
 
 
-def grow_hair(mesh: HairMesh, rig: RigTensors, face: PosedFace, share: float, person: SampleRandom) -> HairShell:
-    """Draw a haircut for every sample and hang it on the posed head.
+def grow_hair(
+    mesh: HairMesh, rig: RigTensors, face: PosedFace, share: float, hats: float, person: SampleRandom
+) -> HairShell:
+    """Draw a haircut, and perhaps a hat, for every sample and hang it on the posed head.
 
     Args:
         mesh: What hair can cover.
         rig: The face model.
         face: The posed heads.
         share: Share of heads with hair on them.
+        hats: Share of heads with a cap, a hood or a scarf.
         person: The person's own draws.
 
     Returns:
@@ -85,17 +89,35 @@ def grow_hair(mesh: HairMesh, rig: RigTensors, face: PosedFace, share: float, pe
     level = level + spread * beside
     level = torch.where(bald, torch.full_like(level, -_REACH), level)
 
+    hat = _hat(mesh, top, hats, person)
+    level = torch.maximum(level, hat)
+
     growth = smoothstep(0.0, 28.0, level)
     volume = (1.0 + 0.25 * _waves(mesh.rest, person, "hair volume", 0.045)).clamp_min(0.3)
     offset = thickness * growth * volume + 1.2 * smoothstep(-14.0, -6.0, level)
     offset = torch.where(level > -14.0, offset, torch.full_like(offset, -4.0))
+    # Cloth lies over the hair, and its hem stands off the skin.
+    offset = torch.where(hat > 0.0, offset.clamp_min(2.5) + 2.5 * smoothstep(12.0, 0.0, hat), offset)
 
     own = face.vertices[:, mesh.vertices]  # [B, N, 3]
     shell = own + offset[..., None] * face.normals[:, mesh.vertices]
     fall = long * growth * smoothstep(top, top - 90.0, y) * person.uniform("hair fall", 20.0, 170.0)[:, None]
     swing = 0.18 * fall * torch.sign(x)
     hang = torch.stack([swing, -fall, 0.1 * fall], dim=-1) @ face.camera.rotation.transpose(1, 2)
-    return HairShell(shell + hang, level)
+    return HairShell(shell + hang, level, hat)
+
+
+def _hat(mesh: HairMesh, top: Tensor, share: float, person: SampleRandom) -> Tensor:
+    """Where a cap, a hood or a scarf covers the head, [B, N] mm above its hem; deep below zero without one."""
+    y, z = mesh.rest[:, 1], mesh.rest[:, 2]
+    kind = person.choice("hat kind", (0.5, 0.25, 0.25))[:, None]  # cap, hood, scarf
+    hem = top + person.uniform("hem height", 6.0, 50.0)[:, None]
+    tilt = person.uniform("hem tilt", -0.15, 0.35)[:, None]
+    cap = y - hem + tilt * (z - 40.0).clamp_max(0.0) + 2.0 * _waves(mesh.rest, person, "hem", 0.05)
+    spread = person.uniform("hood spread", 0.0, 38.0)[:, None]
+    hood = mesh.hairline + spread * smoothstep(top + 60.0, top, y) - 6.0
+    level = torch.where(kind == 0, cap, torch.where(kind == 1, hood, torch.minimum(hood, y - top + 60.0)))
+    return torch.where(person.bernoulli("hat", share)[:, None], level, torch.full_like(level, -_REACH))
 
 
 def marks_height(rig: RigTensors, landmark: int) -> Tensor:

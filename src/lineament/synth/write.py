@@ -10,7 +10,7 @@ A dataset is a folder::
     smooth_normals/…png    likewise, without wrinkles and pores
     albedo/…png            linear, 16 bit RGB
     depth/…png             16 bit grey, 32768 + 64 · depth in crop pixels, 0 off the head
-    mask/…png              8 bit grey: 0 other, 1 skin, 2 eyes, 3 mouth, 4 hair
+    mask/…png              8 bit grey: `MaskClass`, 0 being other
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from lineament.synth.generator import Generator
 
 log = logging.getLogger(__name__)
 
+_LABELS = frozenset({"person", "landmarks", "visible", "light", "identity", "stretch", "expression"})
 _DEPTH_STEPS = 64.0  # sixteen-bit steps per crop pixel of depth
 _DEPTH_ZERO = 32768.0
 
@@ -131,7 +132,7 @@ def _write_batch(output: Path, batch: SampleBatch) -> list[dict[str, Any]]:
     labels = {
         name: tensor.cpu().tolist()
         for name, tensor in batch.tensors().items()
-        if name in ("person", "landmarks", "light", "identity", "stretch", "expression") or name.startswith("camera.")
+        if name in _LABELS or name.startswith("camera.")
     }
     lines = []
     for row, index in enumerate(batch.index.tolist()):

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One dataclass says everything about a training; the command line is made from it."""
+"""One dataclass says everything about a training; the command line is made from it.
+
+What all methods share is `LoopConfig`.
+"""
 
 from __future__ import annotations
 
@@ -14,28 +17,13 @@ LossName = Literal["rec", "tv", "adv"]
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """A training of Cas-FNE. Defaults are the paper's where it names a value (section IV-C)."""
+class LoopConfig:
+    """What every training has; each method's configuration adds its own and sets other defaults."""
 
     output: Path
     """Folder of the run: configuration, logs, checkpoints, sheets, weights. An interrupted run goes on from it."""
-    model: Literal["casfne-s", "casfne"] = "casfne-s"
-    """Small (5.7 M parameters) or the paper's size."""
-    stages: int = 2
-    """Cascaded stages trained, 0 to 5."""
-    fusion: Literal["cat", "adain", "fmm"] = "cat"
-    """How the previous normals join the face's features."""
-    losses: tuple[LossName, ...] = ("rec", "tv", "adv")
-    """Any combination of reconstruction, total variation, adversarial."""
-    reconstruction: Literal["cosine", "angle"] = "cosine"
-    """The paper's cosine, or an angle that does not reward flattened shapes."""
-    imagenet: Path | None = None
-    """A torchvision ResNet-18 checkpoint to start the encoder from (paper size only)."""
-    init: Path | None = None
-    """Weights (safetensors) to start from, as when going on at another size. From weights without cascade, the
-    cascade starts as a copy of the initial block."""
     data: tuple[Path, ...] = ()
-    """Datasets written by `lineament synth`; faces are made while training when left out."""
+    """Datasets written by `lineament synth`."""
     size: int = 256
     """Side of the crops, pixels."""
     batch_size: int = 8
@@ -52,7 +40,7 @@ class TrainConfig:
     """auto takes bf16 where the processor has it."""
     channels_last: bool = True
     augment: bool = True
-    """Flip, turn, zoom, frame, recolour and blur each batch."""
+    """Vary each picture: frame, colours, blur and more."""
     device: str = "auto"
     """cpu, cuda, or auto."""
     threads: int = 0
@@ -66,15 +54,11 @@ class TrainConfig:
     validation_batches: int = 8
 
     def __post_init__(self) -> None:
-        if not set(self.losses) <= {"rec", "tv", "adv"} or not self.losses:
-            raise UsageError(f"losses must be some of rec, tv, adv, not {', '.join(self.losses) or 'none'}")
         for name, low in (("steps", 1), ("batch_size", 1), ("warmup", 0), ("validation_batches", 1)):
             if getattr(self, name) < low:
                 raise UsageError(f"{name} must be at least {low}, not {getattr(self, name)}")
         if self.size % 32 or self.size < 32:
             raise UsageError(f"size must be a multiple of 32, not {self.size}")
-        if not 0 <= self.stages <= 5:
-            raise UsageError(f"stages must be 0 to 5, not {self.stages}")
         if not 0.0 <= self.ema < 1.0:
             raise UsageError(f"ema must be in [0, 1), not {self.ema}")
 
@@ -82,3 +66,34 @@ class TrainConfig:
         """The configuration as plain values."""
         values: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
         return values
+
+
+@dataclass(frozen=True)
+class TrainConfig(LoopConfig):
+    """A training of Cas-FNE. Defaults are the paper's where it names a value (section IV-C).
+
+    Faces are made while training when no data is given.
+    """
+
+    model: Literal["casfne-s", "casfne"] = "casfne-s"
+    """Small (5.7 M parameters) or the paper's size."""
+    stages: int = 2
+    """Cascaded stages trained, 0 to 5."""
+    fusion: Literal["cat", "adain", "fmm"] = "cat"
+    """How the previous normals join the face's features."""
+    losses: tuple[LossName, ...] = ("rec", "tv", "adv")
+    """Any combination of reconstruction, total variation, adversarial."""
+    reconstruction: Literal["cosine", "angle"] = "cosine"
+    """The paper's cosine, or an angle that does not reward flattened shapes."""
+    imagenet: Path | None = None
+    """A torchvision ResNet-18 checkpoint to start the encoder from (paper size only)."""
+    init: Path | None = None
+    """Weights (safetensors) to start from, as when going on at another size. From weights without cascade, the
+    cascade starts as a copy of the initial block."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not set(self.losses) <= {"rec", "tv", "adv"} or not self.losses:
+            raise UsageError(f"losses must be some of rec, tv, adv, not {', '.join(self.losses) or 'none'}")
+        if not 0 <= self.stages <= 5:
+            raise UsageError(f"stages must be 0 to 5, not {self.stages}")

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,10 +16,12 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from lineament.errors import DataError
-from lineament.synth.batch import MaskClass, SampleBatch
+from lineament.face.parse import FACE_CLASSES
+from lineament.synth.batch import SampleBatch
 from lineament.synth.config import SynthConfig
-from lineament.synth.stream import FaceStream, is_validation
+from lineament.synth.stream import FaceStream
 from lineament.training.config import TrainConfig
+from lineament.training.folders import labelled_samples
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Batch:
 
 def face_of(mask: Tensor) -> Tensor:
     """Where normals are learned, from a mask of `MaskClass`."""
-    return (mask == int(MaskClass.SKIN)) | (mask == int(MaskClass.EYES)) | (mask == int(MaskClass.MOUTH))
+    classes = torch.tensor([int(c) for c in FACE_CLASSES], device=mask.device)
+    return torch.isin(mask.to(torch.int64), classes)
 
 
 def batches(config: TrainConfig, split: str, first: int, device: torch.device) -> Iterator[Batch]:
@@ -82,7 +84,9 @@ def _of_sample(sample: SampleBatch) -> Batch:
 class DatasetFolder(IterableDataset[Batch]):
     """Shuffled batches of datasets on disk, split by identity; pictures of another size are resampled."""
 
-    def __init__(self, folders: Sequence[Path], size: int, batch_size: int, split: str, first: int, seed: int) -> None:
+    def __init__(
+        self, folders: tuple[Path, ...], size: int, batch_size: int, split: str, first: int, seed: int
+    ) -> None:
         """Read the lists of samples.
 
         Raises:
@@ -90,19 +94,7 @@ class DatasetFolder(IterableDataset[Batch]):
         """
         super().__init__()
         self.size, self.batch_size, self.first, self.seed = size, batch_size, first, seed
-        self.samples: list[dict[str, Path]] = []
-        for folder in folders:
-            try:
-                lines = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
-            except (OSError, ValueError) as error:
-                raise DataError(f"{folder} holds no dataset written by `lineament synth`: {error}") from error
-            self.samples += [
-                {name: folder / file for name, file in line["files"].items()}
-                for line in lines
-                if is_validation(line["person"]) == (split == "validation")
-            ]
-        if not self.samples:
-            raise DataError(f"{', '.join(map(str, folders))} holds no {split} samples; write more of them")
+        self.samples: list[dict[str, Path]] = [line["files"] for line in labelled_samples(folders, split)]
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()

@@ -8,18 +8,31 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from lineament.errors import OutputError, WeightsError
-from lineament.methods.casfne.model import CasFNE, CasFNEConfig
 
 LICENCE = "Apache-2.0"
 
 
-def save_weights(model: CasFNE, path: Path, extra: Mapping[str, str] | None = None) -> None:
+class Network(Protocol):
+    """A network whose weights ship: it knows its method's name and is built from its configuration alone."""
+
+    METHOD: ClassVar[str]
+    CONFIG: ClassVar[type]
+    config: Any
+
+    def __init__(self, config: Any) -> None: ...
+
+
+Kind = TypeVar("Kind", bound=Network)
+
+
+def save_weights(model: Network, path: Path, extra: Mapping[str, str] | None = None) -> None:
     """Write a network's weights.
 
     Args:
@@ -30,12 +43,14 @@ def save_weights(model: CasFNE, path: Path, extra: Mapping[str, str] | None = No
     Raises:
         OutputError: The file cannot be written.
     """
+    assert isinstance(model, torch.nn.Module)
     tensors = {
         name: (value.half() if value.dtype.is_floating_point else value).detach().cpu().contiguous()
         for name, value in model.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
-    header = {"method": "casfne", "config": json.dumps(asdict(model.config)), "license": LICENCE, **(extra or {})}
+    config = json.dumps(asdict(model.config))
+    header = {"method": model.METHOD, "config": config, "license": LICENCE, **(extra or {})}
     temporary = path.with_name(path.name + ".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,21 +60,42 @@ def save_weights(model: CasFNE, path: Path, extra: Mapping[str, str] | None = No
         raise OutputError(f"cannot write the weights {path}: {error}") from error
 
 
-def load_weights(path: Path, device: torch.device | str = "cpu") -> CasFNE:
-    """Build the network that a weights file describes, in evaluation mode.
+def method_of(path: Path) -> str:
+    """The method that a weights file is for.
 
     Raises:
-        WeightsError: The file cannot be read, or its tensors do not fit its configuration.
+        WeightsError: The file cannot be read.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return str((file.metadata() or {}).get("method", "nothing that is known"))
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"cannot read the weights {path}: {error}") from error
+
+
+def load_weights(path: Path, network: type[Kind], device: torch.device | str = "cpu") -> Kind:
+    """Build the network that a weights file describes, in evaluation mode.
+
+    Args:
+        path: The .safetensors file.
+        network: Which kind of network it should hold, `CasFNE` for instance.
+        device: Where it is put.
+
+    Raises:
+        WeightsError: The file cannot be read, holds another network, or its tensors do not fit its configuration.
     """
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118, not a mapping
+        if header["method"] != network.METHOD:
+            raise ValueError(f"it is for {header['method']}")
         values = json.loads(header["config"])
-        config = CasFNEConfig(**{**values, "decoder_channels": tuple(values["decoder_channels"])})
+        config = network.CONFIG(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path} holds no weights of Cas-FNE: {error}") from error
-    model = CasFNE(config)
+        raise WeightsError(f"{path} holds no weights of {network.METHOD}: {error}") from error
+    model = network(config)
+    assert isinstance(model, torch.nn.Module)
     missing, unexpected = model.load_state_dict(tensors, strict=False)
     wrong = [name for name in (*missing, *unexpected) if not name.endswith("num_batches_tracked")]
     if wrong:

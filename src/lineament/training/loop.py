@@ -9,28 +9,20 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lineament.errors import OutputError, UsageError
-from lineament.training.augment import augment
 from lineament.training.checkpoint import load_checkpoint, save_checkpoint
-from lineament.training.config import TrainConfig
-from lineament.training.data import Batch, batches
-from lineament.training.export import load_weights, save_weights
-from lineament.training.log import RunLog, write_sheet
+from lineament.training.config import LoopConfig
+from lineament.training.log import RunLog
+from lineament.training.recipe import Recipe
 from lineament.training.schedule import AveragedModel, learning_rate
 
-if TYPE_CHECKING:
-    from lineament.methods.casfne.recipe import CasFNERecipe
-
 log = logging.getLogger(__name__)
-
-DISCRIMINATOR_DECAY = 5e-4  # the paper's authors' weight decay of the discriminator's optimiser
 
 # Options that may differ when a run goes on: they change no figure of the training.
 _FREE = frozenset({"output", "device", "threads", "workers", "checkpoint_minutes"})
@@ -38,7 +30,7 @@ _FREE = frozenset({"output", "device", "threads", "workers", "checkpoint_minutes
 Progress = Callable[[int, Mapping[str, float]], None]
 
 
-def train(recipe: CasFNERecipe, config: TrainConfig, progress: Progress | None = None) -> Path:
+def train(recipe: Recipe[Any], config: LoopConfig, progress: Progress | None = None) -> Path:
     """Train until ``config.steps``, from the run's last checkpoint if there is one.
 
     Args:
@@ -62,41 +54,34 @@ def train(recipe: CasFNERecipe, config: TrainConfig, progress: Progress | None =
         raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
 
     torch.manual_seed(config.seed)
-    if config.init is not None:
-        start = load_weights(config.init)
-        recipe.model.load_state_dict(start.state_dict())
-        if start.config.stages == 0 and config.stages > 0:
-            recipe.model.start_cascade()
+    recipe.start()
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    model = recipe.model.to(device)
+    model: nn.Module = recipe.model.to(device)
     model.to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's own stubs
     averaged = AveragedModel(model, config.ema)
-    optimizers = {"model": torch.optim.Adam(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)}
-    modules: dict[str, nn.Module] = {"model": model, "averaged": averaged.model}
-    if recipe.discriminator is not None:
-        modules["discriminator"] = recipe.discriminator.to(device)
-        optimizers["discriminator"] = torch.optim.Adam(
-            recipe.discriminator.parameters(), config.learning_rate, weight_decay=DISCRIMINATOR_DECAY
-        )
+    modules = {"model": model, "averaged": averaged.model}
+    modules.update({name: network.to(device) for name, network in recipe.beside().items()})
+    optimizers = recipe.optimizers()
     step = _resume(folder, config, modules, optimizers)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
     checkpoint = folder / "checkpoint.safetensors"
     saved = time.monotonic()
-    source = batches(config, "train", step, device)
+    source = recipe.batches("train", step, device)
     with RunLog(folder, step) as run, _stoppable():
         try:
             while step < config.steps:
-                batch = next(source)
-                if config.augment:
-                    batch = augment(batch, config.seed, step)
-                batch = Batch(batch.image.contiguous(memory_format=layout), batch.normals, batch.face)
-                figures = _step(recipe, batch, optimizers, autocast, config, step)
+                rate = learning_rate(step, config.steps, config.learning_rate, config.warmup)
+                for optimizer in optimizers.values():
+                    for group in optimizer.param_groups:
+                        group["lr"] = rate
+                parts = recipe.step(next(source), step, optimizers, autocast)
+                figures = {"learning_rate": rate, **{name: float(value) for name, value in parts.items()}}
                 averaged.update(model, step)
                 step += 1
                 run.write(step, figures)
                 if step % config.validate_every == 0 or step == config.steps:
-                    run.write(step, validate(averaged.model, config, device, folder / f"sheet-{step:07d}.png"))
+                    run.write(step, recipe.validate(averaged.model, device, folder / f"sheet-{step:07d}.png"))
                 if time.monotonic() - saved > 60 * config.checkpoint_minutes:
                     save_checkpoint(checkpoint, modules, optimizers, step, config.to_json())
                     saved = time.monotonic()
@@ -107,60 +92,14 @@ def train(recipe: CasFNERecipe, config: TrainConfig, progress: Progress | None =
             log.warning("stopped at step %d; the same command goes on from there", step)
             raise
     save_checkpoint(checkpoint, modules, optimizers, step, config.to_json())
-    weights = folder / f"{config.model}.safetensors"
-    save_weights(averaged.model, weights, {"training": json.dumps(config.to_json()), "step": str(step)})
+    weights = folder / f"{recipe.name}.safetensors"
+    recipe.save(averaged.model, weights, {"training": json.dumps(config.to_json()), "step": str(step)})
     return weights
-
-
-def _step(
-    recipe: CasFNERecipe,
-    batch: Batch,
-    optimizers: Mapping[str, torch.optim.Optimizer],
-    autocast: torch.autocast,
-    config: TrainConfig,
-    step: int,
-) -> dict[str, float]:
-    """One step of the generator and, where there is one, of the discriminator."""
-    rate = learning_rate(step, config.steps, config.learning_rate, config.warmup)
-    for optimizer in optimizers.values():
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-    total, parts, _ = recipe.generator_loss(batch, autocast)
-    optimizers["model"].zero_grad()
-    total.backward()
-    norm = nn.utils.clip_grad_norm_(recipe.model.parameters(), config.clip)
-    optimizers["model"].step()
-    values: dict[str, Tensor] = {"loss": total.detach(), "gradient_norm": norm, **parts}
-    if recipe.discriminator is not None:
-        judged = recipe.discriminator_loss(batch, autocast)
-        optimizers["discriminator"].zero_grad()
-        judged.backward()
-        nn.utils.clip_grad_norm_(recipe.discriminator.parameters(), config.clip)
-        optimizers["discriminator"].step()
-        values["discriminator"] = judged.detach()
-    return {"learning_rate": rate, **{name: float(value) for name, value in values.items()}}
-
-
-@torch.no_grad()
-def validate(model: nn.Module, config: TrainConfig, device: torch.device, sheet: Path | None) -> dict[str, float]:
-    """Mean angular error in degrees, over face pixels of people kept from training, per stage."""
-    errors = torch.zeros(config.stages + 1, dtype=torch.float64)
-    pixels = 0
-    for number, batch in enumerate(islice(batches(config, "validation", 0, device), config.validation_batches)):
-        stages = model(batch.image, config.stages).normals
-        face = batch.face[:, 0]
-        for stage, normals in enumerate(stages):
-            cosine = (normals * batch.normals).sum(1).clamp(-1, 1)[face]
-            errors[stage] += torch.rad2deg(torch.acos(cosine)).double().sum().cpu()
-        pixels += int(face.sum())
-        if number == 0 and sheet is not None:
-            write_sheet(sheet, batch, stages)
-    return {f"validation_error_stage_{i}": float(e) / max(1, pixels) for i, e in enumerate(errors)}
 
 
 def _resume(
     folder: Path,
-    config: TrainConfig,
+    config: LoopConfig,
     modules: Mapping[str, nn.Module],
     optimizers: Mapping[str, torch.optim.Optimizer],
 ) -> int:
@@ -206,7 +145,7 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _bf16(config: TrainConfig) -> bool:
+def _bf16(config: LoopConfig) -> bool:
     """Whether to compute in bf16: where asked for, or where the processor has instructions for it."""
     if config.precision != "auto":
         return config.precision == "bf16"

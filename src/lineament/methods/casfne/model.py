@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +71,9 @@ class CasFNEOutput:
 
 class CasFNE(nn.Module):
     """The initial block and the shared-parameter cascade."""
+
+    METHOD: ClassVar[str] = "casfne"
+    CONFIG: ClassVar[type] = CasFNEConfig
 
     mean: Tensor
     std: Tensor

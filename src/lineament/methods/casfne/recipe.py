@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How Cas-FNE is trained: model, discriminator and losses, as the training loop wants them."""
+"""How Cas-FNE is trained: model, discriminator, data and losses, as the training loop wants them."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -10,14 +15,17 @@ from lineament.methods.casfne import losses
 from lineament.methods.casfne.model import CasFNE, CasFNEConfig, casfne, casfne_s
 from lineament.networks.discriminator import PatchDiscriminator
 from lineament.networks.resnet import load_imagenet_weights
+from lineament.training.augment import augment
 from lineament.training.config import TrainConfig
-from lineament.training.data import Batch
+from lineament.training.data import Batch, batches
+from lineament.training.export import load_weights, save_weights
+from lineament.training.log import write_sheet
+
+DISCRIMINATOR_DECAY = 5e-4  # the paper's authors' weight decay of the discriminator's optimiser
 
 
 def model_config(config: TrainConfig) -> CasFNEConfig:
     """The network's configuration that a training asks for."""
-    from dataclasses import replace
-
     size = casfne_s() if config.model == "casfne-s" else casfne()
     return replace(size, fusion=config.fusion, stages=config.stages, crop_size=config.size)
 
@@ -32,10 +40,71 @@ class CasFNERecipe:
             WeightsError: ImageNet weights that do not fit.
         """
         self.config = config
+        self.name: str = config.model
         self.model = CasFNE(model_config(config))
         if config.imagenet is not None:
             load_imagenet_weights(self.model.encoder, config.imagenet)
         self.discriminator: nn.Module | None = PatchDiscriminator() if "adv" in config.losses else None
+
+    def start(self) -> None:
+        """Take the first weights from a file, if one is named."""
+        if self.config.init is not None:
+            start = load_weights(self.config.init, CasFNE)
+            self.model.load_state_dict(start.state_dict())
+            if start.config.stages == 0 and self.config.stages > 0:
+                self.model.start_cascade()
+
+    def beside(self) -> dict[str, nn.Module]:
+        """The discriminator, where there is one."""
+        return {} if self.discriminator is None else {"discriminator": self.discriminator}
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Adam for the network and for the discriminator."""
+        rate = self.config.learning_rate
+        optimizers: dict[str, torch.optim.Optimizer] = {
+            "model": torch.optim.Adam(self.model.parameters(), rate, weight_decay=self.config.weight_decay)
+        }
+        if self.discriminator is not None:
+            optimizers["discriminator"] = torch.optim.Adam(
+                self.discriminator.parameters(), rate, weight_decay=DISCRIMINATOR_DECAY
+            )
+        return optimizers
+
+    def batches(self, split: str, first: int, device: torch.device) -> Iterator[Batch]:
+        """Photos, normals and faces."""
+        return batches(self.config, split, first, device)
+
+    def step(
+        self, batch: Batch, step: int, optimizers: Mapping[str, torch.optim.Optimizer], autocast: torch.autocast
+    ) -> dict[str, Tensor]:
+        """One step of the generator and, where there is one, of the discriminator."""
+        config = self.config
+        if config.augment:
+            batch = augment(batch, config.seed, step)
+        layout = torch.channels_last if config.channels_last else torch.contiguous_format
+        batch = Batch(batch.image.contiguous(memory_format=layout), batch.normals, batch.face)
+        total, parts, _ = self.generator_loss(batch, autocast)
+        optimizers["model"].zero_grad()
+        total.backward()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
+        optimizers["model"].step()
+        values: dict[str, Tensor] = {"loss": total.detach(), "gradient_norm": norm, **parts}
+        if self.discriminator is not None:
+            judged = self.discriminator_loss(batch, autocast)
+            optimizers["discriminator"].zero_grad()
+            judged.backward()
+            nn.utils.clip_grad_norm_(self.discriminator.parameters(), config.clip)
+            optimizers["discriminator"].step()
+            values["discriminator"] = judged.detach()
+        return values
+
+    def validate(self, model: CasFNE, device: torch.device, sheet: Path) -> dict[str, float]:
+        """Angular error per stage."""
+        return validate(model, self.config, device, sheet)
+
+    def save(self, model: CasFNE, path: Path, metadata: Mapping[str, str]) -> None:
+        """Write the averaged weights."""
+        save_weights(model, path, metadata)
 
     def generator_loss(self, batch: Batch, autocast: torch.autocast) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Equation 8 on one batch.
@@ -67,3 +136,20 @@ class CasFNERecipe:
             real = self.discriminator(batch.normals * batch.face)
             fake = [self.discriminator(n * batch.face) for n in self._predicted]
         return losses.discriminator_loss(real.float(), [each.float() for each in fake])
+
+
+@torch.no_grad()
+def validate(model: CasFNE, config: TrainConfig, device: torch.device, sheet: Path | None) -> dict[str, float]:
+    """Mean angular error in degrees, over face pixels of people kept from training, per stage."""
+    errors = torch.zeros(config.stages + 1, dtype=torch.float64)
+    pixels = 0
+    for number, batch in enumerate(islice(batches(config, "validation", 0, device), config.validation_batches)):
+        stages = model(batch.image, config.stages).normals
+        face = batch.face[:, 0]
+        for stage, normals in enumerate(stages):
+            cosine = (normals * batch.normals).sum(1).clamp(-1, 1)[face]
+            errors[stage] += torch.rad2deg(torch.acos(cosine)).double().sum().cpu()
+        pixels += int(face.sum())
+        if number == 0 and sheet is not None:
+            write_sheet(sheet, batch, stages)
+    return {f"validation_error_stage_{i}": float(e) / max(1, pixels) for i, e in enumerate(errors)}

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the finder finds, and how fast: ``python benchmarks/faces.py [--portraits FOLDER] [--list]``.
+
+- portraits: photos with one face each; how many give exactly one, whose box overlaps the middle of the photo. The
+  finder was trained on every other one of the folder's photos (in the order of their names), so both halves are told.
+- pictures without faces: those of scikit-image that need no download and show no person, painted backgrounds of the
+  generator, rough textures and shapes.
+- synthetic faces of another seed: what is found at which score, by size; from it the score is calibrated.
+- time to find and to read in a photo of 1024 pixels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from skimage import data
+
+from lineament.face import find_boxes, read_face
+from lineament.face.find import SMALLEST_SCORE
+from lineament.images.read import find_images, read_image
+from lineament.methods.finder.clutter import draw_shapes, rough_texture
+from lineament.synth.background import background
+from lineament.synth.noise import NoiseBank
+from lineament.synth.random import SampleRandom
+from lineament.weights import FOLDER
+
+NO_PEOPLE = [
+    "binary_blobs",
+    "brick",
+    "cell",
+    "checkerboard",
+    "clock",
+    "coffee",
+    "coins",
+    "colorwheel",
+    "grass",
+    "gravel",
+    "horse",
+    "hubble_deep_field",
+    "immunohistochemistry",
+    "logo",
+    "microaneurysms",
+    "moon",
+    "page",
+    "retina",
+    "rocket",
+    "shepp_logan_phantom",
+    "text",
+    "cat",
+]
+
+Image = NDArray[np.uint8]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--portraits", type=Path)
+    parser.add_argument("--list", action="store_true", help="name the portraits that fail")
+    parser.add_argument("--min-score", type=float, default=SMALLEST_SCORE)
+    arguments = parser.parse_args()
+    if arguments.portraits is not None:
+        portraits(arguments.portraits, arguments.min_score, arguments.list)
+    without_faces(arguments.min_score)
+    speed()
+    sizes = {name: (FOLDER / f"{name}.safetensors").stat().st_size / 1e6 for name in ("face-finder", "face-reader")}
+    print("weights: " + ", ".join(f"{name} {size:.2f} MB" for name, size in sizes.items()))
+
+
+def portraits(folder: Path, min_score: float, listed: bool) -> None:
+    """Photos with one face each."""
+    failures: list[str] = []
+    right = [0, 0]
+    photos = find_images([str(folder)])
+    for number, photo in enumerate(photos):
+        image = read_image(photo)
+        faces = find_boxes(image, min_score)
+        inside = [face for face in faces if holds_middle(face.box, *image.shape[:2])]
+        if len(faces) == 1 and len(inside) == 1:
+            right[number % 2] += 1
+        else:
+            failures.append(f"{photo.stem} ({len(faces)})")
+    seen, unseen = (len(photos) + 1) // 2, len(photos) // 2
+    print(f"portraits with exactly one face: {sum(right)} of {len(photos)} ({100 * sum(right) / len(photos):.1f} %)")
+    print(f"  of those trained on {right[0]} of {seen}, of the others {right[1]} of {unseen}")
+    if listed:
+        print("  " + ", ".join(failures))
+
+
+def holds_middle(box: tuple[float, float, float, float], height: int, width: int) -> bool:
+    """Whether a box lies where an official portrait has its face: over the upper half's middle."""
+    x, y, w, h = box
+    return x < 0.5 * width < x + w and y < 0.4 * height < y + h and 0.15 * width < w < 0.8 * width
+
+
+def without_faces(min_score: float) -> None:
+    """False faces."""
+    random = np.random.default_rng(7)
+    painted = background(SampleRandom(4711, range(60)), NoiseBank(seed=0, device=torch.device("cpu")), 384)
+    scenes = list((255 * painted).round().byte().permute(0, 2, 3, 1).numpy())
+    textures = [rough_texture(384, random) for _ in range(40)]
+    for texture in textures[::2]:
+        draw_shapes(texture, random, 40)
+    named = {name: plain(name) for name in NO_PEOPLE}
+    for title, pictures in (
+        ("scikit-image", {k: v for k, v in named.items() if v is not None}),
+        ("backgrounds", {str(i): scene for i, scene in enumerate(scenes)}),
+        ("textures and shapes", {str(i): texture for i, texture in enumerate(textures)}),
+    ):
+        found = {name: len(find_boxes(picture, min_score)) for name, picture in pictures.items()}
+        where = ", ".join(f"{name} {count}" for name, count in found.items() if count)
+        print(f"false faces in {len(pictures)} pictures, {title}: {sum(found.values())} {where}")
+
+
+def plain(name: str) -> Image | None:
+    """A picture of scikit-image as H×W×3 uint8; None where it would have to be downloaded."""
+    try:
+        picture = np.asarray(getattr(data, name)())
+    except Exception:
+        return None
+    if picture.dtype != np.uint8:
+        picture = (255.0 * (picture - picture.min()) / max(1e-9, float(np.ptp(picture)))).astype(np.uint8)
+    return np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else np.ascontiguousarray(picture[..., :3])
+
+
+def speed() -> None:
+    """Time in a photo of 1024 pixels with one face."""
+    photo = cv2.resize(data.astronaut(), (1024, 1024), interpolation=cv2.INTER_CUBIC)
+    finding, reading = [], []
+    for _ in range(15):
+        start = time.perf_counter()
+        faces = find_boxes(photo)
+        found = time.perf_counter()
+        read = [read_face(photo, face) for face in faces[:1]]
+        finding.append(found - start)
+        reading.append((time.perf_counter() - found) / max(1, len(read)))
+    print(f"1024²: finding {1000 * np.median(finding):.0f} ms, reading a face {1000 * np.median(reading):.0f} ms")
+
+
+if __name__ == "__main__":
+    main()

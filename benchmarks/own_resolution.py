@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ways to bring a crop's normals to the photo's resolution: ``python benchmarks/own_resolution.py [--faces 24]``.
+
+Detailed synthetic faces of 768 pixels, seen by the network at its own size. Compared are cubic enlargement, guided
+filtering by the photo (He et al. 2013), the network on a finer crop, and what ships: the shape of the crop with the
+detail of the finer one. ``error`` is the mean angle to the truth over the face; ``detail`` is the same when everything
+coarser than the crop's blur is taken from the truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lineament.estimator import _DETAIL, _FINER, Estimator, _multiple_of_32, _with_detail, load
+from lineament.face.crop import FaceCrop, crop_of_landmarks
+from lineament.face.parse import FACE_CLASSES
+from lineament.result import unit_normals
+from lineament.rig import load_rig
+from lineament.synth import Generator, SynthConfig
+from lineament.synth.degrade import DegradeConfig
+
+SIZE = 768
+Normals = NDArray[np.float32]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--faces", type=int, default=24)
+    arguments = parser.parse_args()
+    camera = replace(DegradeConfig(), low_resolution=0.0, defocus=0.0, motion=0.0, jpeg_lowest=60.0)
+    config = SynthConfig(
+        size=SIZE, seed=77, glasses=0.0, covered=0.0, hats=0.0, yaw=40.0, span_low=0.5, span_high=0.75, degrade=camera
+    )
+    generator, estimator = Generator(config, load_rig()), load()
+    figures: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for index in range(arguments.faces):
+        sample = generator.batch([index])
+        image = (255 * sample.image[0].permute(1, 2, 0).numpy()).round().astype(np.uint8)
+        truth = sample.normals[0].permute(1, 2, 0).numpy()
+        mask = np.isin(sample.mask[0, 0].numpy(), FACE_CLASSES)
+        mask = cv2.erode(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+        crop = crop_of_landmarks(sample.landmarks[0].numpy().astype(np.float64), estimator.session.size)
+        for name, normals in ways(estimator, crop, image).items():
+            sigma = _DETAIL * crop.side
+            detail = unit_normals(blurred(truth, sigma) + normals - blurred(normals, sigma))
+            figures[name].append((angle(normals, truth, mask), angle(detail, truth, mask)))
+    print(f"{'':28}{'error':>8}{'detail':>8}")
+    for name, values in figures.items():
+        error, detail = np.mean(values, axis=0)
+        print(f"{name:28}{error:7.2f}°{detail:7.2f}°")
+
+
+def ways(estimator: Estimator, crop: FaceCrop, image: NDArray[np.uint8]) -> dict[str, Normals]:
+    """Normals SIZE×SIZE×3 of a photo, by name of the way."""
+    finer = crop.at(_multiple_of_32(_FINER * crop.size))
+    coarse = estimator.normals_of_crop(crop.extract(image), flip=True)[-1]
+    fine = estimator._run(finer.extract(image), None, False)[0][-1]
+    cubic = in_photo(crop, coarse)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    planes = [guided(grey, np.ascontiguousarray(cubic[..., i]), 9, 1e-3) for i in range(3)]
+    return {
+        "cubic enlargement": cubic,
+        "guided by the photo": unit_normals(np.stack(planes, axis=-1)),
+        "finer crop alone": in_photo(finer, fine),
+        "shape + finer detail (ships)": in_photo(finer, _with_detail(coarse, fine)),
+    }
+
+
+def in_photo(crop: FaceCrop, normals: Normals) -> Normals:
+    """Unit normals of a crop in the photo; towards the viewer elsewhere."""
+    result = np.zeros((SIZE, SIZE, 3), np.float32)
+    result[..., 2] = 1.0
+    x, y, w, h = crop.place(SIZE, SIZE)
+    result[y : y + h, x : x + w] = unit_normals(crop.paste(crop.normals_to_photo(normals), SIZE, SIZE))
+    return result
+
+
+def guided(guide: NDArray[np.float32], plane: NDArray[np.float32], side: int, epsilon: float) -> NDArray[np.float32]:
+    """The guided filter with a grey guide."""
+
+    def mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(cv2.boxFilter(values, -1, (side, side)), dtype=np.float32)
+
+    slope = (mean(guide * plane) - mean(guide) * mean(plane)) / (mean(guide * guide) - mean(guide) ** 2 + epsilon)
+    return mean(slope) * guide + mean(mean(plane) - slope * mean(guide))
+
+
+def blurred(normals: Normals, sigma: float) -> Normals:
+    """Normals without what is finer than a Gaussian."""
+    return np.asarray(cv2.GaussianBlur(np.ascontiguousarray(normals), (0, 0), sigma), dtype=np.float32)
+
+
+def angle(normals: Normals, truth: Normals, mask: NDArray[np.bool_]) -> float:
+    """Mean angle in degrees."""
+    cosine = np.einsum("hwc,hwc->hw", normals, truth).clip(-1, 1)
+    return float(np.degrees(np.arccos(cosine))[mask].mean())
+
+
+if __name__ == "__main__":
+    main()

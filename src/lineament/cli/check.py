@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`lineament check`: is a photo good enough, and what to do if not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from lineament.face.find import SMALLEST_SCORE
+
+
+@dataclass(frozen=True)
+class Check:
+    """Say whether photos are good enough, what to improve, and the error to expect."""
+
+    photos: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO...")]
+    """Photos: files, folders, globs."""
+    min_score: float = SMALLEST_SCORE
+    """Score from 0 to 1 that a found face needs."""
+
+
+def run_check(options: Check) -> int:
+    """Check photos one after another; a bad file is reported and the rest go on.
+
+    Returns:
+        0, or the exit code of the first photo that failed.
+    """
+    from lineament.cli.console import Failures, plain_console
+    from lineament.face import find
+    from lineament.face.check import check_face
+    from lineament.images.read import find_images, read_image
+
+    console, failures = plain_console(), Failures(plain_console(stderr=True))
+    for photo in find_images(options.photos):
+        with failures.reported():
+            image = read_image(photo)
+            faces = find(image, options.min_score)
+            console.print(f"{photo}: {len(faces) or 'no'} {'face' if len(faces) == 1 else 'faces'}")
+            if len(faces) > 1:
+                console.print("  several faces: each gets a folder of its own; --largest takes one")
+            for number, face in enumerate(faces, 1):
+                checked = check_face(image, face)
+                assert face.pose is not None
+                turned = (
+                    f"turned {face.pose.yaw:+.0f}°, nodding {face.pose.pitch:+.0f}°, leaning {face.pose.roll:+.0f}°"
+                )
+                expected = f"expected error {checked.expected_error:.0f}°"
+                console.print(f"  {number}  {checked.measures.size:.0f} pixels, {turned}; {expected}")
+                for finding in checked.findings:
+                    console.print(f"     {finding.severity}: {finding.text}")
+                if not checked.findings:
+                    console.print("     nothing to improve")
+    return failures.code

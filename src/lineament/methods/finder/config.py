@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration of the finder's training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lineament.training.config import LoopConfig
+
+
+@dataclass(frozen=True)
+class FinderTrainConfig(LoopConfig):
+    """A training of the finder of faces. It needs --data; scenes are composed of it while training."""
+
+    size: int = 160
+    """Side of the scenes, pixels."""
+    batch_size: int = 32
+    steps: int = 20_000
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    photos: Path | None = None
+    """A faces.json that `lineament faces` wrote: real photos with the boxes that were found in them, mixed in."""
+    real: float = 0.25
+    """Share of faces that come from those photos, where there are any."""
+    validation_batches: int = 16

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration of the reader's training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lineament.training.config import LoopConfig
+
+
+@dataclass(frozen=True)
+class ReaderTrainConfig(LoopConfig):
+    """A training of the reader of found faces: landmarks, visibility, pose, parse. It needs --data."""
+
+    size: int = 192
+    """Side of the crops, pixels."""
+    batch_size: int = 16
+    steps: int = 20_000
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    width: float = 0.375
+    """Width of the ResNet-18 encoder; 1.0 is the original."""
+    init: Path | None = None
+    """Weights (safetensors) to start from, as when going on at another size."""

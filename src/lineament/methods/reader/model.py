@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reader's network: one encoder, landmarks as expected places of heat maps, a U-Net for the parse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lineament.networks.blocks import conv_block
+from lineament.networks.resnet import ResNet18Encoder, pyramid_channels
+
+LANDMARKS = 68
+CLASSES = 8
+
+
+@dataclass(frozen=True)
+class FaceReaderConfig:
+    """The network's size."""
+
+    width: float = 0.375
+    """Width of the ResNet-18 encoder."""
+    decoder_channels: tuple[int, int, int, int] = (96, 64, 64, 24)
+    """Channels of the decoder at strides 16, 8, 4 and 2."""
+    crop_size: int = 192
+    """Side of the crop, pixels."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the network says of a batch of crops."""
+
+    landmarks: Tensor  # [B, 68, 2] shares of the crop's side, x right and y down
+    visibility: Tensor  # [B, 68] logits
+    rotation: Tensor  # [B, 6] first two columns of the head's rotation, not yet orthogonal
+    parse: Tensor  # [B, 8, S, S] logits of `MaskClass`
+
+
+class FaceReader(nn.Module):
+    """Landmarks, visibility, pose and parse of a face's crop."""
+
+    METHOD: ClassVar[str] = "face-reader"
+    CONFIG: ClassVar[type] = FaceReaderConfig
+
+    def __init__(self, config: FaceReaderConfig) -> None:
+        super().__init__()
+        self.config = config
+        skips = pyramid_channels(config.width)
+        d16, d8, d4, d2 = config.decoder_channels
+        self.encoder = ResNet18Encoder(config.width)
+        self.merge16 = conv_block(skips[4] + skips[3], d16)
+        self.merge8 = conv_block(d16 + skips[2], d8)
+        self.merge4 = conv_block(d8 + skips[1], d4)
+        self.points = nn.Sequential(conv_block(d4, d4), nn.Conv2d(d4, 2 * LANDMARKS, 1))
+        self.narrow2 = conv_block(d4, d2, 1)
+        self.merge2 = conv_block(d2 + skips[0], d2)
+        self.parse = nn.Sequential(nn.Conv2d(d2, 4 * CLASSES, 1), nn.PixelShuffle(2))
+        self.pose = nn.Sequential(nn.Linear(skips[4], 64), nn.ReLU(), nn.Linear(64, 6))
+
+    def forward(self, image: Tensor) -> Reading:
+        """Read crops.
+
+        Args:
+            image: [B, 3, S, S] RGB in [0, 1]; S a multiple of 32.
+        """
+        stem, first, second, third, deepest = self.encoder((image - 0.5) * 4.0)
+        x = self.merge16(torch.cat([_doubled(deepest), third], dim=1))
+        x = self.merge8(torch.cat([_doubled(x), second], dim=1))
+        x = self.merge4(torch.cat([_doubled(x), first], dim=1))  # [B, D4, S/4, S/4]
+        heat, seen = self.points(x).float().split(LANDMARKS, dim=1)  # [B, 68, S/4, S/4] each
+        landmarks, visibility = expected_places(heat, seen)
+        x = self.merge2(torch.cat([_doubled(self.narrow2(x)), stem], dim=1))
+        parse = self.parse(x)
+        rotation = self.pose(deepest.mean((2, 3)))
+        return Reading(landmarks, visibility, rotation.float(), parse.float())
+
+
+def expected_places(heat: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Where heat maps say that points are (Nibali et al. 2018, "Numerical coordinate regression", section 3.1).
+
+    Args:
+        heat: [B, N, H, W] logits of the place.
+        values: [B, N, H, W] a quantity to be read there.
+
+    Returns:
+        Expected places [B, N, 2], shares of the map's width and height, and expected quantities [B, N].
+    """
+    batch, count, height, width = heat.shape
+    share = torch.softmax(heat.reshape(batch, count, height * width), dim=-1)
+    x = (torch.arange(width, device=heat.device, dtype=torch.float32) + 0.5) / width
+    y = (torch.arange(height, device=heat.device, dtype=torch.float32) + 0.5) / height
+    map_share = share.reshape(batch, count, height, width)
+    places = torch.stack([(map_share.sum(2) * x).sum(-1), (map_share.sum(3) * y).sum(-1)], dim=-1)
+    return places, (share * values.reshape(batch, count, height * width)).sum(-1)
+
+
+def rotation_of(columns: Tensor) -> Tensor:
+    """Rotation matrices [B, 3, 3] of six numbers [B, 6] (Zhou et al. 2019, "On the continuity of rotation")."""
+    first = F.normalize(columns[:, :3], dim=1)
+    second = columns[:, 3:] - (first * columns[:, 3:]).sum(1, keepdim=True) * first
+    second = F.normalize(second, dim=1)
+    return torch.stack([first, second, torch.cross(first, second, dim=1)], dim=2)
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")

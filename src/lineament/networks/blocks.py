@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small blocks that several networks share."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+def conv_block(inside: int, outside: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """Convolution, batch norm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inside, outside, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outside), nn.ReLU()
+    )
+
+
+class SeparableBlock(nn.Module):
+    """Two depthwise separable convolutions around a shortcut (Howard et al. 2017)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for last in (False, True):
+            layers += [
+                nn.Conv2d(channels, channels, 3, 1, 1, groups=channels, bias=False),
+                nn.BatchNorm2d(channels),
+                nn.Conv2d(channels, channels, 1, bias=False),
+                nn.BatchNorm2d(channels),
+            ]
+            layers += [] if last else [nn.ReLU()]
+        self.layers = nn.Sequential(*layers)
+        self.activation = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] to [B, C, H, W]."""
+        out: Tensor = self.activation(x + self.layers(x))
+        return out

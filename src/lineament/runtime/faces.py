@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running the finder and the reader on ONNX Runtime (no torch)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineament.runtime.graph import open_graph, read_weights
+from lineament.weights import weights_path
+
+Float32 = NDArray[np.float32]
+
+
+class FinderSession:
+    """The finder's network, ready to run."""
+
+    def __init__(self, weights: Path, threads: int = 0) -> None:
+        """Load weights and graph.
+
+        Raises:
+            WeightsError: Files that are missing, damaged or do not fit each other.
+        """
+        tensors, _ = read_weights(weights, "face-finder")
+        self._network = open_graph(weights, "network", tensors, threads)
+
+    def run(self, picture: NDArray[np.uint8]) -> Float32:
+        """Search a picture H×W×3 RGB, H and W multiples of 32.
+
+        Returns:
+            [7, H/8, W/8], as `lineament.methods.finder.model.FaceFinder` has it.
+        """
+        return np.asarray(self._network.run(None, {"image": _as_input(picture[None])})[0][0], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class CropReading:
+    """What the reader says of one crop."""
+
+    landmarks: Float32
+    """[68, 2] shares of the crop's side, x right and y down."""
+    visibility: Float32
+    """[68] probabilities."""
+    rotation: Float32
+    """[3, 3] of the head, in the crop's camera frame."""
+    parse: Float32
+    """[S, S, 8] probabilities of `MaskClass`."""
+
+
+class ReaderSession:
+    """The reader's network, ready to run."""
+
+    def __init__(self, weights: Path, threads: int = 0) -> None:
+        """Load weights and graph.
+
+        Raises:
+            WeightsError: Files that are missing, damaged or do not fit each other.
+        """
+        tensors, header = read_weights(weights, "face-reader")
+        self.size = int(json.loads(header.get("config", "{}")).get("crop_size", 192))
+        self._network = open_graph(weights, "network", tensors, threads)
+
+    def run(self, crop: NDArray[np.uint8]) -> CropReading:
+        """Read a crop S×S×3 RGB, S being `size`."""
+        landmarks, seen, columns, logits = self._network.run(None, {"image": _as_input(crop[None])})
+        first = columns[0, :3] / max(1e-6, float(np.linalg.norm(columns[0, :3])))
+        second = columns[0, 3:] - first * float(first @ columns[0, 3:])
+        second = second / max(1e-6, float(np.linalg.norm(second)))
+        weight = np.exp(logits[0] - logits[0].max(0))
+        return CropReading(
+            landmarks=landmarks[0],
+            visibility=1.0 / (1.0 + np.exp(-seen[0])),
+            rotation=np.stack([first, second, np.cross(first, second)], axis=1),
+            parse=np.ascontiguousarray((weight / weight.sum(0)).transpose(1, 2, 0)),
+        )
+
+
+def _as_input(pictures: NDArray[np.uint8]) -> Float32:
+    return np.ascontiguousarray(pictures.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255))
+
+
+@lru_cache(maxsize=1)
+def shipped_finder() -> FinderSession:
+    """The finder that ships, loaded once per process."""
+    return FinderSession(weights_path("face-finder"))
+
+
+@lru_cache(maxsize=1)
+def shipped_reader() -> ReaderSession:
+    """The reader that ships, loaded once per process."""
+    return ReaderSession(weights_path("face-reader"))

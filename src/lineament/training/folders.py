@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading the datasets that `lineament synth` wrote, one sample at a time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineament.errors import DataError
+from lineament.synth.stream import is_validation
+
+
+def labelled_samples(folders: tuple[Path, ...], split: str, needs: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """The lines of datasets written by `lineament synth` that belong to a split, with whole paths.
+
+    Args:
+        folders: The datasets.
+        split: "train" or "validation".
+        needs: Labels that every sample must have.
+
+    Raises:
+        DataError: A folder without a dataset, or with one that lacks a label, or no sample of the split.
+    """
+    samples: list[dict[str, Any]] = []
+    for folder in folders:
+        try:
+            lines = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+        except (OSError, ValueError) as error:
+            raise DataError(f"{folder} holds no dataset written by `lineament synth`: {error}") from error
+        if missing := [name for name in needs if lines and name not in lines[0]]:
+            raise DataError(f"{folder} was written by an older version, without {missing[0]}; write it again")
+        for line in lines:
+            if is_validation(line["person"]) == (split == "validation"):
+                line["files"] = {name: folder / file for name, file in line["files"].items()}
+                samples.append(line)
+    if not samples:
+        raise DataError(f"{', '.join(map(str, folders)) or 'no folder'} holds no {split} samples; write more of them")
+    return samples
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """A PNG of a dataset, H×W×3 RGB or H×W.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    import cv2
+
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if picture is None:
+        raise DataError(f"cannot read {path}")
+    return np.asarray(picture[..., ::-1] if picture.ndim == 3 else picture, dtype=np.uint8)
