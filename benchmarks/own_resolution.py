@@ -22,6 +22,7 @@ from lineament.face.crop import FaceCrop, crop_of_landmarks
 from lineament.face.parse import FACE_CLASSES
 from lineament.result import unit_normals
 from lineament.rig import load_rig
+from lineament.runtime.faces import shipped_reader
 from lineament.synth import Generator, SynthConfig
 from lineament.synth.degrade import DegradeConfig
 
@@ -40,21 +41,27 @@ def main() -> None:
     )
     generator, estimator = Generator(config, load_rig()), load()
     figures: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    masks: dict[str, list[float]] = defaultdict(list)
     for index in range(arguments.faces):
         sample = generator.batch([index])
         image = (255 * sample.image[0].permute(1, 2, 0).numpy()).round().astype(np.uint8)
         truth = sample.normals[0].permute(1, 2, 0).numpy()
         mask = np.isin(sample.mask[0, 0].numpy(), FACE_CLASSES)
-        mask = cv2.erode(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
         crop = crop_of_landmarks(sample.landmarks[0].numpy().astype(np.float64), estimator.session.size)
+        for name, found in masks_of(crop, image).items():
+            masks[name].append((found & mask).sum() / max(1, (found | mask).sum()))
+        mask = cv2.erode(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
         for name, normals in ways(estimator, crop, image).items():
             sigma = _DETAIL * crop.side
             detail = unit_normals(blurred(truth, sigma) + normals - blurred(normals, sigma))
             figures[name].append((angle(normals, truth, mask), angle(detail, truth, mask)))
-    print(f"{'':28}{'error':>8}{'detail':>8}")
+    print(f"{'normals':30}{'error':>8}{'detail':>8}")
     for name, values in figures.items():
         error, detail = np.mean(values, axis=0)
-        print(f"{name:28}{error:7.2f}°{detail:7.2f}°")
+        print(f"{name:30}{error:7.2f}°{detail:7.2f}°")
+    print(f"{'mask':30}{'overlap':>8}")
+    for name, overlaps in masks.items():
+        print(f"{name:30}{100 * np.mean(overlaps):7.2f} %")
 
 
 def ways(estimator: Estimator, crop: FaceCrop, image: NDArray[np.uint8]) -> dict[str, Normals]:
@@ -70,6 +77,26 @@ def ways(estimator: Estimator, crop: FaceCrop, image: NDArray[np.uint8]) -> dict
         "guided by the photo": unit_normals(np.stack(planes, axis=-1)),
         "finer crop alone": in_photo(finer, fine),
         "shape + finer detail (ships)": in_photo(finer, _with_detail(coarse, fine)),
+    }
+
+
+def masks_of(crop: FaceCrop, image: NDArray[np.uint8]) -> dict[str, NDArray[np.bool_]]:
+    """The face's mask SIZE×SIZE in a photo, by name of the way."""
+    reader = shipped_reader()
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    shares = {}
+    for side in (reader.size, _multiple_of_32(_FINER * reader.size)):
+        seen = crop.at(side)
+        share = reader.run(seen.extract(image)).parse[..., list(FACE_CLASSES)].sum(-1)
+        shares[side] = np.zeros((SIZE, SIZE), np.float32)
+        x, y, w, h = seen.place(SIZE, SIZE)
+        shares[side][y : y + h, x : x + w] = seen.paste(share, SIZE, SIZE) * seen.covers(SIZE, SIZE)
+    own, finer = shares.values()
+    return {
+        "cubic enlargement (ships)": own > 0.5,
+        "guided by the photo": guided(grey, own, 9, 1e-3) > 0.5,
+        "finer crop": finer > 0.5,
+        "both crops averaged": own + finer > 1.0,
     }
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 from skimage import data
 
 import lineament
+from lineament.face import draw_faces, find
+from lineament.face.parse import colours_of
+from lineament.images import encode_normals
 from lineament.rig import load_rig
 from lineament.synth import Generator, SynthConfig
 
@@ -26,6 +30,21 @@ def main() -> None:
     rows = [np.concatenate(list(tiles[start : start + 8]), axis=1) for start in (0, 8) for tiles in (photos, normals)]
     picture = (np.concatenate(rows, axis=0).clip(0, 1) * 255).astype(np.uint8)
     Image.fromarray(picture).save(FOLDER / "synthetic.jpg", quality=88)
+    Image.fromarray(canonical_crop()).save(FOLDER / "crop.jpg", quality=90)
+
+
+def canonical_crop() -> np.ndarray:
+    """A leaning face as it is found, its canonical crop, the parse and the normals of that crop."""
+    photo = np.ascontiguousarray(data.astronaut()[:300, 76:376])
+    turn = cv2.getRotationMatrix2D((150.0, 128.0), -25.0, 1.0)
+    leaning = np.asarray(cv2.warpAffine(photo, turn, (300, 300), borderMode=cv2.BORDER_REFLECT))
+    face = find(leaning)[0]
+    assert face.reading is not None
+    crop = face.reading.crop.at(300)
+    parse = colours_of(face.reading.parse.argmax(-1).astype(np.uint8))
+    normals = encode_normals(lineament.load().normals_of_crop(crop.extract(leaning), flip=True)[-1])
+    parse, normals = (cv2.resize(tile, (300, 300), interpolation=cv2.INTER_AREA) for tile in (parse, normals))
+    return np.concatenate([draw_faces(leaning, [face]), crop.extract(leaning), parse, normals], axis=1)
 
 
 if __name__ == "__main__":

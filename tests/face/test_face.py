@@ -3,54 +3,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from skimage import data
 
 from lineament.errors import UsageError
-from lineament.face import Face, FaceCrop, crop_of_box, crop_of_whole, draw_faces, find, largest
+from lineament.face import Face, FaceCrop, MaskClass, crop_of_box, crop_of_whole, draw_faces, find, largest, read_face
+from lineament.face.check import FaceMeasures, check_face, predict_error
 from lineament.face.crop import SPAN
-
-
-@given(st.floats(-50, 300), st.floats(-50, 300), st.floats(40, 900), st.sampled_from([64, 256, 512]))
-def test_crop_coordinates_are_inverse(left: float, top: float, side: float, size: int) -> None:
-    crop = FaceCrop(left, top, side, size)
-    points = np.array([[0.0, 0.0], [size / 3, size / 2], [size, size]])
-    assert np.allclose(crop.to_crop(crop.to_photo(points)), points, atol=1e-6)
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.floats(-20, 120), st.floats(-20, 100), st.floats(100, 400))
-def test_extracted_pixels_lie_where_the_transform_says(left: float, top: float, side: float) -> None:
-    x, y = np.meshgrid(np.arange(320) + 0.5, np.arange(280) + 0.5)
-    photo = np.stack([x / 320, y / 280, np.zeros_like(x)], -1).astype(np.float32)
-    crop = FaceCrop(left, top, side, 128)
-    picture = crop.extract(photo).astype(float) / 255
-    centres = np.array([[40.5, 50.5], [64.5, 64.5], [90.5, 70.5]])
-    for u, v in centres:
-        px, py = crop.to_photo(np.array([u, v]))
-        if 4 < px < 316 and 4 < py < 276:
-            assert picture[int(v), int(u), 0] * 320 == pytest.approx(px, abs=2.5)
-            assert picture[int(v), int(u), 1] * 280 == pytest.approx(py, abs=2.5)
-
-
-@pytest.mark.parametrize("side", [90.0, 256.0, 700.0])
-def test_pasting_undoes_extracting(side: float) -> None:
-    crop = FaceCrop(31.3, -12.7, side, 256)
-    u = (np.arange(256, dtype=np.float32) + 0.5)[None, :].repeat(256, 0)
-    coordinates = np.stack([u, u.T, np.ones_like(u)], -1)  # a map that knows its own places
-    x, y, w, h = crop.place(600, 800)
-    pasted = crop.paste(coordinates, 600, 800)
-    assert pasted.shape == (h, w, 3)
-    columns = x + np.arange(w) + 0.5
-    expected = (columns - crop.left) * crop.scale
-    middle = slice(w // 8, -w // 8)
-    assert np.abs(pasted[h // 2, middle, 0] - expected[middle]).max() < 0.5 * max(1.0, crop.scale)
-    strip = crop.paste(coordinates, 600, 800, slice(y + 10, y + 30))
-    assert np.allclose(strip, pasted[10:30], atol=1e-3)
+from lineament.face.paste import paste_parse
+from lineament.training.pictures import mirrored_landmarks
 
 
 def test_a_box_outside_the_photo_is_refused() -> None:
@@ -108,3 +73,89 @@ def test_everyone_in_a_group_is_found() -> None:
     centres = [face.box[0] + 0.5 * face.box[2] for face in find(group)]
     assert len(centres) == 3
     assert np.allclose(centres, [92, 288, 472], atol=20)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_faces_are_found_lying_and_upside_down(turns: int) -> None:
+    photo = data.astronaut()
+    upright = find(photo)[0]
+    turned = np.ascontiguousarray(np.rot90(photo, turns))
+    face = find(turned, any_rotation=True)[0]
+    assert face.pose is not None
+    assert upright.pose is not None
+    difference = (face.pose.roll - upright.pose.roll + 90 * turns + 180) % 360 - 180  # rot90 turns counter-clockwise
+    assert abs(difference) < 12
+    x, y, w, h = face.box
+    centre = np.array([x + w / 2, y + h / 2])
+    for _ in range(turns):
+        centre = np.array([512 - centre[1], centre[0]])
+    assert np.allclose(centre, [upright.box[0] + upright.box[2] / 2, upright.box[1] + upright.box[3] / 2], atol=12)
+
+
+def test_small_faces_are_found_when_asked_for() -> None:
+    wide = np.full((600, 2400, 3), 90, np.uint8)
+    small = cv2.resize(data.astronaut()[:400, 60:460], (130, 130), interpolation=cv2.INTER_AREA)
+    wide[200:330, 1000:1130] = small  # the face is about 32 pixels large
+    assert len(find(wide, smallest=24)) == 1
+    with pytest.raises(UsageError, match="smallest"):
+        find(wide, smallest=0)
+
+
+def test_landmarks_lie_on_the_face() -> None:
+    face = find(data.astronaut())[0]
+    assert face.landmarks is not None
+    eyes, chin = face.landmarks[36:48].mean(0), face.landmarks[8]
+    assert np.allclose(eyes, [226, 107], atol=8)  # seen in the photo
+    assert np.allclose(chin, [226, 172], atol=9)
+    right, left = face.landmarks[36:42].mean(0), face.landmarks[42:48].mean(0)
+    assert right[0] < left[0]  # the subject's right eye is to the left
+
+
+def test_landmarks_move_with_the_photo() -> None:
+    photo = data.astronaut()
+    marks = find(photo)[0].landmarks
+    assert marks is not None
+    apart = np.linalg.norm(marks[36] - marks[45])
+    flipped = find(np.ascontiguousarray(photo[:, ::-1]))[0].landmarks
+    assert flipped is not None
+    assert np.linalg.norm(mirrored_landmarks(flipped, 512) - marks, axis=1).mean() < 0.06 * apart
+    larger = find(cv2.resize(photo, None, fx=1.7, fy=1.7, interpolation=cv2.INTER_CUBIC))[0].landmarks
+    assert larger is not None
+    assert np.linalg.norm(larger / 1.7 - marks, axis=1).mean() < 0.06 * apart
+
+
+def test_the_parse_knows_skin_from_hair_and_background() -> None:
+    face = find(data.astronaut())[0]
+    assert face.reading is not None
+    parse, mask = paste_parse(face.reading, 512, 512)
+    assert parse[150, 226] in (int(MaskClass.MOUTH), int(MaskClass.TEETH), int(MaskClass.SKIN))
+    assert parse[130, 200] == int(MaskClass.SKIN)  # a cheek
+    assert parse[45, 226] == int(MaskClass.HAIR)
+    assert parse[300, 60] == int(MaskClass.OTHER)  # outside the crop
+    assert mask[130, 200]
+    assert not mask[45, 226]
+
+
+def test_flaws_are_measured() -> None:
+    photo = data.astronaut()
+    face = find(photo)[0]
+    plain = check_face(photo, face)
+    blurred = check_face(cv2.GaussianBlur(photo, (0, 0), 2.5), face)
+    assert blurred.measures.blur > plain.measures.blur + 0.1
+    dark = check_face((photo * 0.12).astype(np.uint8), face)
+    assert dark.measures.brightness < 0.16 < plain.measures.brightness
+    assert any("dark" in finding.text for finding in dark.findings)
+    burnt = check_face(np.minimum(photo.astype(int) * 2, 255).astype(np.uint8), face)
+    assert burnt.measures.clipped > plain.measures.clipped + 0.2
+    assert burnt.warnings
+    cut = read_face(photo[:, 205:], Face((-28.0, 76.0, 100.0, 97.0), 1.0))
+    assert check_face(photo[:, 205:], cut).measures.covered > 0.1
+    with pytest.raises(ValueError, match="not been read"):
+        check_face(photo, Face((170.0, 70.0, 100.0, 110.0), 1.0))
+
+
+def test_more_flaws_mean_more_error() -> None:
+    calibration = {"base": 2.0, "flaws": {"blur": {"at": [0.2, 0.8], "log_factor": [0.0, 0.5]}}}
+    measures = FaceMeasures(200, 0.5, 0.5, 0.0, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0)
+    assert predict_error(measures, calibration) == pytest.approx(np.exp(2.25))
+    assert predict_error(replace(measures, blur=0.9), calibration) == pytest.approx(np.exp(2.5))

@@ -14,11 +14,14 @@ import torch
 
 from lineament.errors import UsageError, WeightsError
 from lineament.methods.casfne.model import CasFNE
+from lineament.methods.finder.model import FaceFinder
+from lineament.methods.reader.model import FaceReader, rotation_of
+from lineament.runtime.faces import FinderSession, ReaderSession
 from lineament.runtime.session import CasFNESession
 from lineament.training.export import load_weights
 from lineament.weights import FOLDER, weights_path
 
-SHIPPED = sorted(FOLDER.glob("*.safetensors"))
+SHIPPED = sorted(FOLDER.glob("casfne*.safetensors"))
 
 
 def disagreement(weights: Path, stages: int) -> list[float]:
@@ -55,7 +58,42 @@ def test_requests_out_of_range_are_refused(tiny_weights: Path) -> None:
     with pytest.raises(UsageError, match="0 to 5"):
         session.run(np.zeros((1, 64, 64, 3), np.uint8), 6)
     with pytest.raises(UsageError, match="crops must be"):
-        session.run(np.zeros((1, 32, 32, 3), np.uint8))
+        session.run(np.zeros((1, 40, 40, 3), np.uint8))
+
+
+def test_other_sizes_run(tiny_weights: Path) -> None:
+    maps, probability = CasFNESession(tiny_weights, threads=1).run(np.zeros((1, 96, 96, 3), np.uint8), 1)
+    assert [m.shape for m in maps] == [(1, 96, 96, 3)] * 2
+    assert probability.shape == (1, 96, 96)
+
+
+def test_engines_agree_on_the_finder() -> None:
+    weights = weights_path("face-finder")
+    picture = np.random.default_rng(0).integers(0, 256, (96, 160, 3), dtype=np.uint8)
+    with torch.no_grad():
+        image = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+        expected = load_weights(weights, FaceFinder)(image)[0].numpy()
+    assert np.abs(FinderSession(weights, threads=1).run(picture) - expected).max() < 1e-2
+
+
+def test_engines_agree_on_the_reader() -> None:
+    weights = weights_path("face-reader")
+    session = ReaderSession(weights, threads=1)
+    crop = np.random.default_rng(0).integers(0, 256, (session.size, session.size, 3), dtype=np.uint8)
+    with torch.no_grad():
+        reading = load_weights(weights, FaceReader)(torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255)
+    read = session.run(crop)
+    assert np.abs(read.landmarks - reading.landmarks[0].numpy()).max() < 1e-3
+    assert np.abs(read.visibility - torch.sigmoid(reading.visibility[0]).numpy()).max() < 1e-2
+    assert np.abs(read.rotation - rotation_of(reading.rotation)[0].numpy()).max() < 1e-2
+    parse = torch.softmax(reading.parse[0], 0).permute(1, 2, 0).numpy()
+    assert np.abs(read.parse - parse).max() < 2e-2
+
+
+def test_the_weights_of_faces_are_small() -> None:
+    total = sum(weights_path(name).stat().st_size for name in ("face-finder", "face-reader"))
+    assert total < 8e6
+    assert all(weights_path(name).with_suffix(".md").exists() for name in ("face-finder", "face-reader"))
 
 
 def test_damaged_weights_are_named(tiny_weights: Path, tmp_path: Path) -> None:

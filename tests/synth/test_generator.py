@@ -95,6 +95,43 @@ def test_landmarks_lie_where_the_camera_puts_the_rig(batch: SampleBatch) -> None
     assert torch.allclose(points[..., :2], batch.landmarks, atol=0.05)
 
 
+def test_parts_are_told_apart() -> None:
+    config = dataclasses.replace(SMALL, glasses=1.0, hats=0.0, covered=0.0, frontal=1.0)
+    sample = Generator(config, load_rig()).batch(range(4))
+    for part in (MaskClass.BROWS, MaskClass.MOUTH, MaskClass.EYES, MaskClass.GLASSES, MaskClass.SKIN):
+        assert (sample.mask == int(part)).any(), part.name
+    # Brows lie above the eyes, and the mouth below them.
+    rows = torch.arange(96.0).view(1, 1, 96, 1).expand(4, 1, 96, 96)
+    heights = [float(rows[sample.mask == int(c)].mean()) for c in (MaskClass.BROWS, MaskClass.EYES, MaskClass.MOUTH)]
+    assert heights == sorted(heights)
+
+
+def test_accessories_are_worn_by_their_share() -> None:
+    bare = dataclasses.replace(SMALL, glasses=0.0, hats=0.0, covered=0.0)
+    plain = Generator(bare, load_rig()).batch(range(6))
+    assert not (plain.mask == int(MaskClass.GLASSES)).any()
+    worn = Generator(dataclasses.replace(bare, glasses=1.0), load_rig()).batch(range(6))
+    assert (worn.mask == int(MaskClass.GLASSES)).flatten(1).any(1).all()
+    hidden = Generator(dataclasses.replace(bare, covered=1.0), load_rig()).batch(range(6))
+    face = [(s.mask == int(MaskClass.SKIN)).sum() for s in (plain, hidden)]
+    assert face[1] < face[0]
+    assert hidden.visible.sum() < plain.visible.sum()
+    hats = Generator(dataclasses.replace(bare, hats=1.0), load_rig()).batch(range(6))
+    assert (hats.mask == int(MaskClass.HAIR)).sum() < (plain.mask == int(MaskClass.HAIR)).sum()
+
+
+def test_landmarks_on_the_far_side_are_hidden() -> None:
+    bare = dataclasses.replace(SMALL, glasses=0.0, hats=0.0, covered=0.0, hair=0.0, frontal=0.0, pitch=0.0, roll=0.0)
+    sample = Generator(bare, load_rig()).batch(range(12))
+    yaw = torch.atan2(-sample.camera.rotation[:, 2, 0], sample.camera.rotation[:, 2, 2])
+    right, left = sample.visible[:, :5].float().mean(1), sample.visible[:, 12:17].float().mean(1)
+    looks_right, looks_left = yaw > 0.6, yaw < -0.6  # to the image's right: the subject's left is hidden
+    assert looks_right.any()
+    assert looks_left.any()
+    assert (right > left)[looks_right].all()
+    assert (left > right)[looks_left].all()
+
+
 def test_same_person_keeps_identity_between_photos() -> None:
     config = dataclasses.replace(SMALL, identities=50)
     sample = Generator(config, load_rig()).batch([3, 53])

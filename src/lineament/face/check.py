@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lineament.face.face import Face, FaceReading
 from lineament.face.parse import MaskClass
+from lineament.face.read import hull_of
 
 _SEEN_AT = 256  # px, the side of the crop in which sharpness is judged
 _DARKEST, _BRIGHTEST = 6, 250  # 8-bit values beyond which a channel holds nothing
@@ -173,13 +174,3 @@ def predict_error(measures: FaceMeasures, calibration: Mapping[str, Any]) -> flo
 def _calibration() -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads(files("lineament.face").joinpath("check.json").read_text())
     return loaded
-
-
-def hull_of(reading: FaceReading) -> NDArray[np.bool_]:
-    """The landmarks' convex hull in the crop that was read, S×S."""
-    import cv2
-
-    hull = np.zeros(reading.parse.shape[:2], np.uint8)
-    points = reading.crop.to_crop(reading.landmarks)
-    cv2.fillConvexPoly(hull, cv2.convexHull(points.round().astype(np.int32)), 1)
-    return hull > 0

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from lineament.errors import UsageError
 from lineament.face.crop import Box
 from lineament.face.face import Detector, Face
-from lineament.face.read import overlap, read_face
+from lineament.face.read import overlap, read_twice, with_reading
+from lineament.face.score import evidence_of, score_of
 from lineament.images.scale import at_most
 from lineament.runtime.faces import shipped_finder
 
@@ -24,10 +26,11 @@ _SMALLEST = 24.0  # px, of a face there
 _LEAST_SIDE = 32  # px, of a level
 
 _CANDIDATE = 0.1  # raw score below which nothing is looked at
+_WORTH_READING = 0.3  # raw score from which a candidate is read, which decides
 _SAME = 0.35  # overlap of boxes that are one face
 
 SMALLEST_SCORE = 0.5
-"""Default score that a face needs."""
+"""Default score that a face needs: more likely a face than not."""
 
 
 def find(
@@ -54,8 +57,13 @@ def find(
     Raises:
         UsageError: A smallest size that makes no sense.
     """
-    faces = [read_face(image, face) for face in find_boxes(image, min_score, smallest, any_rotation)]
-    return sorted(faces, key=lambda face: face.box[0] + 0.5 * face.box[2])
+    faces = []
+    for face in find_boxes(image, _WORTH_READING, smallest, any_rotation):
+        readings = read_twice(image, face)
+        score = score_of(evidence_of(face, *readings))
+        if score >= min_score:
+            faces.append(replace(with_reading(face, *readings), score=score))
+    return sorted(_apart(faces), key=lambda face: face.box[0] + 0.5 * face.box[2])
 
 
 def find_boxes(
@@ -64,7 +72,7 @@ def find_boxes(
     smallest: float | None = None,
     any_rotation: bool = False,
 ) -> list[Face]:
-    """Find faces without reading them; as `find`, the surest first."""
+    """Find faces without reading them, the surest first; as `find`, but scores are the network's own."""
     if smallest is not None and not smallest >= 1.0:
         raise UsageError(f"the smallest face must have at least one pixel, not {smallest:g}")
     wanted = _SEARCHED if smallest is None else max(image.shape[:2]) * min(1.0, _SMALLEST / smallest)
@@ -142,6 +150,15 @@ def _merged(candidates: list[Face]) -> list[Face]:
         x, y, w, h = (float(v) for v in box)
         faces.append(Face((x, y, w, h), best.score, roll))
     return faces
+
+
+def _apart(faces: list[Face]) -> list[Face]:
+    """The surest of faces whose boxes, once read, are one."""
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda face: -face.score):
+        if not any(_one_face(other.box, face.box) for other in kept):
+            kept.append(face)
+    return kept
 
 
 def _one_face(a: Box, b: Box) -> bool:

@@ -52,8 +52,17 @@ def read_face(image: NDArray[Any], face: Face) -> Face:
         The face with its reading, and with the landmarks' box. Where the reading wanders off, the box stays, and so
         does the crop that it gives.
     """
+    return with_reading(face, *read_twice(image, face))
+
+
+def read_twice(image: NDArray[Any], face: Face) -> tuple[FaceReading, FaceReading]:
+    """The readings of a face in the crop of its box, and in the crop of the landmarks found there."""
     first = read_crop(image, crop_of_box(face.box, roll=face.roll))
-    second = read_crop(image, crop_of_landmarks(first.landmarks))
+    return first, read_crop(image, crop_of_landmarks(first.landmarks))
+
+
+def with_reading(face: Face, first: FaceReading, second: FaceReading) -> Face:
+    """A face with the second of its readings, or with the first where the second has wandered off."""
     box = box_of(second.landmarks)
     if overlap(box, face.box) < _LOST:
         return replace(face, reading=first)
@@ -72,3 +81,13 @@ def overlap(a: Box, b: Box) -> float:
     down = max(0.0, min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1]))
     both = across * down
     return both / max(1e-9, a[2] * a[3] + b[2] * b[3] - both)
+
+
+def hull_of(reading: FaceReading) -> NDArray[np.bool_]:
+    """The landmarks' convex hull in the crop that was read, S×S."""
+    import cv2
+
+    hull = np.zeros(reading.parse.shape[:2], np.uint8)
+    points = reading.crop.to_crop(reading.landmarks)
+    cv2.fillConvexPoly(hull, cv2.convexHull(points.round().astype(np.int32)), 1)
+    return hull > 0

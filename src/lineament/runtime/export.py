@@ -7,6 +7,7 @@ import copy
 import io
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -76,11 +77,12 @@ def export_graphs(weights: Path) -> list[Path]:
     path = graph_path(weights, "network")
     if method == FaceFinder.METHOD:
         finder = _unalike(load_weights(weights, FaceFinder))
-        _write(_Whole(finder), (torch.rand(1, 3, 64, 96),), ["image"], ["cells"], path, free_size=True)
+        _write(_Whole(finder), (torch.rand(1, 3, 64, 96),), ["image"], ["cells"], path, ("image", "cells"))
     elif method == FaceReader.METHOD:
         reader = load_weights(weights, FaceReader)
         image = torch.rand(1, 3, reader.config.crop_size, reader.config.crop_size)
-        _write(_Whole(_unalike(reader)), (image,), ["image"], ["landmarks", "visibility", "rotation", "parse"], path)
+        outputs = ["landmarks", "visibility", "rotation", "parse"]
+        _write(_Whole(_unalike(reader)), (image,), ["image"], outputs, path, ("image", "parse"))
     else:
         raise WeightsError(f"{weights} is for {method}, which has no graphs")
     return [path]
@@ -105,8 +107,10 @@ def export_casfne(model: CasFNE, weights: Path) -> tuple[Path, Path]:
     with torch.no_grad():
         features, normals, _ = model.initial(image)
     initial, cascade = graph_path(weights, "initial"), graph_path(weights, "cascade")
-    _write(_Initial(model), (image,), ["image"], [*FEATURES, "normals", "mask_logits"], initial, free_size=True)
-    _write(_Cascade(model), (*features, normals), [*FEATURES, "previous"], ["normals"], cascade, free_size=True)
+    maps = [*FEATURES, "normals", "mask_logits"]
+    _write(_Initial(model), (image,), ["image"], maps, initial, ["image", *maps])
+    given = [*FEATURES, "previous"]
+    _write(_Cascade(model), (*features, normals), given, ["normals"], cascade, [*given, "normals"])
     return initial, cascade
 
 
@@ -129,14 +133,14 @@ def _write(
     names: list[str],
     outputs: list[str],
     path: Path,
-    free_size: bool = False,
+    free_size: Sequence[str] = (),
 ) -> None:
     import onnx
 
     # The batch is free (two for a mirrored pair); height and width are the example's, unless they are free, too.
     axes = {name: {0: "batch"} for name in (*names, *outputs)}
-    if free_size:
-        axes = {name: {**axis, 2: f"{name}_height", 3: f"{name}_width"} for name, axis in axes.items()}
+    for name in free_size:
+        axes[name] |= {2: f"{name}_height", 3: f"{name}_width"}
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -27,7 +27,7 @@ class FinderSession:
             WeightsError: Files that are missing, damaged or do not fit each other.
         """
         tensors, _ = read_weights(weights, "face-finder")
-        self._network = open_graph(weights, "network", tensors, threads)
+        self._network = open_graph(weights, "network", tensors, threads, arena=True)
 
     def run(self, picture: NDArray[np.uint8]) -> Float32:
         """Search a picture H×W×3 RGB, H and W multiples of 32.

@@ -35,7 +35,7 @@ def read_weights(weights: Path, method: str) -> tuple[dict[str, NDArray[np.float
     return tensors, header
 
 
-def open_graph(weights: Path, part: str, tensors: Tensors, threads: int) -> Any:
+def open_graph(weights: Path, part: str, tensors: Tensors, threads: int, arena: bool = False) -> Any:
     """A session of ONNX Runtime.
 
     Args:
@@ -43,6 +43,7 @@ def open_graph(weights: Path, part: str, tensors: Tensors, threads: int) -> Any:
         part: Which graph.
         tensors: The weights that this graph names.
         threads: Threads of one operation; 0 leaves ONNX Runtime's choice (all cores).
+        arena: Keep memory between runs: faster for large pictures, but the process stays as large as it ever was.
 
     Raises:
         WeightsError: The graph is missing or does not fit.
@@ -55,8 +56,7 @@ def open_graph(weights: Path, part: str, tensors: Tensors, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    # The arena keeps every size it ever needed; without it the process stays small between photos.
-    options.enable_cpu_mem_arena = False
+    options.enable_cpu_mem_arena = arena
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in tensors.values()]
     options.add_external_initializers(list(tensors), values)
     try:

@@ -23,6 +23,7 @@ from lineament.synth.degrade import Degrade
 from lineament.synth.face import PosedFace, RigTensors, pose_faces, project
 from lineament.synth.fields import dot, unit
 from lineament.synth.hair import HairMesh, grow_hair
+from lineament.synth.labels import label_parts, visible_landmarks
 from lineament.synth.light import sample_light
 from lineament.synth.noise import NoiseBank
 from lineament.synth.organs import cloth, collar, eye_albedo, mouth_albedo, shoulders
@@ -103,11 +104,14 @@ class Generator:
             rows = glasses.rows
             nearer = (glasses.z * millimetres[rows] > depth[rows]) | ~solid[rows]
             frame, lens = glasses.frame & nearer, glasses.lens & nearer & solid[rows]
-            mask[rows] = torch.where(frame, int(MaskClass.GLASSES), mask[rows]).to(torch.uint8)
-            normals[rows] = torch.where(frame, glasses.normals, normals[rows])
-            smooth[rows] = torch.where(frame, glasses.normals, smooth[rows])
-            albedo[rows] = torch.where(frame, glasses.albedo, albedo[rows])
-            depth[rows] = torch.where(frame, glasses.z * millimetres[rows], depth[rows])
+            for layer, worn in (
+                (mask, torch.full_like(mask[rows], int(MaskClass.GLASSES))),
+                (normals, glasses.normals),
+                (smooth, glasses.normals),
+                (albedo, glasses.albedo),
+                (depth, glasses.z * millimetres[rows]),
+            ):
+                layer[rows] = torch.where(frame, worn, layer[rows])
             solid[rows] |= frame
 
         light = sample_light(draws)
@@ -186,44 +190,6 @@ class Generator:
         weave = self.bank.sample("fractal", strand.tiles(60.0), own, "hat folds")
         albedo = torch.where(cloth_here, (dyed**1.5 * (0.85 + 0.15 * weave)).clamp(0.003, 0.9), albedo)
         return visible, visible & cloth_here, normal, albedo, z
-
-
-def label_parts(mask: Tensor, part: Tensor, surface: Surface) -> Tensor:
-    """Tell lips, brows and teeth from the skin and the mouth's inside, [B, 1, S, S] uint8 of `MaskClass`."""
-    regions = surface.regions
-    skin, mouth = mask == int(MaskClass.SKIN), mask == int(MaskClass.MOUTH)
-    mask = mask.clone()
-    mask[skin & (torch.minimum(regions["brow_left"], regions["brow_right"]) < 0.0)] = int(MaskClass.BROWS)
-    mask[skin & (regions["lip"] < 0.0)] = int(MaskClass.MOUTH)
-    mask[mouth & (part == int(Part.TEETH))] = int(MaskClass.TEETH)
-    return mask
-
-
-def visible_landmarks(z: Tensor, landmarks: Tensor, position: Tensor, solid: Tensor, mask: Tensor) -> Tensor:
-    """Which landmarks are seen, [B, 68] bool.
-
-    Args:
-        z: [B, 68] mm towards the camera.
-        landmarks: [B, 68, 2] px.
-        position: [B, 3, S, S] mm, of the bare head's surface.
-        solid: [B, 1, S, S] bool, what is head and not covered by a hand or a thing.
-        mask: [B, 1, S, S] MaskClass.
-
-    Returns:
-        True where the landmark lies in the picture, on the side of the head that is seen, and not under hair, a hat,
-        dark glasses, a collar or whatever else.
-    """
-    size = mask.shape[-1]
-    column, row = landmarks.long().clamp(0, size - 1).unbind(-1)  # [B, 68] each
-    sample = torch.arange(len(mask), device=mask.device)[:, None]
-    inside = ((landmarks >= 0) & (landmarks < size)).all(-1)
-    # A landmark on the outline has pixels of the background beside it, whose z is zero: those hide nothing.
-    behind = (position[sample, 2, row, column] - z > 8.0) & (position[sample, :, row, column] != 0).any(-1)
-    shown = mask[sample, 0, row, column]
-    # One pixel of other things may be the background beyond the outline: what hides a landmark lies all around it.
-    rim = F.max_pool2d((mask != int(MaskClass.OTHER)).float() * (mask != int(MaskClass.HAIR)) * solid, 3, 1, 1)
-    hidden = (rim[sample, 0, row, column] == 0) | (shown == int(MaskClass.GLASSES))
-    return inside & ~behind & ~hidden
 
 
 def _mean_colour(image: Tensor, mask: Tensor) -> Tensor:

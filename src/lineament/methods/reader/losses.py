@@ -12,8 +12,9 @@ from lineament.methods.reader.model import Reading, rotation_of
 WEIGHTS = {"landmarks": 1.0, "visibility": 0.1, "pose": 0.3, "parse": 0.5}
 
 _HIDDEN = 0.4  # weight of a landmark that can only be guessed
-_CLASS_WEIGHTS = (1.0, 1.0, 1.5, 1.5, 1.0, 1.5, 2.0, 1.5)  # small parts count more; in the order of `MaskClass`
+_CLASS_WEIGHTS = (1.0, 1.0, 2.5, 2.0, 1.2, 2.5, 5.0, 3.0)  # small parts count more; in the order of `MaskClass`
 _PER_CENT = 100.0
+_KNEE = 0.3  # per cent of the side below which distances count by their square
 
 
 def losses(reading: Reading, landmarks: Tensor, visible: Tensor, rotation: Tensor, mask: Tensor) -> dict[str, Tensor]:
@@ -33,7 +34,7 @@ def losses(reading: Reading, landmarks: Tensor, visible: Tensor, rotation: Tenso
     inside = ((landmarks > 0.0) & (landmarks < 1.0)).all(-1)
     weight = torch.where(visible, 1.0, _HIDDEN) * inside
     away = _PER_CENT * (reading.landmarks - landmarks).norm(dim=-1)
-    distance = torch.where(away < 1.0, 0.5 * away.square(), away - 0.5)
+    distance = torch.where(away < _KNEE, 0.5 / _KNEE * away.square(), away - 0.5 * _KNEE)
     classes = torch.tensor(_CLASS_WEIGHTS, device=mask.device)
     return {
         "landmarks": (distance * weight).sum() / weight.sum().clamp_min(1.0),

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How well found faces are read: ``python benchmarks/reader.py [--faces 300] [--portraits FOLDER] [--photos 200]``.
+
+On synthetic people of another seed, from a box as loose as the finder's: landmarks, visibility, pose and parse against
+the truth. On real photos, which have no truth: how far the landmarks of the same face move when the photo is mirrored,
+shifted, made smaller or larger, or turned. Distances are per cent of the inter-ocular distance, between the outer
+corners of the eyes, as long as it would look from the front.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lineament.face import Face, MaskClass, find, read_face
+from lineament.face.read import box_of
+from lineament.images.read import find_images, read_image
+from lineament.rig import load_rig
+from lineament.synth import Generator, SynthConfig
+from lineament.training.pictures import mirrored_landmarks
+
+Points = NDArray[np.float64]
+BATCH = 10
+TURN, SHIFT, SCALES = 15.0, 0.08, (0.6, 1.5)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faces", type=int, default=300)
+    parser.add_argument("--portraits", type=Path)
+    parser.add_argument("--photos", type=int, default=200)
+    arguments = parser.parse_args()
+    synthetic(arguments.faces)
+    if arguments.portraits is not None:
+        consistency(arguments.portraits, arguments.photos)
+
+
+def synthetic(count: int) -> None:
+    """Against the truth."""
+    generator, random = Generator(SynthConfig(size=256, seed=99), load_rig()), np.random.default_rng(3)
+    figures: dict[str, list[float]] = defaultdict(list)
+    both, either = np.zeros(len(MaskClass)), np.zeros(len(MaskClass))
+    for first in range(0, count, BATCH):
+        batch = generator.batch(range(first, min(count, first + BATCH)))
+        for row in range(len(batch.image)):
+            image = (255 * batch.image[row].permute(1, 2, 0).numpy()).round().astype(np.uint8)
+            truth = batch.landmarks[row].numpy().astype(np.float64)
+            rotation, visible = batch.camera.rotation[row].numpy(), batch.visible[row].numpy()
+            x, y, w, h = box_of(truth)
+            zoom = math.exp(random.normal(0.0, 0.06))
+            dx, dy = random.normal(0.0, 0.04, 2) * (w, h)
+            roll = math.degrees(math.atan2(rotation[0, 1], rotation[1, 1])) + random.normal(0.0, 8.0)
+            face = Face((x + dx - 0.5 * (zoom - 1) * w, y + dy - 0.5 * (zoom - 1) * h, w * zoom, h * zoom), 1.0, roll)
+            reading = read_face(image, face).reading
+            assert reading is not None
+            inside = ((truth > 0) & (truth < 256)).all(-1)
+            ocular = np.linalg.norm(truth[36] - truth[45]) / math.sqrt(max(0.05, 1.0 - rotation[2, 0] ** 2))
+            away = 100.0 * np.linalg.norm(reading.landmarks - truth, axis=1) / ocular
+            yaw = abs(math.degrees(math.atan2(-rotation[2, 0], rotation[2, 2])))
+            figures["landmarks, all"].append(away[inside].mean())
+            figures[f"landmarks, yaw {'below' if yaw < 30 else 'above'} 30°"].append(away[inside].mean())
+            if (inside & visible).any():
+                figures["landmarks, visible"].append(away[inside & visible].mean())
+            figures["visibility right"].append(100.0 * ((reading.visibility > 0.5) == visible).mean())
+            pose, roll_true = reading.pose, math.degrees(math.atan2(rotation[0, 1], rotation[1, 1]))
+            figures["yaw off by"].append(abs(pose.yaw + math.degrees(math.atan2(rotation[2, 0], rotation[2, 2]))))
+            figures["pitch off by"].append(abs(pose.pitch - math.degrees(math.asin(rotation[2, 1]))))
+            figures["roll off by"].append(abs(pose.roll - roll_true))
+            parse = seen_in_crop(batch.mask[row, 0].numpy(), reading.crop.corners, reading.crop.size)
+            told = reading.parse.argmax(-1)
+            for part in MaskClass:
+                here, there = told == int(part), parse == int(part)
+                both[part] += (here & there).sum()
+                either[part] += ((here | there) & (parse < 255)).sum()
+    print(f"{count} synthetic people:")
+    for name, values in figures.items():
+        unit = "°" if "off" in name else " %"
+        print(f"  {name:28}{np.mean(values):6.2f}{unit}")
+    shares = ", ".join(f"{part.name.lower()} {100 * both[part] / either[part]:.0f}" for part in MaskClass)
+    print(f"  parse, intersection over union, %: {shares}; mean {100 * (both / either).mean():.1f}")
+
+
+def seen_in_crop(mask: NDArray[np.uint8], corners: Points, size: int) -> NDArray[np.uint8]:
+    """The mask as the crop shows it, 255 outside the picture."""
+    source = np.array([[0, 0], [size, 0], [size, size]], np.float32) - 0.5
+    matrix = cv2.getAffineTransform((corners[:3] - 0.5).astype(np.float32), source)
+    moved = cv2.warpAffine(
+        mask, matrix, (size, size), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=255
+    )
+    return np.asarray(moved, dtype=np.uint8)
+
+
+def consistency(folder: Path, count: int) -> None:
+    """Against the same face in the photo changed."""
+    moved: dict[str, list[float]] = defaultdict(list)
+    for path in find_images([str(folder)])[:: max(1, 729 // count)][:count]:
+        image = read_image(path)
+        faces = find(image)
+        if len(faces) != 1 or faces[0].reading is None:
+            continue
+        reading = faces[0].reading
+        marks = reading.landmarks
+        ocular = np.linalg.norm(marks[36] - marks[45]) / max(0.3, math.cos(math.radians(reading.pose.yaw)))
+        for name, picture, box, back in changed(image, faces[0]):
+            read = read_face(picture, box).reading
+            assert read is not None
+            away = np.linalg.norm(back(read.landmarks) - marks, axis=1).mean()
+            moved[name].append(100.0 * float(away / ocular))
+    print(f"{len(next(iter(moved.values())))} real photos, landmarks move by:")
+    for name, values in moved.items():
+        print(f"  {name:28}{np.mean(values):6.2f} %   (95th percentile {np.percentile(values, 95):.2f} %)")
+    print(f"  {'all':28}{np.mean([np.mean(v) for v in moved.values()]):6.2f} %")
+
+
+def changed(image: NDArray[np.uint8], face: Face) -> Iterator[tuple[str, NDArray[np.uint8], Face, object]]:
+    """The photo changed, the face's box there, and the way back for points."""
+    height, width = image.shape[:2]
+    x, y, w, h = face.box
+    mirrored = Face((width - x - w, y, w, h), 1.0, -face.roll)
+    yield "mirrored", np.ascontiguousarray(image[:, ::-1]), mirrored, lambda p: mirrored_landmarks(p, width)
+    for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        box = (x + SHIFT * dx * w, y + SHIFT * dy * h, w, h)
+        yield f"box shifted by {SHIFT:.0%}", image, Face(box, 1.0, face.roll), lambda p: p
+    for scale in SCALES:
+        size = (round(width * scale), round(height * scale))
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        factor = np.array([size[0] / width, size[1] / height])
+        box = tuple(float(v) for v in np.array(face.box) * np.tile(factor, 2))
+        picture = np.asarray(cv2.resize(image, size, interpolation=how), dtype=np.uint8)
+        yield f"scaled by {scale}", picture, Face(box, 1.0, face.roll), lambda p, f=factor: p / f
+    for turn in (-TURN, TURN):
+        centre = np.array([x + 0.5 * w, y + 0.5 * h])
+        matrix = cv2.getRotationMatrix2D(tuple(centre - 0.5), -turn, 1.0)  # clockwise as seen by ``turn``
+        picture = np.asarray(cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE))
+        angle = math.radians(turn)
+        rotation = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+        leaning = Face(face.box, 1.0, face.roll + turn)
+        yield (
+            f"turned by {TURN:.0f}°",
+            picture,
+            leaning,
+            lambda p, r=rotation, c=centre: (p - c) @ r + c,
+        )
+
+
+if __name__ == "__main__":
+    main()
