@@ -20,8 +20,8 @@ from scipy.optimize import minimize
 
 from lineament.face import find_boxes
 from lineament.face.find import _WORTH_READING
-from lineament.face.read import overlap, read_twice
-from lineament.face.score import EVIDENCE, evidence_of
+from lineament.face.read import overlap, read_again, read_box
+from lineament.face.score import EVIDENCE, evidence_of, looked_at_again
 from lineament.images.read import read_image
 from lineament.methods.finder.clutter import draw_shapes, rough_texture
 from lineament.methods.finder.config import FinderTrainConfig
@@ -83,7 +83,9 @@ def candidates(image: NDArray[np.uint8], known: list[Box]) -> list[tuple[NDArray
     for face in find_boxes(image, _WORTH_READING):
         best = max((overlap(face.box, box) for box in known), default=0.0)
         if best > 0.45 or best < 0.1:
-            rows.append((evidence_of(face, *read_twice(image, face)), best > 0.45))
+            first = read_box(image, face)
+            evidence = evidence_of(face, looked_at_again(image, face), first, read_again(image, first))
+            rows.append((evidence, best > 0.45))
     return rows
 
 

@@ -42,6 +42,8 @@ NO_PEOPLE = (
 )
 """Pictures of scikit-image without people; its coins are left out, since many show heads in relief."""
 
+SCORES = (0.7, 0.8, 0.9, 0.95, 0.97)
+
 Image = NDArray[np.uint8]
 
 
@@ -64,22 +66,38 @@ def main() -> None:
 
 def portraits(folder: Path, min_score: float, listed: bool) -> None:
     """Photos with one face each."""
-    failures: list[str] = []
-    right = [0, 0]
     photos = find_images([str(folder)])
-    for number, photo in enumerate(photos):
-        image = read_image(photo)
-        faces = find(image, min_score)
-        inside = [face for face in faces if holds_middle(face.box, *image.shape[:2])]
-        if len(faces) == 1 and len(inside) == 1:
-            right[number % 2] += 1
-        else:
-            failures.append(f"{photo.stem} ({len(faces)})")
+    found = [candidates(read_image(photo)) for photo in photos]
     seen, unseen = (len(photos) + 1) // 2, len(photos) // 2
-    print(f"portraits with exactly one face: {sum(right)} of {len(photos)} ({100 * sum(right) / len(photos):.1f} %)")
-    print(f"  of those trained on {right[0]} of {seen}, of the others {right[1]} of {unseen}")
+    print("score   portraits with exactly one face   of those trained on   of the others   none   several")
+    for score in sorted({*SCORES, min_score}):
+        right = [one_in_middle(faces, score) for faces in found]
+        none, several = (sum(test(count(f, score)) for f in found) for test in (lambda n: n == 0, lambda n: n > 1))
+        share = f"{sum(right)} of {len(photos)} ({100 * sum(right) / len(photos):.1f} %)"
+        halves = f"{sum(right[::2])} of {seen}      {sum(right[1::2])} of {unseen}"
+        print(f"{score:.2f}    {share:32}  {halves}   {none:4}   {several:4}")
     if listed:
-        print("  " + ", ".join(failures))
+        wrong = [
+            f"{photo.stem} ({count(faces, min_score)})"
+            for photo, faces in zip(photos, found, strict=True)
+            if not one_in_middle(faces, min_score)
+        ]
+        print(f"at {min_score:.2f} not: " + ", ".join(wrong))
+
+
+def candidates(image: Image) -> list[tuple[float, bool]]:
+    """Scores of what is found in a picture, and whether it lies where a portrait has its face."""
+    return [(face.score, holds_middle(face.box, *image.shape[:2])) for face in find(image, SCORES[0])]
+
+
+def count(faces: list[tuple[float, bool]], score: float) -> int:
+    """How many have this score."""
+    return sum(own >= score for own, _ in faces)
+
+
+def one_in_middle(faces: list[tuple[float, bool]], score: float) -> bool:
+    """Whether exactly one has this score, and lies in the middle."""
+    return [middle for own, middle in faces if own >= score] == [True]
 
 
 def holds_middle(box: tuple[float, float, float, float], height: int, width: int) -> bool:
@@ -166,9 +184,11 @@ def without_faces(min_score: float) -> None:
         ("backgrounds", {str(i): scene for i, scene in enumerate(scenes)}),
         ("textures and shapes", {str(i): texture for i, texture in enumerate(textures)}),
     ):
-        found = {name: len(find(picture, min_score)) for name, picture in pictures.items()}
-        where = ", ".join(f"{name} {count}" for name, count in found.items() if count)
-        print(f"false faces in {len(pictures)} pictures, {title}: {sum(found.values())} {where}")
+        found = {name: candidates(picture) for name, picture in pictures.items()}
+        counts = {score: sum(count(f, score) for f in found.values()) for score in sorted({*SCORES, min_score})}
+        told = ", ".join(f"{number} at {score:.2f}" for score, number in counts.items())
+        where = ", ".join(name for name, faces in found.items() if count(faces, min_score))
+        print(f"false faces in {len(pictures)} pictures, {title}: {told}" + (f" ({where})" if where else ""))
 
 
 def plain(name: str) -> Image | None:

@@ -87,7 +87,7 @@ def masks_of(crop: FaceCrop, image: NDArray[np.uint8]) -> dict[str, NDArray[np.b
     shares = {}
     for side in (reader.size, _multiple_of_32(_FINER * reader.size)):
         seen = crop.at(side)
-        share = reader.run(seen.extract(image)).parse[..., list(FACE_CLASSES)].sum(-1)
+        share = reader.run(seen.extract(image)[None])[0].parse[..., list(FACE_CLASSES)].sum(-1)
         shares[side] = np.zeros((SIZE, SIZE), np.float32)
         x, y, w, h = seen.place(SIZE, SIZE)
         shares[side][y : y + h, x : x + w] = seen.paste(share, SIZE, SIZE) * seen.covers(SIZE, SIZE)

@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.face import Face, MaskClass, find, read_face
+from lineament.face.landmarks import mirrored_landmarks
 from lineament.face.read import box_of
 from lineament.images.read import find_images, read_image
 from lineament.rig import load_rig
 from lineament.synth import Generator, SynthConfig
-from lineament.training.pictures import mirrored_landmarks
 
 Points = NDArray[np.float64]
 BATCH = 10

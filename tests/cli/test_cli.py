@@ -161,7 +161,7 @@ def test_wrong_choices_of_faces_are_named(
 
 def test_faces_may_be_chosen(portrait: Path, tiny_weights: Path, tmp_path: Path) -> None:
     boxes = {}
-    for words in (["--face-box", "170,70,100,110"], ["--whole"], ["--largest"], ["--min-score", "0.5"]):
+    for words in (["--face-box", "170,70,100,110"], ["--whole"], ["--largest"], ["--min-score", "0.9"]):
         out = tmp_path / words[0]
         assert main(["estimate", str(portrait), "-o", str(out), "--method", str(tiny_weights), *words]) == 0
         boxes[words[0]] = json.loads((out / "astronaut" / "face.json").read_text())["box"]

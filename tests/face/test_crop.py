@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from lineament.face import FaceCrop, crop_of_box, crop_of_landmarks
 from lineament.face.crop import SPAN, roll_of
+from lineament.face.landmarks import MIRROR, mirrored_landmarks
 from lineament.rig import load_rig
-from lineament.training.pictures import MIRROR, mirrored_landmarks
 
 ROLLS = st.floats(-180, 180)
 

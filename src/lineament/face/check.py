@@ -144,7 +144,7 @@ def _findings(m: FaceMeasures) -> list[Finding]:
             found.append(Finding("warning" if warn else "note", text))
 
     size, covered, hair = f"{m.size:.0f} pixels", f"{100 * m.covered:.0f} %", f"{100 * m.hair:.0f} %"
-    say(m.size < 64, m.size < 160, f"the face is small ({size}): take a larger picture, fine detail is lost")
+    say(m.size < 48, m.size < 100, f"the face is small ({size}): take a larger picture, fine detail is lost")
     say(m.blur > 0.62, m.blur > 0.52, "the face is blurred: take a sharper picture, or shrink this one")
     say(m.brightness < 0.08, m.brightness < 0.16, "the face is dark: brighten it or take it in more light")
     say(m.clipped > 0.2, m.clipped > 0.06, f"{100 * m.clipped:.0f} % of the skin is burnt out or black: expose for it")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lineament.errors import UsageError
 from lineament.images.scale import to_uint8
 
-SPAN = 0.62
+SPAN = 0.55
 """Share of the crop's side that the landmarks' bounding box spans."""
 
 _CHANNELS = 4  # that OpenCV warps at once

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from lineament.errors import UsageError
 from lineament.face.crop import Box
 from lineament.face.face import Detector, Face
-from lineament.face.read import overlap, read_twice, with_reading
-from lineament.face.score import evidence_of, score_of
+from lineament.face.read import overlap, read_again, read_box, with_reading
+from lineament.face.score import best_score, evidence_of, looked_at_again, score_of
 from lineament.images.scale import at_most
 from lineament.runtime.faces import shipped_finder
 
@@ -26,10 +26,10 @@ _SMALLEST = 24.0  # px, of a face there
 _LEAST_SIDE = 32  # px, of a level
 
 _CANDIDATE = 0.1  # raw score below which nothing is looked at
-_WORTH_READING = 0.3  # raw score from which a candidate is read, which decides
+_WORTH_READING = 0.55  # raw score from which a candidate is read, which decides
 _SAME = 0.35  # overlap of boxes that are one face
 
-SMALLEST_SCORE = 0.5
+SMALLEST_SCORE = 0.92
 """Default score that a face needs: more likely a face than not."""
 
 
@@ -59,16 +59,22 @@ def find(
     """
     faces = []
     for face in find_boxes(image, _WORTH_READING, smallest, any_rotation):
-        readings = read_twice(image, face)
-        score = score_of(evidence_of(face, *readings))
+        again = looked_at_again(image, face)
+        if best_score(again) < min_score:
+            continue
+        first = read_box(image, face)
+        if score_of(evidence_of(face, again, first)) < min_score:
+            continue
+        second = read_again(image, first)
+        score = score_of(evidence_of(face, again, first, second))
         if score >= min_score:
-            faces.append(replace(with_reading(face, *readings), score=score))
+            faces.append(replace(with_reading(face, first, second), score=score))
     return sorted(_apart(faces), key=lambda face: face.box[0] + 0.5 * face.box[2])
 
 
 def find_boxes(
     image: NDArray[Any],
-    min_score: float = SMALLEST_SCORE,
+    min_score: float = _WORTH_READING,
     smallest: float | None = None,
     any_rotation: bool = False,
 ) -> list[Face]:

@@ -10,6 +10,10 @@ from lineament.face.face import FaceReading
 from lineament.face.parse import FACE_CLASSES
 
 _STRIP_ROWS = 256
+_FOREHEAD = 0.5  # height of the forehead over the brows, of the face below them
+_MARGIN = 0.04  # share of the crop's side by which the face's region is widened: ears stand out of the landmarks
+_SPECK = 0.001  # share of the crop's area below which a hole is a mistake
+_SOFT = 0.006  # sigma of the blur that smoothes the outline, of the crop's side
 _THREAD = 0.05  # share of the crop's side below which a connection is a thread
 
 
@@ -25,21 +29,37 @@ def paste_parse(reading: FaceReading, height: int, width: int) -> tuple[NDArray[
 
     Returns:
         H×W of `MaskClass`, other outside the crop; and H×W, the main connected piece of skin, eyes, mouth, brows and
-        teeth.
+        teeth from the chin to the hairline.
     """
     crop, parse = reading.crop, np.zeros((height, width), np.uint8)
     mask = np.zeros((height, width), bool)
     x, y, w, h = crop.place(height, width)
     covered = crop.covers(height, width)
-    piece = _main_piece(reading.parse[..., list(FACE_CLASSES)].sum(-1))
+    piece = _main_piece(reading.parse[..., list(FACE_CLASSES)].sum(-1) * face_region(reading))
     for first in range(y, y + h, _STRIP_ROWS):
         rows = slice(first, min(first + _STRIP_ROWS, y + h))
         place, inside = (rows, slice(x, x + w)), covered[rows.start - y : rows.stop - y]
         shares = crop.paste(reading.parse, height, width, rows)
         parse[place] = shares.argmax(-1) * inside
         mask[place] = (crop.paste(piece, height, width, rows) > 0.5) & inside
-    mask &= np.isin(parse, FACE_CLASSES)
     return parse, mask
+
+
+def face_region(reading: FaceReading) -> NDArray[np.bool_]:
+    """Where the face can be in the crop, S×S: the landmarks' hull and the forehead above it, a little widened.
+
+    Skin goes on below the chin, where collars and shadows are easily taken for it.
+    """
+    import cv2
+
+    points = reading.crop.to_crop(reading.landmarks)
+    brows, chin = points[17:27], points[8]
+    forehead = brows - np.array([0.0, _FOREHEAD * (chin[1] - brows[:, 1].mean())])
+    hull = cv2.convexHull(np.concatenate([points, forehead]).round().astype(np.int32))
+    region = np.zeros(reading.parse.shape[:2], np.uint8)
+    cv2.fillConvexPoly(region, hull, 1)
+    side = round(2 * _MARGIN * len(region)) | 1
+    return np.asarray(cv2.dilate(region, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))) > 0)
 
 
 def _main_piece(probability: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -57,4 +77,8 @@ def _main_piece(probability: NDArray[np.float32]) -> NDArray[np.float32]:
         return probability
     largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
     near = cv2.dilate((labels == largest).astype(np.uint8), np.ones((3, 3), np.uint8), iterations=2)
-    return np.asarray(probability * near, dtype=np.float32)
+    kept = probability * near
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((kept <= 0.5).astype(np.uint8), connectivity=4)
+    specks = [i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] < _SPECK * kept.size]
+    kept[np.isin(labels, specks)] = 1.0
+    return np.asarray(cv2.GaussianBlur(kept, (0, 0), _SOFT * len(kept)), dtype=np.float32)

@@ -11,31 +11,57 @@ from numpy.typing import NDArray
 
 from lineament.face.crop import Box, FaceCrop, crop_of_box, crop_of_landmarks
 from lineament.face.face import Face, FaceReading, Pose
-from lineament.runtime.faces import shipped_reader
+from lineament.face.landmarks import MIRROR
+from lineament.runtime.faces import CropReading, ReaderSession, shipped_reader
 
 _LOST = 0.15  # share of overlap with the box below which a reading is of something else
 
 
-def read_crop(image: NDArray[Any], crop: FaceCrop) -> FaceReading:
+def read_crop(image: NDArray[Any], crop: FaceCrop, flip: bool = True) -> FaceReading:
     """Read a face in a square of a photo.
 
     Args:
         image: H×W×3 RGB, uint8 or float32 in [0, 1].
         crop: The square; the face should stand nearly upright in it and span about 0.4 to 0.9 of its side.
+        flip: Average with the reading of the mirrored square: more accurate, and twice the time.
     """
     reader = shipped_reader()
     crop = crop.at(reader.size)
-    read = reader.run(crop.extract(image))
+    read = _run(reader, crop.extract(image), flip)
     (cosine, _), (sine, _) = crop.turn
     # From the crop's camera frame (y up) to the photo's: a turn clockwise by the crop's roll.
     turn = np.array([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])
     return FaceReading(
         landmarks=crop.to_photo(read.landmarks.astype(np.float64) * crop.size),
         visibility=read.visibility,
-        pose=Pose.of_rotation(turn @ read.rotation),
+        pose=Pose.of_rotation(turn @ _rotation(read.columns)),
         crop=crop,
-        parse=read.parse,
+        parse=np.ascontiguousarray(read.parse),
     )
+
+
+def _run(reader: ReaderSession, picture: NDArray[np.uint8], flip: bool) -> CropReading:
+    """Read a crop, perhaps averaged with its mirror image."""
+    if not flip:
+        return reader.run(picture[None])[0]
+    plain, mirrored = reader.run(np.stack([picture, picture[:, ::-1]]))
+    landmarks = mirrored.landmarks[MIRROR]
+    landmarks[:, 0] = 1.0 - landmarks[:, 0]
+    return CropReading(
+        landmarks=0.5 * (plain.landmarks + landmarks),
+        visibility=0.5 * (plain.visibility + mirrored.visibility[MIRROR]),
+        # A mirrored rotation is M R M, M mirroring x.
+        columns=0.5 * (plain.columns + mirrored.columns * np.array([1, -1, -1, -1, 1, 1], np.float32)),
+        parse=0.5 * (plain.parse + mirrored.parse[:, ::-1]),
+    )
+
+
+def _rotation(columns: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The rotation [3, 3] of six numbers (Zhou et al. 2019, "On the continuity of rotation")."""
+    first = columns[:3] / max(1e-6, float(np.linalg.norm(columns[:3])))
+    second = columns[3:] - first * float(first @ columns[3:])
+    second = second / max(1e-6, float(np.linalg.norm(second)))
+    return np.stack([first, second, np.cross(first, second)], axis=1)
 
 
 def read_face(image: NDArray[Any], face: Face) -> Face:
@@ -52,13 +78,18 @@ def read_face(image: NDArray[Any], face: Face) -> Face:
         The face with its reading, and with the landmarks' box. Where the reading wanders off, the box stays, and so
         does the crop that it gives.
     """
-    return with_reading(face, *read_twice(image, face))
+    first = read_box(image, face)
+    return with_reading(face, first, read_again(image, first))
 
 
-def read_twice(image: NDArray[Any], face: Face) -> tuple[FaceReading, FaceReading]:
-    """The readings of a face in the crop of its box, and in the crop of the landmarks found there."""
-    first = read_crop(image, crop_of_box(face.box, roll=face.roll))
-    return first, read_crop(image, crop_of_landmarks(first.landmarks))
+def read_box(image: NDArray[Any], face: Face) -> FaceReading:
+    """The first, quick reading of a face, in the crop of its box."""
+    return read_crop(image, crop_of_box(face.box, roll=face.roll), flip=False)
+
+
+def read_again(image: NDArray[Any], first: FaceReading) -> FaceReading:
+    """The second reading, in the canonical crop of the landmarks that the first one gave."""
+    return read_crop(image, crop_of_landmarks(first.landmarks))
 
 
 def with_reading(face: Face, first: FaceReading, second: FaceReading) -> Face:

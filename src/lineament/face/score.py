@@ -7,42 +7,72 @@ import json
 import math
 from functools import lru_cache
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lineament.face.crop import FaceCrop
 from lineament.face.face import Face, FaceReading
 from lineament.face.parse import FACE_CLASSES
+from lineament.runtime.faces import shipped_finder
 
 EVIDENCE = ("finder", "face", "seen", "steady", "same box")
-"""The finder's logit, the share of the landmarks' hull that is parsed as a face, the mean visibility of the landmarks,
-how little they move between two readings, and how well their box fits the finder's."""
+"""The finder's mean logit when it looks again at other sizes, mirrored and not; the share of the landmarks' hull that
+is parsed as a face; the mean visibility of the landmarks; how little they move between two readings; how well their box
+fits the finder's. The score of the search itself is left out: it is the largest of many, and so too large where there
+is no face."""
+
+_CLEAR = (1.0, 0.96, 0.93, 0.85)  # what is read of a face in a clear photo
+_LOOKS = (30.0, 44.0, 62.0)  # px, sizes at which a candidate is looked at again
+_VIEW = 128  # px, the side of those looks
+_MIDDLE = slice(6, 10)  # of its 16 cells
 
 
-def evidence_of(face: Face, first: FaceReading, second: FaceReading) -> NDArray[np.float64]:
+def looked_at_again(image: NDArray[Any], face: Face) -> float:
+    """The finder's mean logit for a candidate at other sizes, mirrored and not: what is no face is seldom one twice."""
+    x, y, w, h = face.box
+    logits = []
+    for size in _LOOKS:
+        side = _VIEW * max(w, h) / size
+        quarter = 90.0 * round(face.roll / 90.0)  # it may have been found in the photo turned
+        crop = FaceCrop(x + 0.5 * w - 0.5 * side, y + 0.5 * h - 0.5 * side, side, _VIEW, quarter)
+        picture = crop.extract(image)
+        views = (picture, np.ascontiguousarray(picture[:, ::-1]))
+        logits += [float(shipped_finder().run(view)[0, _MIDDLE, _MIDDLE].max()) for view in views]
+    return float(np.mean(logits))
+
+
+def evidence_of(face: Face, again: float, first: FaceReading, second: FaceReading | None = None) -> NDArray[np.float64]:
     """What is known of a candidate, [5] in the order of `EVIDENCE`.
 
     Args:
-        face: The candidate with the finder's own score.
+        face: The candidate.
+        again: What `looked_at_again` says.
         first: Its reading in the box's crop.
-        second: Its reading in the landmarks' crop.
+        second: Its reading in the landmarks' crop; before there is one, the best is hoped for.
     """
     from lineament.face.read import box_of, hull_of, overlap
 
-    raw = min(max(face.score, 1e-4), 1.0 - 1e-4)
-    box = box_of(second.landmarks)
-    moved = np.linalg.norm(first.landmarks - second.landmarks, axis=1).mean() / max(box[2], box[3], 1e-6)
-    hull = hull_of(second)
-    shown = np.isin(second.parse.argmax(-1), FACE_CLASSES) & hull
+    last = second or first
+    box = box_of(last.landmarks)
+    moved = np.linalg.norm(first.landmarks - last.landmarks, axis=1).mean() / max(box[2], box[3], 1e-6)
+    hull = hull_of(last)
+    shown = np.isin(last.parse.argmax(-1), FACE_CLASSES) & hull
     return np.array(
         [
-            math.log(raw / (1.0 - raw)),
+            again,
             float(shown.sum() / max(1, int(hull.sum()))),
-            float(second.visibility.mean()),
-            math.exp(-10.0 * float(moved)),
+            float(last.visibility.mean()),
+            math.exp(-10.0 * float(moved)) if second else _CLEAR[2],
             overlap(box, face.box),
         ]
     )
+
+
+def best_score(again: float) -> float:
+    """The score of a candidate if all that is read in it spoke for a face as it does in a clear photo."""
+    return score_of(np.array([again, *_CLEAR]))
 
 
 def score_of(evidence: NDArray[np.float64]) -> float:

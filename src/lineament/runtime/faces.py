@@ -46,8 +46,8 @@ class CropReading:
     """[68, 2] shares of the crop's side, x right and y down."""
     visibility: Float32
     """[68] probabilities."""
-    rotation: Float32
-    """[3, 3] of the head, in the crop's camera frame."""
+    columns: Float32
+    """[6] first two columns of the head's rotation in the crop's camera frame, not yet orthogonal."""
     parse: Float32
     """[S, S, 8] probabilities of `MaskClass`."""
 
@@ -65,19 +65,13 @@ class ReaderSession:
         self.size = int(json.loads(header.get("config", "{}")).get("crop_size", 192))
         self._network = open_graph(weights, "network", tensors, threads)
 
-    def run(self, crop: NDArray[np.uint8]) -> CropReading:
-        """Read a crop S×S×3 RGB, S being `size`."""
-        landmarks, seen, columns, logits = self._network.run(None, {"image": _as_input(crop[None])})
-        first = columns[0, :3] / max(1e-6, float(np.linalg.norm(columns[0, :3])))
-        second = columns[0, 3:] - first * float(first @ columns[0, 3:])
-        second = second / max(1e-6, float(np.linalg.norm(second)))
-        weight = np.exp(logits[0] - logits[0].max(0))
-        return CropReading(
-            landmarks=landmarks[0],
-            visibility=1.0 / (1.0 + np.exp(-seen[0])),
-            rotation=np.stack([first, second, np.cross(first, second)], axis=1),
-            parse=np.ascontiguousarray((weight / weight.sum(0)).transpose(1, 2, 0)),
-        )
+    def run(self, crops: NDArray[np.uint8]) -> list[CropReading]:
+        """Read crops B×S×S×3 RGB, S being `size` or another multiple of 32."""
+        landmarks, seen, columns, logits = self._network.run(None, {"image": _as_input(crops)})
+        weight = np.exp(logits - logits.max(1, keepdims=True))
+        parse = (weight / weight.sum(1, keepdims=True)).transpose(0, 2, 3, 1)
+        visibility = 1.0 / (1.0 + np.exp(-seen))
+        return [CropReading(*values) for values in zip(landmarks, visibility, columns, parse, strict=True)]
 
 
 def _as_input(pictures: NDArray[np.uint8]) -> Float32:

@@ -57,6 +57,8 @@ def open_graph(weights: Path, part: str, tensors: Tensors, threads: int, arena: 
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     options.enable_cpu_mem_arena = arena
+    # Threads that wait for work by spinning would take the cores from the next network and from OpenCV.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in tensors.values()]
     options.add_external_initializers(list(tensors), values)
     try:

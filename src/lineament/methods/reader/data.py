@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from lineament.face.crop import SPAN, FaceCrop, crop_of_landmarks
+from lineament.face.landmarks import mirrored_landmarks
 from lineament.methods.reader.config import ReaderTrainConfig
 from lineament.training.folders import labelled_samples, read_picture
-from lineament.training.pictures import mirrored_landmarks, recolour
+from lineament.training.pictures import recolour
 
 _LOOSE = 0.5  # share of crops as a finder's box gives them; the rest are nearly canonical
 
