@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,7 +22,7 @@ from scipy.stats import spearmanr
 
 from lineament.estimator import Estimator, load
 from lineament.face import Face, read_face
-from lineament.face.check import measure
+from lineament.face.check import FaceMeasures, measure, predict_error
 from lineament.face.parse import FACE_CLASSES
 from lineament.face.read import box_of
 from lineament.rig import load_rig
@@ -55,8 +56,8 @@ def main() -> None:
     measures, errors = gathered(load(arguments.method), arguments.faces)
     log_error = np.log(errors)
     half = np.arange(len(errors)) % 2 == 0
-    fitted = fit({k: v[half] for k, v in measures.items()}, log_error[half])
-    told = foretold({k: v[~half] for k, v in measures.items()}, fitted)
+    fitted = fit(measures[::2], log_error[half])
+    told = np.array([predict_error(measured, fitted) for measured in measures[1::2]])
     unseen = errors[~half]
     explained = 1.0 - np.var(log_error[~half] - np.log(told)) / np.var(log_error[~half])
     print(f"{len(errors)} faces, mean error {errors.mean():.1f}°, from {errors.min():.1f}° to {errors.max():.1f}°")
@@ -72,12 +73,12 @@ def main() -> None:
     print(f"without flaws {np.exp(whole['base']):.1f}°; written: {OUTPUT}")
 
 
-def gathered(estimator: Estimator, count: int) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
-    """Measures by name, and the mean angular error in degrees, of each face."""
+def gathered(estimator: Estimator, count: int) -> tuple[list[FaceMeasures], NDArray[np.float64]]:
+    """Measures, and the mean angular error in degrees, of each face."""
     camera = replace(DegradeConfig(), blur=0.5, blur_sigma=3.0, exposure=0.7, exposure_stops=1.0, low_resolution=0.1)
     config = SynthConfig(size=256, seed=123, frontal=0.5, covered=0.25, degrade=camera)
     generator, random = Generator(config, load_rig()), np.random.default_rng(1)
-    rows: list[dict[str, float]] = []
+    rows: list[FaceMeasures] = []
     errors: list[float] = []
     for first in range(0, count, BATCH):
         batch = generator.batch(range(first, min(count, first + BATCH)))
@@ -97,13 +98,13 @@ def gathered(estimator: Estimator, count: int) -> tuple[dict[str, NDArray[np.flo
                 continue
             cosine = (normals * truth).sum(-1) / np.linalg.norm(normals, axis=-1).clip(1e-6)
             errors.append(float(np.degrees(np.arccos(cosine.clip(-1, 1)))[mask].mean()))
-            rows.append(asdict(measure(small, face.reading)))
-    return {name: np.array([row[name] for row in rows]) for name in KNOTS}, np.array(errors)
+            rows.append(measure(small, face.reading))
+    return rows, np.array(errors)
 
 
-def fit(measures: dict[str, NDArray[np.float64]], log_error: NDArray[np.float64]) -> dict[str, object]:
+def fit(measures: list[FaceMeasures], log_error: NDArray[np.float64]) -> dict[str, Any]:
     """Base and curves, by ridge regression on the second and first differences of each curve."""
-    columns = [hats(measures[name], KNOTS[name]) for name in KNOTS]
+    columns = [hats(np.array([getattr(m, name) for m in measures]), knots) for name, knots in KNOTS.items()]
     design = np.concatenate([np.ones((len(log_error), 1)), *columns], axis=1)
     rows: list[NDArray[np.float64]] = []
     start = 1
@@ -132,16 +133,6 @@ def fit(measures: dict[str, NDArray[np.float64]], log_error: NDArray[np.float64]
 def hats(values: NDArray[np.float64], knots: list[float]) -> NDArray[np.float64]:
     """Values as weights of the knots on either side, [N, K]."""
     return np.stack([np.interp(values, knots, np.eye(len(knots))[i]) for i in range(len(knots))], axis=1)
-
-
-def foretold(measures: dict[str, NDArray[np.float64]], fitted: dict[str, object]) -> NDArray[np.float64]:
-    """Errors in degrees by the fit."""
-    flaws = fitted["flaws"]
-    assert isinstance(flaws, dict)
-    total = np.full(len(next(iter(measures.values()))), float(str(fitted["base"])))
-    for name, curve in flaws.items():
-        total += np.interp(measures[name], curve["at"], curve["log_factor"])
-    return np.exp(total)
 
 
 if __name__ == "__main__":

@@ -26,3 +26,14 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_weights(model, path)
     export_casfne(load_weights(path, CasFNE), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of seven small synthetic faces, one of them for validation."""
+    from lineament.synth.config import SynthConfig
+    from lineament.synth.write import write_dataset
+
+    folder = tmp_path_factory.mktemp("faces")
+    write_dataset(folder, 7, SynthConfig(size=64, identities=50), batch_size=4)
+    return folder

@@ -19,16 +19,7 @@ from lineament.methods.finder.data import FinderScenes, Placed, targets_of
 from lineament.methods.finder.losses import box_loss, roll_loss, score_loss
 from lineament.methods.finder.model import REFERENCE, FaceFinder, FaceFinderConfig
 from lineament.methods.finder.recipe import FaceFinderRecipe
-from lineament.synth.config import SynthConfig
-from lineament.synth.write import write_dataset
 from lineament.training.loop import train
-
-
-@pytest.fixture(scope="module")
-def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("faces")
-    write_dataset(folder, 8, SynthConfig(size=64, identities=50), batch_size=4)
-    return folder
 
 
 @pytest.fixture(autouse=True)

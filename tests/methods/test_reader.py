@@ -18,16 +18,7 @@ from lineament.methods.reader.data import ReaderBatch, ReaderCrops, turned
 from lineament.methods.reader.losses import losses
 from lineament.methods.reader.model import FaceReader, FaceReaderConfig, Reading, expected_places, rotation_of
 from lineament.methods.reader.recipe import FaceReaderRecipe, errors
-from lineament.synth.config import SynthConfig
-from lineament.synth.write import write_dataset
 from lineament.training.loop import train
-
-
-@pytest.fixture(scope="module")
-def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("faces")
-    write_dataset(folder, 8, SynthConfig(size=64, identities=50), batch_size=4)
-    return folder
 
 
 def configured(output: Path, faces: Path, **changes: object) -> ReaderTrainConfig:

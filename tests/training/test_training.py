@@ -15,8 +15,6 @@ from torch.nn import functional as F
 from lineament.errors import DataError, UsageError, WeightsError
 from lineament.methods.casfne.model import CasFNE, CasFNEConfig
 from lineament.methods.casfne.recipe import CasFNERecipe
-from lineament.synth.config import SynthConfig
-from lineament.synth.write import write_dataset
 from lineament.training.augment import augment, move
 from lineament.training.checkpoint import load_checkpoint
 from lineament.training.config import TrainConfig
@@ -26,13 +24,6 @@ from lineament.training.loop import train
 from lineament.training.schedule import FLOOR, AveragedModel, learning_rate
 
 TINY = CasFNEConfig(width=0.125, decoder_channels=(16, 16, 8, 8, 8), normal_channels=4, stages=1, crop_size=64)
-
-
-@pytest.fixture(scope="module")
-def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("faces")
-    write_dataset(folder, 7, SynthConfig(size=64, identities=50), batch_size=4)
-    return folder
 
 
 def configured(output: Path, faces: Path, **changes: object) -> TrainConfig:

@@ -157,7 +157,7 @@ def _findings(m: FaceMeasures) -> list[Finding]:
 
 
 def expected_error(measures: FaceMeasures) -> float:
-    """Mean angular error in degrees to expect, of synthetic faces with the same flaws (`benchmarks/check.py`)."""
+    """Degrees of mean angular error that synthetic faces with the same flaws have (`benchmarks/calibrate_check.py`)."""
     return predict_error(measures, _calibration())
 
 

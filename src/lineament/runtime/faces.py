@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.runtime.graph import open_graph, read_weights
+from lineament.runtime.graph import as_input, open_graph, read_weights
 from lineament.weights import weights_path
 
 Float32 = NDArray[np.float32]
@@ -35,7 +35,7 @@ class FinderSession:
         Returns:
             [7, H/8, W/8], as `lineament.methods.finder.model.FaceFinder` has it.
         """
-        return np.asarray(self._network.run(None, {"image": _as_input(picture[None])})[0][0], dtype=np.float32)
+        return np.asarray(self._network.run(None, {"image": as_input(picture[None])})[0][0], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,11 @@ class ReaderSession:
 
     def run(self, crops: NDArray[np.uint8]) -> list[CropReading]:
         """Read crops B×S×S×3 RGB, S being `size` or another multiple of 32."""
-        landmarks, seen, columns, logits = self._network.run(None, {"image": _as_input(crops)})
+        landmarks, seen, columns, logits = self._network.run(None, {"image": as_input(crops)})
         weight = np.exp(logits - logits.max(1, keepdims=True))
         parse = (weight / weight.sum(1, keepdims=True)).transpose(0, 2, 3, 1)
         visibility = 1.0 / (1.0 + np.exp(-seen))
         return [CropReading(*values) for values in zip(landmarks, visibility, columns, parse, strict=True)]
-
-
-def _as_input(pictures: NDArray[np.uint8]) -> Float32:
-    return np.ascontiguousarray(pictures.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255))
 
 
 @lru_cache(maxsize=1)

@@ -66,3 +66,8 @@ def open_graph(weights: Path, part: str, tensors: Tensors, threads: int, arena: 
     except Exception as error:
         first = str(error).splitlines()[0]
         raise WeightsError(f"{graph.name} does not fit its weights: {first}") from error
+
+
+def as_input(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Pictures B×H×W×3 as networks take them, B×3×H×W in [0, 1]."""
+    return np.ascontiguousarray(pictures.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255))

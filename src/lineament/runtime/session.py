@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import UsageError
-from lineament.runtime.graph import open_graph, read_weights
+from lineament.runtime.graph import as_input, open_graph, read_weights
 
 MAX_STAGES = 5
 _FEATURES = tuple(f"features{i}" for i in range(5))
@@ -69,8 +69,7 @@ class CasFNESession:
         side = crops.shape[1] if crops.ndim == 4 else 0
         if crops.shape[1:] != (side, side, 3) or side == 0 or side % 32 or crops.dtype != np.uint8:
             raise UsageError(f"crops must be B×S×S×3 uint8, S a multiple of 32, not {crops.dtype} {crops.shape}")
-        image = np.ascontiguousarray(crops.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255))
-        *features, normals, logits = self._initial.run(None, {"image": image})
+        *features, normals, logits = self._initial.run(None, {"image": as_input(crops)})
         maps = [normals]
         named = dict(zip(_FEATURES, features, strict=True))
         for _ in range(stages):

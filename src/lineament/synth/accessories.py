@@ -231,7 +231,7 @@ def cover(picture: Tensor, flesh: Tensor, share: float, draws: SampleRandom, ban
     relief = bank.sample("fractal", place * 1.3, draws, "cover relief")
     shading = 0.55 + 0.45 * body.clamp(0.0, 1.0).sqrt() + 0.06 * relief
     solid = (body * 12.0).clamp(0.0, 1.0)
-    result, covered = picture.clone(), covered.clone()
+    result = picture.clone()
     result[rows] = torch.lerp(picture[rows], (colour * shading).clamp(0.0, 1.0), solid)
     covered[rows] = solid > 0.5
     return result, covered

@@ -67,6 +67,11 @@ class LoopConfig:
         values: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
         return values
 
+    def without_places(self) -> dict[str, Any]:
+        """`to_json` with the names of files and folders only, for weights that leave this machine."""
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self), default=lambda path: path.name))
+        return values
+
 
 @dataclass(frozen=True)
 class TrainConfig(LoopConfig):

@@ -15,13 +15,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from lineament.errors import DataError
 from lineament.face.parse import FACE_CLASSES
 from lineament.synth.batch import SampleBatch
 from lineament.synth.config import SynthConfig
 from lineament.synth.stream import FaceStream
 from lineament.training.config import TrainConfig
-from lineament.training.folders import labelled_samples
+from lineament.training.folders import labelled_samples, read_picture
 
 
 @dataclass(frozen=True)
@@ -137,11 +136,7 @@ def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
 
 def _read(path: Path, scale: bool = True) -> Tensor:
     """A picture as [C, H, W] float; in [0, 1] when scaled."""
-    import cv2
-
-    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if picture is None:
-        raise DataError(f"cannot read {path}")
-    picture = picture[..., None] if picture.ndim == 2 else picture[..., ::-1]
+    picture = read_picture(path)
+    picture = picture[..., None] if picture.ndim == 2 else picture
     values = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)).astype(np.float32))
     return values / float((1 << 8 * picture.dtype.itemsize) - 1) if scale else values

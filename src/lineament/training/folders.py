@@ -42,8 +42,8 @@ def labelled_samples(folders: tuple[Path, ...], split: str, needs: tuple[str, ..
     return samples
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
-    """A PNG of a dataset, H×W×3 RGB or H×W.
+def read_picture(path: Path) -> NDArray[Any]:
+    """A PNG of a dataset, H×W×3 RGB or H×W, uint8 or uint16.
 
     Raises:
         DataError: It cannot be read.
@@ -53,4 +53,4 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if picture is None:
         raise DataError(f"cannot read {path}")
-    return np.asarray(picture[..., ::-1] if picture.ndim == 3 else picture, dtype=np.uint8)
+    return np.asarray(picture[..., ::-1] if picture.ndim == 3 else picture)

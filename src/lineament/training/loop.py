@@ -93,7 +93,7 @@ def train(recipe: Recipe[Any], config: LoopConfig, progress: Progress | None = N
             raise
     save_checkpoint(checkpoint, modules, optimizers, step, config.to_json())
     weights = folder / f"{recipe.name}.safetensors"
-    recipe.save(averaged.model, weights, {"training": json.dumps(config.to_json()), "step": str(step)})
+    recipe.save(averaged.model, weights, {"training": json.dumps(config.without_places()), "step": str(step)})
     return weights
 
 

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the training loop asks of a method."""
+"""What the training loop asks of a method, and what recipes of a single network share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+from lineament.training.config import LoopConfig
+from lineament.training.export import save_weights
 
 Batch = TypeVar("Batch")
 
@@ -43,3 +46,53 @@ class Recipe(Protocol[Batch]):
 
     def save(self, model: Any, path: Path, metadata: Mapping[str, str]) -> None:
         """Write weights that ship."""
+
+
+class SingleNetworkRecipe(Generic[Batch]):
+    """A recipe of one network, trained by AdamW on a weighted sum of losses; it begins with random weights."""
+
+    weights: Mapping[str, float]
+    """Weight of each loss, by name."""
+
+    def __init__(self, model: Any, config: LoopConfig) -> None:
+        """Keep the network, which knows its method's name, and the configuration."""
+        self.model, self.config = model, config
+        self.name: str = model.METHOD
+
+    def losses(self, model: Any, batch: Batch, autocast: torch.autocast) -> dict[str, Tensor]:
+        """All parts of the loss, by name."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """It starts from random weights."""
+
+    def beside(self) -> dict[str, nn.Module]:
+        """Nothing is trained beside it."""
+        return {}
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """AdamW."""
+        config = self.config
+        optimizer = torch.optim.AdamW(self.model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+        return {"model": optimizer}
+
+    def step(
+        self, batch: Batch, step: int, optimizers: Mapping[str, torch.optim.Optimizer], autocast: torch.autocast
+    ) -> dict[str, Tensor]:
+        """One step."""
+        parts = self.losses(self.model, batch, autocast)
+        total = torch.stack([self.weights[name] * part for name, part in parts.items()]).sum()
+        optimizers["model"].zero_grad()
+        total.backward()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        optimizers["model"].step()
+        return {"loss": total.detach(), "gradient_norm": norm, **{name: part.detach() for name, part in parts.items()}}
+
+    def save(self, model: Any, path: Path, metadata: Mapping[str, str]) -> None:
+        """Write the averaged weights."""
+        save_weights(model, path, metadata)
+
+    def in_layout(self, image: Tensor) -> Tensor:
+        """Pictures in the memory layout that the configuration asks for."""
+        layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
+        return image.contiguous(memory_format=layout)

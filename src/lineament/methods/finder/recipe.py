@@ -3,45 +3,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from lineament.methods.finder.config import FinderTrainConfig
 from lineament.methods.finder.data import FinderBatch, finder_batches
 from lineament.methods.finder.losses import WEIGHTS, box_loss, roll_loss, score_loss
 from lineament.methods.finder.model import FaceFinder, FaceFinderConfig
-from lineament.training.export import save_weights
+from lineament.training.recipe import SingleNetworkRecipe
 
 
-class FaceFinderRecipe:
+class FaceFinderRecipe(SingleNetworkRecipe[FinderBatch]):
     """Binds the network to its data and losses."""
 
-    name = FaceFinder.METHOD
+    weights = WEIGHTS
+    config: FinderTrainConfig
 
     def __init__(self, config: FinderTrainConfig) -> None:
         """Build the network."""
-        self.config = config
-        self.model = FaceFinder(FaceFinderConfig())
+        super().__init__(FaceFinder(FaceFinderConfig()), config)
         self._validation: list[FinderBatch] = []
-
-    def start(self) -> None:
-        """It starts from random weights."""
-
-    def beside(self) -> dict[str, nn.Module]:
-        """Nothing is trained beside it."""
-        return {}
-
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """AdamW."""
-        config = self.config
-        optimizer = torch.optim.AdamW(self.model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
-        return {"model": optimizer}
 
     def batches(self, split: str, first: int, device: torch.device) -> Iterator[FinderBatch]:
         """Scenes with their faces."""
@@ -49,26 +36,13 @@ class FaceFinderRecipe:
 
     def losses(self, model: FaceFinder, batch: FinderBatch, autocast: torch.autocast) -> dict[str, Tensor]:
         """All parts of the loss, by name."""
-        layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
         with autocast:
-            out = model(batch.image.contiguous(memory_format=layout))
+            out = model(self.in_layout(batch.image))
         return {
             "score": score_loss(out[:, 0], batch.heat, batch.counted),
             "box": box_loss(out[:, 1:5], batch.box, batch.weight),
             "roll": roll_loss(out[:, 5:], batch.roll, batch.weight),
         }
-
-    def step(
-        self, batch: FinderBatch, step: int, optimizers: Mapping[str, torch.optim.Optimizer], autocast: torch.autocast
-    ) -> dict[str, Tensor]:
-        """One step."""
-        parts = self.losses(self.model, batch, autocast)
-        total = torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum()
-        optimizers["model"].zero_grad()
-        total.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        optimizers["model"].step()
-        return {"loss": total.detach(), "gradient_norm": norm, **{name: part.detach() for name, part in parts.items()}}
 
     @torch.no_grad()
     def validate(self, model: FaceFinder, device: torch.device, sheet: Path) -> dict[str, float]:
@@ -95,10 +69,6 @@ class FaceFinderRecipe:
             "validation_recall": 100.0 * found / max(1, asked),
             "validation_wrong_per_100_scenes": 100.0 * wrong / scenes,
         }
-
-    def save(self, model: FaceFinder, path: Path, metadata: Mapping[str, str]) -> None:
-        """Write the averaged weights."""
-        save_weights(model, path, metadata)
 
 
 def write_sheet(path: Path, batch: FinderBatch, score: Tensor, columns: int = 8) -> None:

@@ -3,67 +3,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lineament.methods.reader.config import ReaderTrainConfig
 from lineament.methods.reader.data import ReaderBatch, reader_batches
 from lineament.methods.reader.losses import WEIGHTS, losses
 from lineament.methods.reader.model import CLASSES, FaceReader, FaceReaderConfig, Reading, rotation_of
-from lineament.training.export import load_weights, save_weights
+from lineament.training.export import load_weights
+from lineament.training.recipe import SingleNetworkRecipe
 
 _EYES = (36, 45)  # the outer corners
 
 
-class FaceReaderRecipe:
+class FaceReaderRecipe(SingleNetworkRecipe[ReaderBatch]):
     """Binds the network to its data and losses."""
 
-    name = FaceReader.METHOD
+    weights = WEIGHTS
+    config: ReaderTrainConfig
 
     def __init__(self, config: ReaderTrainConfig) -> None:
         """Build the network."""
-        self.config = config
-        self.model = FaceReader(FaceReaderConfig(width=config.width, crop_size=config.size))
+        super().__init__(FaceReader(FaceReaderConfig(width=config.width, crop_size=config.size)), config)
 
     def start(self) -> None:
         """Take the first weights from a file, if one is named."""
         if self.config.init is not None:
             self.model.load_state_dict(load_weights(self.config.init, FaceReader).state_dict())
 
-    def beside(self) -> dict[str, nn.Module]:
-        """Nothing is trained beside it."""
-        return {}
-
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """AdamW."""
-        config = self.config
-        optimizer = torch.optim.AdamW(self.model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
-        return {"model": optimizer}
-
     def batches(self, split: str, first: int, device: torch.device) -> Iterator[ReaderBatch]:
         """Crops with their labels."""
         return reader_batches(self.config, split, first, device)
 
-    def step(
-        self, batch: ReaderBatch, step: int, optimizers: Mapping[str, torch.optim.Optimizer], autocast: torch.autocast
-    ) -> dict[str, Tensor]:
-        """One step."""
-        layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
+    def losses(self, model: FaceReader, batch: ReaderBatch, autocast: torch.autocast) -> dict[str, Tensor]:
+        """All parts of the loss, by name."""
         with autocast:
-            reading = self.model(batch.image.contiguous(memory_format=layout))
-        parts = losses(reading, batch.landmarks, batch.visible, batch.rotation, batch.mask)
-        total = torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum()
-        optimizers["model"].zero_grad()
-        total.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        optimizers["model"].step()
-        figures = {name: part.detach() for name, part in parts.items()}
-        return {"loss": total.detach(), "gradient_norm": norm, **figures}
+            reading = model(self.in_layout(batch.image))
+        return losses(reading, batch.landmarks, batch.visible, batch.rotation, batch.mask)
 
     @torch.no_grad()
     def validate(self, model: FaceReader, device: torch.device, sheet: Path) -> dict[str, float]:
@@ -75,10 +56,6 @@ class FaceReaderRecipe:
             if number == 0:
                 write_sheet(sheet, batch, reading)
         return {f"validation_{name}": float(np.mean([g[name] for g in gathered])) for name in gathered[0]}
-
-    def save(self, model: FaceReader, path: Path, metadata: Mapping[str, str]) -> None:
-        """Write the averaged weights."""
-        save_weights(model, path, metadata)
 
 
 def errors(reading: Reading, batch: ReaderBatch) -> dict[str, float]:
