@@ -67,8 +67,8 @@ def main() -> None:
 def ways(estimator: Estimator, crop: FaceCrop, image: NDArray[np.uint8]) -> dict[str, Normals]:
     """Normals SIZE×SIZE×3 of a photo, by name of the way."""
     finer = crop.at(_multiple_of_32(_FINER * crop.size))
-    coarse = estimator.normals_of_crop(crop.extract(image), flip=True)[-1]
-    fine = estimator._run(finer.extract(image), None, False)[0][-1]
+    coarse = estimator.estimate_crop(crop.extract(image), flip=True).normals[-1]
+    fine = estimator._run(finer.extract(image), None, False).normals[-1]
     cubic = in_photo(crop, coarse)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     planes = [guided(grey, np.ascontiguousarray(cubic[..., i]), 9, 1e-3) for i in range(3)]

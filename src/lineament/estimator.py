@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
@@ -17,6 +17,7 @@ from lineament.errors import NoFaceError, UsageError
 from lineament.face import Box, Detector, Face, crop_of_whole, find, read_crop, read_face
 from lineament.face.check import check_face
 from lineament.face.paste import paste_parse
+from lineament.geometry.angular import expected_angle
 from lineament.images.read import as_image, read_image
 from lineament.result import FaceGeometry, unit_normals
 from lineament.runtime.session import CasFNESession
@@ -30,6 +31,18 @@ _FINE_FROM = 2.0  # photo pixels per crop pixel from which there is detail that 
 _FINER = 5 / 3  # side of the finer crop, of the network's own
 _DETAIL = 0.011  # sigma of the blur that parts shape from detail, of the crop's side
 _SMALLEST_BOX = 8  # px, of a box that the caller gives: less is a mistake
+
+
+@dataclass(frozen=True)
+class CropEstimate:
+    """What a method says of one crop, also where there is no face."""
+
+    normals: list[NDArray[np.float32]]
+    """S×S×3 unit normals per stage, the initial block's first; camera frame of the crop."""
+    uncertainty: list[NDArray[np.float32]]
+    """S×S per stage: the angular error to expect, degrees."""
+    probability: NDArray[np.float32]
+    """S×S, that it is face."""
 
 
 class Estimator:
@@ -88,18 +101,16 @@ class Estimator:
         given = [Face(_checked(box, width, height, smallest=_SMALLEST_BOX), 1.0) for box in faces]
         return [self._face(image, read_face(image, face), stages, flip, fine) for face in given]
 
-    def normals_of_crop(
-        self, crop: NDArray[np.uint8], stages: int | None = None, flip: bool = False
-    ) -> list[NDArray[np.float32]]:
-        """Normals of every stage of one canonical crop.
+    def estimate_crop(self, crop: NDArray[np.uint8], stages: int | None = None, flip: bool = False) -> CropEstimate:
+        """Estimate one canonical crop, everywhere on it.
 
         Args:
             crop: S×S×3 RGB uint8, any S; it is resized to the network's.
             stages: As in `estimate`.
             flip: As in `estimate`.
 
-        Returns:
-            S×S×3 unit normals per stage, the initial block's first, also where there is no face.
+        Raises:
+            UsageError: A number of stages that makes no sense.
         """
         import cv2
 
@@ -107,21 +118,25 @@ class Estimator:
         if side != size:
             how = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
             crop = np.asarray(cv2.resize(crop, (size, size), interpolation=how), dtype=np.uint8)
-        maps, _ = self._run(crop, stages, flip)
-        if side != size:
-            maps = [unit_normals(np.asarray(cv2.resize(m, (side, side), interpolation=cv2.INTER_LINEAR))) for m in maps]
-        return maps
+        maps = self._run(crop, stages, flip)
+        if side == size:
+            return maps
 
-    def _run(
-        self, crop: NDArray[np.uint8], stages: int | None, flip: bool
-    ) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
+        normals = [unit_normals(_resized(m, side)) for m in maps.normals]
+        return CropEstimate(normals, [_resized(u, side) for u in maps.uncertainty], _resized(maps.probability, side))
+
+    def _run(self, crop: NDArray[np.uint8], stages: int | None, flip: bool) -> CropEstimate:
         pair = np.stack([crop, crop[:, ::-1]]) if flip else crop[None]
-        maps, probability = self.session.run(pair, stages)
+        maps = self.session.run(pair, stages)
+        angles = [expected_angle(kappa) for kappa in maps.concentrations]
         if not flip:
-            return [m[0] for m in maps], probability[0]
+            return CropEstimate([m[0] for m in maps.normals], [a[0] for a in angles], maps.probability[0])
         mirror = np.array([-1.0, 1.0, 1.0], np.float32)
-        averaged = [unit_normals(m[0] + m[1][:, ::-1] * mirror) for m in maps]
-        return averaged, 0.5 * (probability[0] + probability[1][:, ::-1])
+        return CropEstimate(
+            [unit_normals(m[0] + m[1][:, ::-1] * mirror) for m in maps.normals],
+            [_mirrored_mean(a) for a in angles],
+            _mirrored_mean(maps.probability),
+        )
 
     def _face(self, image: NDArray[Any], face: Face, stages: int | None, flip: bool, fine: bool) -> FaceGeometry:
         """Estimate one face that has been read."""
@@ -129,18 +144,21 @@ class Estimator:
         height, width = image.shape[:2]
         crop = face.reading.crop.at(self.session.size)
         picture = crop.extract(image)
-        maps, probability = self._run(picture, stages, flip)
+        seen = self._run(picture, stages, flip)
+        maps, uncertainty = seen.normals, seen.uncertainty[-1]
         if fine and crop.side >= _FINE_FROM * crop.size:
             crop = crop.at(_multiple_of_32(_FINER * crop.size))
             picture = crop.extract(image)
-            maps = [_with_detail(*pair) for pair in zip(maps, self._run(picture, stages, False)[0], strict=True)]
+            finer = self._run(picture, stages, False).normals
+            maps = [_with_detail(*pair) for pair in zip(maps, finer, strict=True)]
+            uncertainty = _resized(uncertainty, crop.size)
         parse, mask = paste_parse(face.reading, height, width)
         return FaceGeometry(
             mask=mask,
             parse=parse,
             box=face.box,
             score=face.score,
-            confidence=float(np.abs(2 * probability - 1).mean()),
+            confidence=float(np.abs(2 * seen.probability - 1).mean()),
             landmarks=face.reading.landmarks,
             visibility=face.reading.visibility,
             pose=face.reading.pose,
@@ -148,6 +166,7 @@ class Estimator:
             crop=crop,
             crop_image=picture,
             stages=tuple(crop.normals_to_photo(m) for m in maps),
+            crop_uncertainty=uncertainty,
             about={
                 "lineament": _version(),
                 "method": "casfne",
@@ -160,6 +179,18 @@ class Estimator:
                 "finer_crop": crop.size > self.session.size,
             },
         )
+
+
+def _resized(crop_map: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """A square map with another number of pixels."""
+    import cv2
+
+    return np.asarray(cv2.resize(crop_map, (side, side), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+
+
+def _mirrored_mean(pair: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean of a map of a crop and one of its mirror image, 2×S×S to S×S."""
+    return np.asarray(0.5 * (pair[0] + pair[1][:, ::-1]), dtype=np.float32)
 
 
 def _multiple_of_32(side: float) -> int:

@@ -25,6 +25,7 @@ from lineament.render.preview import LIGHTS, shade_normals, shading_strip
 _SHEET_SIDE = 256
 _PREVIEW_SIDE = 1024
 _STRIP_ROWS = 256
+_STEPS_PER_DEGREE = 5  # of the grey values of uncertainty.png
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class FaceGeometry:
     stages: tuple[NDArray[np.float32], ...]
     """S×S×3 unit normals of every stage on the whole crop, the initial block's first, unmasked; in the photo's camera
     frame, also where the crop is turned."""
+    crop_uncertainty: NDArray[np.float32]
+    """S×S, the last stage's expected angular error on the whole crop, degrees."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """Method, weights, versions: what ``face.json`` says of the origin."""
 
@@ -67,6 +70,18 @@ class FaceGeometry:
     def normals(self) -> NDArray[np.float32]:
         """H×W×3 unit vectors of the last stage, zero outside the face; made when first asked for."""
         return self.stage(-1)
+
+    @cached_property
+    def uncertainty(self) -> NDArray[np.float32]:
+        """H×W angular error to expect of each normal of the last stage, degrees; zero outside the face.
+
+        It is the mean of the distribution that the network predicts. It tells hard places from easy ones; an error that
+        a whole face shares (a head read as bowed) is not in it.
+        """
+        degrees = np.zeros(self.mask.shape, np.float32)
+        x, y, w, h = self.crop.place(*self.mask.shape)
+        degrees[y : y + h, x : x + w] = self.crop.paste(self.crop_uncertainty, *self.mask.shape)
+        return degrees * self.mask
 
     def stage(self, number: int) -> NDArray[np.float32]:
         """Normals of one stage in the photo's frame, H×W×3, zero outside the face."""
@@ -111,6 +126,7 @@ class FaceGeometry:
                 self._half(convention),
                 {"normalsConvention": convention, "normalsFrame": DESCRIPTIONS[convention]},
             )
+            write_png(temporary / "uncertainty.png", self._encoded_uncertainty())
             write_png(temporary / "mask.png", self.mask * np.uint8(255))
             write_indexed_png(temporary / "parse.png", self.parse, PARSE_COLOURS.values())
             write_png(temporary / "shading.png", shading_strip(*self._close_up()))
@@ -155,6 +171,11 @@ class FaceGeometry:
                 "encoding_exr": "rgb = n, half float; zero where there is no face",
                 "unit": "unit vectors",
             },
+            "uncertainty": {
+                "encoding_png": f"grey = {_STEPS_PER_DEGREE} · degrees of angular error to expect, 8 bit; black where "
+                "there is no face",
+                "mean": round(float(self.crop_uncertainty[self._crop_mask()].mean()), 2) if self.mask.any() else None,
+            },
             "camera": "scaled orthography assumed; normals are in the camera frame of the crop's centre",
             "shading": {"lights": [list(light) for light in LIGHTS], "frame": DESCRIPTIONS["opengl"]},
             **self.about,
@@ -177,6 +198,18 @@ class FaceGeometry:
         blank = np.zeros((_SHEET_SIDE, _SHEET_SIDE, 3), np.uint8)
         rows = [np.concatenate([*row, *[blank] * (columns - len(row))], axis=1) for row in (top, below)]
         return np.concatenate(rows, axis=0)
+
+    def _encoded_uncertainty(self) -> NDArray[np.uint8]:
+        """The uncertainty as grey values H×W, strip by strip."""
+        height, width = self.mask.shape
+        grey = np.zeros((height, width), np.uint8)
+        x, y, w, h = self.crop.place(height, width)
+        for first in range(y, y + h, _STRIP_ROWS):
+            rows = slice(first, min(first + _STRIP_ROWS, y + h))
+            strip = self.crop.paste(self.crop_uncertainty, height, width, rows) * _STEPS_PER_DEGREE
+            np.copyto(grey[rows, x : x + w], np.clip(np.rint(strip), 0, 255).astype(np.uint8))
+        grey[~self.mask] = 0
+        return grey
 
     def _half(self, convention: NormalsConvention) -> NDArray[np.float16]:
         """The last stage's normals in a convention as half floats H×W×3, zero outside the face."""

@@ -44,7 +44,16 @@ def test_estimate_writes_everything(portrait: Path, tiny_weights: Path, tmp_path
     out = tmp_path / "out"
     assert main(["estimate", str(portrait), "-o", str(out), "--method", str(tiny_weights)]) == 0
     folder = out / "astronaut"
-    names = {"normals.png", "normals.exr", "mask.png", "parse.png", "shading.png", "sheet.png", "face.json"}
+    names = {
+        "normals.png",
+        "normals.exr",
+        "mask.png",
+        "parse.png",
+        "uncertainty.png",
+        "shading.png",
+        "sheet.png",
+        "face.json",
+    }
     assert {p.name for p in folder.iterdir()} == names
     assert list(out.iterdir()) == [folder]
     said = json.loads((folder / "face.json").read_text())
@@ -66,6 +75,9 @@ def test_estimate_writes_everything(portrait: Path, tiny_weights: Path, tmp_path
     with OpenEXR.File(str(folder / "normals.exr")) as file:
         exact = file.channels()["RGB"].pixels.astype(np.float32)
     assert np.abs(exact - normals).max() < 0.02
+    grey = cv2.imread(str(folder / "uncertainty.png"), cv2.IMREAD_GRAYSCALE)
+    assert (grey[~mask] == 0).all()
+    assert grey[mask].mean() / 5.0 == pytest.approx(min(51.0, said["uncertainty"]["mean"]), abs=1.5)
     x, y, w, h = said["box"]
     assert mask[int(y + h / 2), int(x + w / 2)]
 
@@ -261,8 +273,8 @@ def test_large_photos_are_pasted_in_strips(tiny_weights: Path, tmp_path: Path) -
 def test_mirroring_the_photo_mirrors_the_normals(tiny_weights: Path) -> None:
     model = lineament.load(str(tiny_weights))
     crop = np.ascontiguousarray(data.astronaut()[40:168, 150:278])
-    plain = model.normals_of_crop(crop, flip=True)[-1]
-    mirrored = model.normals_of_crop(np.ascontiguousarray(crop[:, ::-1]), flip=True)[-1]
+    plain = model.estimate_crop(crop, flip=True).normals[-1]
+    mirrored = model.estimate_crop(np.ascontiguousarray(crop[:, ::-1]), flip=True).normals[-1]
     assert np.abs(mirrored[:, ::-1] * np.array([-1, 1, 1]) - plain).max() < 1e-3
 
 
@@ -278,12 +290,18 @@ def test_synth_and_training_by_command(tmp_path: Path) -> None:
     words = ["synth", "-n", "3", "-o", str(faces), "--size", "64", "--identities", "50"]
     assert main(words) == 0
     assert (faces / "sheet.png").exists()
+    more = tmp_path / "more"
+    words = ["synth", "-n", "2", "-o", str(more), "--size", "64", "--start", "7", "--glasses", "1.0"]
+    assert main([*words, "--pictures", "image", "normals", "mask"]) == 0
+    written = {"image", "normals", "mask", "manifest.json", "samples.jsonl", "sheet.png"}
+    assert {p.name for p in more.iterdir()} == written
+    assert (more / "mask" / "00000008.png").exists()
     train = ["train", "casfne", "--output", str(run), "--data", str(faces), "--size", "64", "--batch-size", "2"]
     train += ["--steps", "2", "--stages", "1", "--validation-batches", "1", "--losses", "rec"]
     assert main(train) == 0
     weights = run / "casfne-s.safetensors"
     assert main(["export", str(weights)]) == 0
-    maps = lineament.load(str(weights)).normals_of_crop(np.zeros((64, 64, 3), np.uint8))
+    maps = lineament.load(str(weights)).estimate_crop(np.zeros((64, 64, 3), np.uint8)).normals
     assert len(maps) == 2
 
 
@@ -307,6 +325,15 @@ def test_estimate_warns(portrait: Path, tiny_weights: Path, tmp_path: Path, caps
     with Image.open(tmp_path / "out" / "tiny" / "parse.png") as opened:
         assert opened.mode == "P"
         assert np.asarray(opened).max() < len(MaskClass)
+
+
+def test_uncertainty_is_in_degrees_where_the_face_is(tiny_weights: Path) -> None:
+    face = lineament.load(str(tiny_weights)).estimate(data.astronaut())[0]
+    assert face.uncertainty.shape == face.mask.shape
+    assert (face.uncertainty[~face.mask] == 0).all()
+    inside = face.uncertainty[face.mask]
+    assert inside.min() > 0
+    assert inside.max() <= 90
 
 
 def test_large_faces_are_seen_finer(tiny_weights: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineament.errors import InputError
-from lineament.evaluation import Framing, masked_angular_error, slope_scale
+from lineament.evaluation import Framing, masked_angular_error, slope_scale, sparsification
 
 
 def dome(height: int, width: int, depth: float = 1.0) -> np.ndarray:
@@ -59,6 +59,22 @@ def test_normals_return_to_where_they_were(height, width, padding):
     error = masked_angular_error(back[inner], truth[inner], np.ones((height - 8, width - 8)))
     assert error.mean() < 0.6
     assert error.max() < 1.5
+
+
+def test_a_perfect_uncertainty_follows_the_oracle_and_a_useless_one_does_not():
+    errors = np.random.default_rng(0).gamma(2.0, 5.0, 4000)
+    perfect = sparsification(errors, errors**2)
+    assert perfect.rank_correlation == pytest.approx(1.0)
+    assert perfect.area == pytest.approx(0.0, abs=1e-9)
+    assert perfect.error[0] == pytest.approx(errors.mean())
+    assert (np.diff(perfect.error) < 0).all()
+    useless = sparsification(errors, np.random.default_rng(1).random(4000))
+    assert abs(useless.rank_correlation) < 0.05
+    assert useless.area == pytest.approx(useless.area_of_chance, abs=0.03)
+    backwards = sparsification(errors, -errors)
+    assert backwards.area > useless.area
+    with pytest.raises(InputError):
+        sparsification(errors, errors[1:])
 
 
 def test_the_border_is_repeated_and_the_picture_centred():

@@ -34,8 +34,10 @@ def test_sizes_are_the_papers_and_ours() -> None:
 def test_a_started_cascade_repeats_the_initial_block_and_can_learn() -> None:
     model = CasFNE(CasFNEConfig(**TINY))
     model.start_cascade()
-    normals = model.eval()(torch.rand(2, 3, 64, 64), 2).normals
+    output = model.eval()(torch.rand(2, 3, 64, 64), 2)
+    normals = output.normals
     assert torch.allclose(normals[0], normals[2], atol=1e-6)
+    assert torch.allclose(output.concentrations[0], output.concentrations[2], atol=1e-5)
     normals[2][:, 0].sum().backward()
     gradient = next(model.cascade_decoder.parameters()).grad  # of the first layer, the prior's channels last
     assert gradient is not None
@@ -55,6 +57,9 @@ def test_any_number_of_stages_from_one_set_of_weights(fusion: str) -> None:
         assert torch.equal(first, second)
     assert five.normals[-1].shape == (2, 3, 64, 96)
     assert five.mask_logits.shape == (2, 1, 64, 96)
+    assert len(five.concentrations) == 6
+    assert five.concentrations[-1].shape == (2, 1, 64, 96)
+    assert (five.concentrations[-1] > 0).all()
     assert torch.allclose(five.normals[-1].norm(dim=1), torch.ones(2, 64, 96), atol=1e-4)
     assert not torch.equal(five.normals[1], five.normals[2])
 
@@ -107,6 +112,58 @@ def test_reconstruction_losses_of_known_angles() -> None:
     assert losses.reconstruction_loss([truth], truth, everywhere, "angle") == pytest.approx(0.0, abs=1e-6)
 
 
+@pytest.mark.parametrize("kappa", [0.3, 2.0, 15.0])
+def test_the_likelihood_is_that_of_a_distribution_on_the_sphere(kappa: float) -> None:
+    theta = torch.linspace(0.0, math.pi, 20_001, dtype=torch.float64)
+    place = torch.stack([theta.sin(), torch.zeros_like(theta), theta.cos()]).view(1, 3, 1, -1)
+    everywhere = torch.ones(1, 1, 1, 1, dtype=torch.bool)
+    kappas = torch.full((1, 1, 1, 1), kappa, dtype=torch.float64)
+    up = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64).view(1, 3, 1, 1)
+    nll = [
+        float(losses.likelihood_loss([up], [kappas], place[..., i : i + 1], everywhere)) for i in range(0, 20_001, 100)
+    ]
+    density = torch.exp(-torch.tensor(nll, dtype=torch.float64)) / (2 * math.pi)  # a constant is left out
+    ring = 2 * math.pi * theta[::100].sin()
+    assert torch.trapezoid(density * ring, theta[::100]) == pytest.approx(1.0, abs=5e-3)
+
+
+def test_the_likelihood_asks_for_the_concentration_that_the_errors_have() -> None:
+    everywhere = torch.ones(2, 1, 8, 8, dtype=torch.bool)
+
+    def best(degrees: float) -> float:
+        tries = torch.logspace(-1, 2.5, 400)
+        nll = [
+            float(losses.likelihood_loss([tilted(degrees)], [t.expand(2, 1, 8, 8)], tilted(0), everywhere))
+            for t in tries
+        ]
+        return float(tries[int(torch.tensor(nll).argmin())])
+
+    assert best(5) > best(10) > best(20) > best(40)
+    assert torch.autograd.gradcheck(
+        lambda n, k: losses.likelihood_loss([F.normalize(n, dim=1)], [k], tilted(0).double(), everywhere),
+        (
+            (tilted(25).double() * 1.3).clone().requires_grad_(),
+            torch.full((2, 1, 8, 8), 3.0, dtype=torch.float64, requires_grad=True),
+        ),
+    )
+
+
+def test_half_resolution_learns_what_full_resolution_goes_on_from(tmp_path: Path) -> None:
+    model = CasFNE(CasFNEConfig(**TINY))
+    image = torch.rand(2, 3, 64, 96)
+    half = model.at_half_resolution(image)
+    assert half.normals[0].shape == (2, 3, 32, 48)
+    assert half.concentrations[0].shape == half.mask_logits.shape == (2, 1, 32, 48)
+    half.normals[0].sum().backward()
+    assert model.encoder.conv1.weight.grad is not None
+    assert model.initial_decoder.ups[4][0].weight.grad is None
+    batch = sphere_batch(1, 32).at_half_resolution()
+    assert batch.normals.shape == (1, 3, 16, 16)
+    assert torch.allclose(batch.normals.norm(dim=1, keepdim=True)[batch.face], torch.ones(1), atol=1e-5)
+    with pytest.raises(UsageError, match="half resolution"):
+        TrainConfig(tmp_path, half=True)
+
+
 def test_unlabelled_pixels_do_not_count() -> None:
     half = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
     half[..., :4] = True
@@ -146,7 +203,7 @@ def sphere_batch(count: int, size: int) -> Batch:
     ("fusion", "chosen", "kind"),
     [
         ("cat", ("rec", "tv", "adv"), "cosine"),
-        ("cat", ("rec",), "angle"),
+        ("cat", ("rec", "likelihood"), "angle"),
         ("adain", ("rec", "tv"), "cosine"),
         ("fmm", ("rec", "adv"), "angle"),
     ],

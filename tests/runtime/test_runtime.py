@@ -28,12 +28,14 @@ def disagreement(weights: Path, stages: int) -> list[float]:
     """Mean angle in degrees between both engines' normals, per stage."""
     session, model = CasFNESession(weights, threads=1), load_weights(weights, CasFNE)
     crops = np.random.default_rng(0).integers(0, 256, (2, session.size, session.size, 3), dtype=np.uint8)
-    maps, probability = session.run(crops, stages)
+    maps = session.run(crops, stages)
     with torch.no_grad():
         output = model(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255, stages)
-    assert np.abs(probability - torch.sigmoid(output.mask_logits)[:, 0].numpy()).max() < 1e-2
+    assert np.abs(maps.probability - torch.sigmoid(output.mask_logits)[:, 0].numpy()).max() < 1e-2
     angles = []
-    for onnx, expected in zip(maps, output.normals, strict=True):
+    for kappa, expected in zip(maps.concentrations, output.concentrations, strict=True):
+        assert np.abs(kappa - expected[:, 0].numpy()).mean() < 1e-2 * expected.mean()
+    for onnx, expected in zip(maps.normals, output.normals, strict=True):
         cosine = (onnx * expected.permute(0, 2, 3, 1).numpy()).sum(-1).clip(-1, 1)
         angles.append(float(np.degrees(np.arccos(cosine)).mean()))
     return angles
@@ -62,9 +64,10 @@ def test_requests_out_of_range_are_refused(tiny_weights: Path) -> None:
 
 
 def test_other_sizes_run(tiny_weights: Path) -> None:
-    maps, probability = CasFNESession(tiny_weights, threads=1).run(np.zeros((1, 96, 96, 3), np.uint8), 1)
-    assert [m.shape for m in maps] == [(1, 96, 96, 3)] * 2
-    assert probability.shape == (1, 96, 96)
+    maps = CasFNESession(tiny_weights, threads=1).run(np.zeros((1, 96, 96, 3), np.uint8), 1)
+    assert [m.shape for m in maps.normals] == [(1, 96, 96, 3)] * 2
+    assert [k.shape for k in maps.concentrations] == [(1, 96, 96)] * 2
+    assert maps.probability.shape == (1, 96, 96)
 
 
 def test_engines_agree_on_the_finder() -> None:

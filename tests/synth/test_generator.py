@@ -15,7 +15,7 @@ from lineament.errors import UsageError
 from lineament.geometry.spherical_harmonics import polynomials
 from lineament.rig import load_rig
 from lineament.synth import FaceStream, Generator, MaskClass, SampleBatch, SynthConfig
-from lineament.synth.face import project
+from lineament.synth.face import RigTensors, finished, project, shape_of
 from lineament.synth.generator import bump, decode_srgb, encode_srgb
 from lineament.synth.light import Light, sample_light
 from lineament.synth.random import SampleRandom
@@ -86,11 +86,11 @@ def test_depth_and_smooth_normals_agree_where_the_camera_is_far() -> None:
 
 
 def test_landmarks_lie_where_the_camera_puts_the_rig(batch: SampleBatch) -> None:
-    rig = load_rig()
-    vertices = torch.from_numpy(rig.vertices(batch.identity.numpy(), batch.expression.numpy()))
-    marks = vertices[:, torch.from_numpy(rig.landmarks.astype(np.int64))] * batch.stretch[:, None]
+    rig = RigTensors.of(load_rig(), torch.device("cpu"))
+    shape = shape_of(rig, batch.identity, batch.asymmetry, batch.expression)
+    shape = finished(shape, batch.stretch, batch.profile, batch.roundness)
     camera = batch.camera
-    posed = (marks - camera.origin[:, None]) @ camera.rotation.transpose(1, 2)
+    posed = (shape[:, rig.landmarks] - camera.origin[:, None]) @ camera.rotation.transpose(1, 2)
     points, _ = project(posed, camera)
     assert torch.allclose(points[..., :2], batch.landmarks, atol=0.05)
 
@@ -136,7 +136,10 @@ def test_same_person_keeps_identity_between_photos() -> None:
     config = dataclasses.replace(SMALL, identities=50)
     sample = Generator(config, load_rig()).batch([3, 53])
     assert torch.equal(sample.identity[0], sample.identity[1])
+    assert torch.equal(sample.asymmetry[0], sample.asymmetry[1])
     assert torch.equal(sample.stretch[0], sample.stretch[1])
+    assert torch.equal(sample.profile[0], sample.profile[1])
+    assert torch.equal(sample.roundness[0], sample.roundness[1])
     assert not torch.equal(sample.camera.rotation[0], sample.camera.rotation[1])
 
 

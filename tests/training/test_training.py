@@ -44,6 +44,10 @@ def configured(output: Path, faces: Path, **changes: object) -> TrainConfig:
     return dataclasses.replace(config, **changes)
 
 
+def reading(*folders: Path, size: int = 64) -> TrainConfig:
+    return TrainConfig(Path(), data=folders, size=size, batch_size=2)
+
+
 def losses_of(folder: Path) -> list[float]:
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return [line["loss"] for line in lines if "loss" in line]
@@ -174,21 +178,21 @@ def test_augmentation_is_a_function_of_the_step_and_stays_in_range() -> None:
 
 
 def test_dataset_folders_are_split_by_identity(faces: Path, tmp_path: Path) -> None:
-    training = DatasetFolder((faces,), 64, 2, "train", 0, 0)
-    validation = DatasetFolder((faces,), 32, 2, "validation", 0, 0)
+    training = DatasetFolder(reading(faces), "train", 0)
+    validation = DatasetFolder(reading(faces, size=32), "validation", 0)
     assert len(training.samples) == 6
     assert len(validation.samples) == 1
     batch = next(iter(training))
     assert batch.image.shape == (2, 3, 64, 64)
     assert torch.allclose(batch.normals.norm(dim=1, keepdim=True)[batch.face], torch.ones(1), atol=1e-3)
     assert next(iter(validation)).image.shape == (2, 3, 32, 32)
-    assert len(DatasetFolder((faces, faces), 64, 2, "train", 0, 0).samples) == 12
-    resumed = next(iter(DatasetFolder((faces,), 64, 2, "train", 1, 0)))
+    assert len(DatasetFolder(reading(faces, faces), "train", 0).samples) == 12
+    resumed = next(iter(DatasetFolder(reading(faces), "train", 1)))
     sequence = iter(training)
     next(sequence)
     assert torch.equal(next(sequence).image, resumed.image)
     with pytest.raises(DataError, match="no dataset"):
-        DatasetFolder((tmp_path,), 64, 2, "train", 0, 0)
+        DatasetFolder(reading(tmp_path), "train", 0)
 
 
 def test_weights_round_trip_and_name_their_faults(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def _dispatch(command: str, rest: list[str]) -> int:
 
         return run_check(tyro.cli(Check, prog="lineament check", args=rest))
     if command == "synth":
-        from lineament.cli.tools import Synth, run_synth
+        from lineament.cli.synth import Synth, run_synth
 
         return run_synth(tyro.cli(Synth, prog="lineament synth", args=rest))
     if command == "export":

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -64,7 +63,7 @@ def evaluate_yaleb(options: EvaluateYaleB) -> int:
 
         estimator = lineament.load(options.method)
         framing = Framing(options.padding)
-        predict = FramedPredictor(partial(estimator.normals_of_crop, flip=options.flip), framing)
+        predict = FramedPredictor(lambda crop: estimator.estimate_crop(crop, flip=options.flip).normals, framing)
         name = options.method
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("evaluating", total=len(dataset.subjects))

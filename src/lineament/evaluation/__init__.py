@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from lineament.evaluation.framing import FramedPredictor, Framing, Predictor
-from lineament.evaluation.metrics import masked_angular_error, slope_scale
+from lineament.evaluation.metrics import Sparsification, masked_angular_error, slope_scale, sparsification
 from lineament.evaluation.report import Table, write_table, yaleb_table
 from lineament.evaluation.yaleb import (
     SUBSETS,
@@ -19,6 +19,7 @@ __all__ = [
     "FramedPredictor",
     "Framing",
     "Predictor",
+    "Sparsification",
     "StoredPredictions",
     "SubjectResult",
     "Table",
@@ -26,6 +27,7 @@ __all__ = [
     "evaluate_yaleb",
     "masked_angular_error",
     "slope_scale",
+    "sparsification",
     "write_table",
     "yaleb_table",
 ]

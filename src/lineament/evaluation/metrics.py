@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -55,3 +57,54 @@ def slope_scale(predicted: ArrayLike, truth: ArrayLike, mask: ArrayLike) -> floa
     u = t[:, :2] / t[:, 2:]
     below = float((weight[:, None] * s * s).sum())
     return float((weight[:, None] * s * u).sum()) / below if below > 1e-12 else float("nan")
+
+
+@dataclass(frozen=True)
+class Sparsification:
+    """What is left of an error when the pixels that are least sure are left out (Ilg et al. 2018)."""
+
+    removed: NDArray[np.float64]
+    """Shares of pixels left out, ascending from 0."""
+    error: NDArray[np.float64]
+    """Mean error of the rest, the most uncertain pixels left out first."""
+    oracle: NDArray[np.float64]
+    """The same with the pixels of largest error left out first: no uncertainty can do better."""
+    rank_correlation: float
+    """Spearman's, between uncertainty and error; 1 is a perfect order, 0 says nothing."""
+
+    @property
+    def area(self) -> float:
+        """Mean distance between curve and oracle, as a share of the whole error: 0 is perfect."""
+        return float(np.mean(self.error - self.oracle) / self.error[0])
+
+    @property
+    def area_of_chance(self) -> float:
+        """The same for an uncertainty that says nothing."""
+        return float(np.mean(self.error[0] - self.oracle) / self.error[0])
+
+
+def sparsification(errors: ArrayLike, uncertainty: ArrayLike, steps: int = 20) -> Sparsification:
+    """Whether an uncertainty is large where the error is large.
+
+    Args:
+        errors: Any shape.
+        uncertainty: Same shape, any unit.
+        steps: How many shares of pixels are left out, evenly spaced from 0.
+
+    Raises:
+        InputError: If the shapes differ, there are fewer than two values, or one is not finite.
+    """
+    from scipy.stats import spearmanr
+
+    e, u = np.asarray(errors, np.float64).ravel(), np.asarray(uncertainty, np.float64).ravel()
+    if e.shape != u.shape or e.size < 2 or not (np.isfinite(e).all() and np.isfinite(u).all()):
+        raise InputError(f"errors {e.shape} and uncertainties {u.shape} must be as many, two or more, and finite")
+    removed = np.arange(steps) / steps
+    kept = np.maximum(1, np.round(e.size * (1.0 - removed)).astype(np.int64))
+
+    def curve(order: NDArray[np.int64]) -> NDArray[np.float64]:
+        means: NDArray[np.float64] = np.cumsum(e[order])[kept - 1] / kept
+        return means
+
+    surest, smallest = np.argsort(u, kind="stable"), np.argsort(e, kind="stable")
+    return Sparsification(removed, curve(surest), curve(smallest), float(spearmanr(e, u).statistic))

@@ -36,8 +36,8 @@ class _Initial(nn.Module):
         self.model = model
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        features, normals, mask_logits = self.model.initial(image)
-        return *features, normals, mask_logits
+        features, normals, concentration, mask_logits = self.model.initial(image)
+        return *features, normals, concentration, mask_logits
 
 
 class _Cascade(nn.Module):
@@ -45,7 +45,8 @@ class _Cascade(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, f0: Tensor, f1: Tensor, f2: Tensor, f3: Tensor, f4: Tensor, normals: Tensor) -> Tensor:
+    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
+        f0, f1, f2, f3, f4, normals = given
         return self.model.cascade((f0, f1, f2, f3, f4), normals)
 
 
@@ -105,12 +106,13 @@ def export_casfne(model: CasFNE, weights: Path) -> tuple[Path, Path]:
     model = _unalike(model)
     image = torch.rand(1, 3, size, size)
     with torch.no_grad():
-        features, normals, _ = model.initial(image)
+        features, normals, _, _ = model.initial(image)
     initial, cascade = graph_path(weights, "initial"), graph_path(weights, "cascade")
-    maps = [*FEATURES, "normals", "mask_logits"]
+    maps = [*FEATURES, "normals", "concentration", "mask_logits"]
     _write(_Initial(model), (image,), ["image"], maps, initial, ["image", *maps])
     given = [*FEATURES, "previous"]
-    _write(_Cascade(model), (*features, normals), given, ["normals"], cascade, [*given, "normals"])
+    refined = ["normals", "concentration"]
+    _write(_Cascade(model), (*features, normals), given, refined, cascade, [*given, *refined])
     return initial, cascade
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,18 @@ _MODULES = {
     "initial": ("encoder.", "initial_decoder."),
     "cascade": ("normal_encoder.", "fusion.", "cascade_decoder."),
 }
+
+
+@dataclass(frozen=True)
+class CasFNEMaps:
+    """What the network says of B crops."""
+
+    normals: list[NDArray[np.float32]]
+    """Unit normals B×S×S×3 per stage, the initial block's first."""
+    concentrations: list[NDArray[np.float32]]
+    """κ B×S×S per stage: the larger, the surer (`lineament.geometry.expected_angle`)."""
+    probability: NDArray[np.float32]
+    """The face's, B×S×S."""
 
 
 class CasFNESession:
@@ -48,17 +61,12 @@ class CasFNESession:
             for part in ("initial", "cascade")
         )
 
-    def run(
-        self, crops: NDArray[np.uint8], stages: int | None = None
-    ) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
+    def run(self, crops: NDArray[np.uint8], stages: int | None = None) -> CasFNEMaps:
         """Estimate normals of crops.
 
         Args:
             crops: B×S×S×3 RGB, S being `size` or another multiple of 32.
             stages: Cascaded stages, 0 to 5; by default as many as the weights were trained with.
-
-        Returns:
-            Unit normals B×S×S×3 per stage, the initial block's first, and the face's probability B×S×S.
 
         Raises:
             UsageError: Another shape, or a number of stages that is out of range.
@@ -69,10 +77,16 @@ class CasFNESession:
         side = crops.shape[1] if crops.ndim == 4 else 0
         if crops.shape[1:] != (side, side, 3) or side == 0 or side % 32 or crops.dtype != np.uint8:
             raise UsageError(f"crops must be B×S×S×3 uint8, S a multiple of 32, not {crops.dtype} {crops.shape}")
-        *features, normals, logits = self._initial.run(None, {"image": as_input(crops)})
-        maps = [normals]
+        *features, normals, kappa, logits = self._initial.run(None, {"image": as_input(crops)})
+        maps, kappas = [normals], [kappa]
         named = dict(zip(_FEATURES, features, strict=True))
         for _ in range(stages):
-            maps.append(self._cascade.run(None, {**named, "previous": maps[-1]})[0])
+            normals, kappa = self._cascade.run(None, {**named, "previous": maps[-1]})
+            maps.append(normals)
+            kappas.append(kappa)
         probability = 1.0 / (1.0 + np.exp(-logits[:, 0]))
-        return [np.ascontiguousarray(m.transpose(0, 2, 3, 1)) for m in maps], probability.astype(np.float32)
+        return CasFNEMaps(
+            [np.ascontiguousarray(m.transpose(0, 2, 3, 1)) for m in maps],
+            [k[:, 0] for k in kappas],
+            probability.astype(np.float32),
+        )

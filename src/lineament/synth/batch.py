@@ -17,11 +17,12 @@ class CameraBatch:
     """Perspective cameras of a batch: x_px = principal_x + focal · X / (distance - Z), likewise -Y.
 
     X, Y, Z are millimetres in the camera frame with its origin at the face's centre; the camera's centre is at
-    Z = distance. A rig vertex v is at ``rotation @ (stretch * v - origin)``.
+    Z = distance. A vertex v of a person's shape (`lineament.synth.face.shape_of`, then ``finished``) is at
+    ``rotation @ (v - origin)``.
     """
 
     rotation: Tensor  # [B, 3, 3] rig frame to camera frame
-    origin: Tensor  # [B, 3] the stretched rig's point at the camera frame's origin, mm
+    origin: Tensor  # [B, 3] the shape's point at the camera frame's origin, mm
     distance: Tensor  # [B] mm
     focal: Tensor  # [B] px
     principal: Tensor  # [B, 2] px, x right and y down
@@ -52,7 +53,10 @@ class SampleBatch:
     visible: Tensor  # [B, 68] bool: landmarks in the picture that neither the head itself nor anything else hides
     light: Tensor  # [B, 9, 3] spherical harmonics of the shading on a convex face, linear
     identity: Tensor  # [B, K] rig coefficients, unit standard deviation
+    asymmetry: Tensor  # [B, K] coefficients by which the halves of the face differ
     stretch: Tensor  # [B, 3] factors of the rig's x, y, z that the coefficients gave
+    profile: Tensor  # [B] shear of the stretched face: depth lost per height
+    roundness: Tensor  # [B] of the stretched face: depth lost per square of the distance from the midline, 1/mm
     expression: Tensor  # [B, E] rig coefficients in [0, 1]
     camera: CameraBatch
 

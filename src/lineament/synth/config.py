@@ -23,9 +23,9 @@ class SynthConfig:
     """Largest turn of the head to either side."""
     pitch: float = 35.0
     """Largest nod."""
-    roll: float = 30.0
+    roll: float = 20.0
     """Largest tilt in the image plane."""
-    frontal: float = 0.6
+    frontal: float = 0.7
     """Share of near-frontal heads (turned by Gaussians of some 10 degrees); the rest covers the whole range."""
     nearest: float = 300.0
     """Nearest camera: a selfie."""
@@ -35,6 +35,22 @@ class SynthConfig:
     """Smallest share of the side that the 68 landmarks' bounding box spans."""
     span_high: float = 0.9
     """Largest share of the side that the 68 landmarks' bounding box spans."""
+    expression: float = 1.0
+    """Strength of expressions; 0 leaves every face neutral."""
+    tails: float = 1.0
+    """How far identities go beyond the face model's Gaussian; 0 keeps to it."""
+    asymmetry: float = 0.15
+    """How much of another person the halves of a face differ by, one standard deviation."""
+    profile: float = 3.0
+    """Spread of the profile's slope, degrees: how far the chin lies before or behind the brows, beyond the model's."""
+    roundness: float = 0.8
+    """Spread of how much faster than the model's cheeks fall back to the sides, 1/m (of x² in z)."""
+    panels: float = 1.0
+    """Strength of the windows, walls and skies that make up the environment; 0 leaves a smooth gradient."""
+    translucency: float = 1.0
+    """Strength of the light that spreads inside skin."""
+    sheen: float = 1.0
+    """Strength of grazing reflections: Fresnel's law, and the environment mirrored in oily skin."""
     hair: float = 0.88
     """Share of heads with hair on them."""
     glasses: float = 0.25

@@ -18,12 +18,20 @@ from lineament.synth.config import SynthConfig
 from lineament.synth.random import SampleRandom
 
 # Width, height, depth: mean and standard deviation of the logarithm. Real faces are deeper than the rig's, on average.
-_STRETCH_MEAN = (0.0, 0.0, 0.04)
+_STRETCH_MEAN = (0.0, 0.0, 0.08)
 _STRETCH = (0.05, 0.05, 0.14)
 
 # Near-frontal heads, degrees (positive looks down): the rig's neutral pose bows the head a little more than people do.
 _FRONTAL_MEAN = (0.0, -4.0, 0.0)  # yaw, pitch, roll
 _FRONTAL = (10.0, 12.0, 6.0)  # their standard deviations
+
+# What measured faces have beyond the rig, on average (docs/transfer.md): the chin a little further forward, degrees,
+# and cheeks that fall back a little faster, 1/m.
+_PROFILE_MEAN = 2.0
+_ROUNDNESS_MEAN = 0.5
+_CHEEK = 65.0  # mm
+
+_MIDLINE = 25.0  # mm, over which an asymmetry passes from one half of the face to the other
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,10 @@ class PosedFace:
     vertices: Tensor  # [B, V, 3] mm, camera frame, origin at the face's centre
     normals: Tensor  # [B, V, 3] unit, camera frame
     identity: Tensor  # [B, K]
+    asymmetry: Tensor  # [B, K]
     stretch: Tensor  # [B, 3] factors of the rig's x, y, z
+    profile: Tensor  # [B] shear: depth lost per height
+    roundness: Tensor  # [B] depth lost per square of the distance from the midline, 1/mm
     expression: Tensor  # [B, E]
     landmarks: Tensor  # [B, 68, 2] px
     camera: CameraBatch
@@ -108,19 +119,16 @@ def pose_faces(rig: RigTensors, config: SynthConfig, random: SampleRandom, perso
     Returns:
         The batch's posed faces.
     """
-    identity = person.normal("identity", shape=(rig.identity.shape[0],))  # [B, K]
-    # Real faces have heavier tails than the scans that the basis was learned from.
-    identity = identity * person.uniform("identity spread", 0.8, 1.45)[:, None]
-    expression = _expressions(rig, random)
-    batch, count = len(identity), rig.mean.shape[0]
-    # Row by row: a product over another number of rows may round otherwise, and a sample must not know its batch.
-    moved = torch.stack([i @ rig.identity + e @ rig.expression for i, e in zip(identity, expression, strict=True)])
-    shape = rig.mean + moved.view(batch, count, 3)
-    shape = _gaze(rig, shape, random)
+    identity = _identities(rig, config, person)
+    asymmetry = config.asymmetry * person.normal("asymmetry", shape=(rig.identity.shape[0],))
+    expression = config.expression * _expressions(rig, random)
     # Heads are deeper and flatter, narrower and wider than the basis makes them: a photo must be read for it.
-    stretch = person.normal("stretch", shape=(3,)).clamp(-2.5, 2.5) * torch.tensor(_STRETCH, device=shape.device)
-    stretch = (stretch + torch.tensor(_STRETCH_MEAN, device=shape.device)).exp()
-    shape = shape * stretch[:, None]
+    stretch = person.normal("stretch", shape=(3,)).clamp(-2.5, 2.5) * torch.tensor(_STRETCH, device=identity.device)
+    stretch = (stretch + torch.tensor(_STRETCH_MEAN, device=identity.device)).exp()
+    profile = torch.deg2rad(_PROFILE_MEAN + config.profile * person.normal("profile").clamp(-2.5, 2.5)).tan()
+    roundness = 1e-3 * (_ROUNDNESS_MEAN + config.roundness * person.normal("roundness").clamp(-2.5, 2.5))
+    shape = shape_of(rig, identity, asymmetry, expression)
+    shape = finished(_gaze(rig, shape, random), stretch, profile, roundness)
 
     marks = shape[:, rig.landmarks]  # [B, 68, 3]
     origin = 0.5 * (marks.amin(1) + marks.amax(1))  # [B, 3]
@@ -132,11 +140,55 @@ def pose_faces(rig: RigTensors, config: SynthConfig, random: SampleRandom, perso
         vertices=vertices,
         normals=vertex_normals(vertices, rig.faces),
         identity=identity,
+        asymmetry=asymmetry,
         stretch=stretch,
+        profile=profile,
+        roundness=roundness,
         expression=expression,
         landmarks=landmarks[..., :2],
         camera=camera,
     )
+
+
+def _identities(rig: RigTensors, config: SynthConfig, person: SampleRandom) -> Tensor:
+    """Coefficients [B, K]: Gaussian, more spread in some people, and far out in a few directions of each."""
+    identity = person.normal("identity", shape=(rig.identity.shape[0],))
+    # Real faces have heavier tails than the scans that the basis was learned from.
+    spread = 1.0 + config.tails * person.uniform("identity spread", -0.2, 0.45)
+    far = (person.uniform("identity far out", shape=(identity.shape[1],)) < 0.06).to(identity.dtype)
+    return identity * spread[:, None] * (1.0 + 0.6 * config.tails * far)
+
+
+def shape_of(rig: RigTensors, identity: Tensor, asymmetry: Tensor, expression: Tensor) -> Tensor:
+    """Vertices [B, V, 3] in mm, not yet stretched and sheared.
+
+    Args:
+        rig: The face model.
+        identity: [B, K] coefficients.
+        asymmetry: [B, K] coefficients that are added on the side of positive x and taken away on the other, fading
+            over the midline.
+        expression: [B, E] weights.
+    """
+    halves = torch.tanh(rig.mean[:, :1] / _MIDLINE)  # [V, 1]
+    # Row by row: a product over another number of rows may round otherwise, and a sample must not know its batch.
+    rows = [
+        rig.mean + (i @ rig.identity + e @ rig.expression).view(-1, 3) + halves * (a @ rig.identity).view(-1, 3)
+        for i, a, e in zip(identity, asymmetry, expression, strict=True)
+    ]
+    return torch.stack(rows)
+
+
+def finished(shape: Tensor, stretch: Tensor, profile: Tensor, roundness: Tensor) -> Tensor:
+    """Stretch faces [B, V, 3] by factors [B, 3], then shear and round them along the line of sight.
+
+    A shear by slopes [B] lets chins come forward or recede; roundness [B] lets cheeks fall back to the sides. From the
+    front the features stay where they are; only shading and contours tell.
+    """
+    shape = shape * stretch[:, None]
+    # Beyond the cheeks the head goes on as it is: no ear is bent backwards.
+    across = shape[..., 0].clamp(-_CHEEK, _CHEEK).square()
+    depth = shape[..., 2] - profile[:, None] * shape[..., 1] - roundness[:, None] * across
+    return torch.cat([shape[..., :2], depth[..., None]], dim=-1)
 
 
 def _mirrored(names: Sequence[str]) -> list[int]:
@@ -148,9 +200,9 @@ def _mirrored(names: Sequence[str]) -> list[int]:
 def _expressions(rig: RigTensors, random: SampleRandom) -> Tensor:
     """Coefficients [B, E]: from neutral to strong, mostly symmetric, often a smile or an open mouth."""
     count = len(rig.expression_names)
-    style = random.choice("expression style", (0.45, 0.37, 0.18))  # neutral, mild, strong
-    strength = torch.tensor([0.12, 0.45, 0.9], device=style.device)[style]
-    share = torch.tensor([0.1, 0.14, 0.2], device=style.device)[style]
+    style = random.choice("expression style", (0.52, 0.37, 0.11))  # neutral, mild, strong
+    strength = torch.tensor([0.12, 0.4, 0.85], device=style.device)[style]
+    share = torch.tensor([0.1, 0.13, 0.18], device=style.device)[style]
     active = random.uniform("expression active", shape=(count,)) < share[:, None]
     value = random.uniform("expression value", shape=(count,)) * active * strength[:, None]
     lead = torch.minimum(torch.arange(count, device=style.device), rig.mirror)  # one draw for both sides
@@ -163,12 +215,12 @@ def _expressions(rig: RigTensors, random: SampleRandom) -> Tensor:
                 column = rig.expression_names.index(name)
                 value[:, column] = torch.maximum(value[:, column], amount)
 
-    smile = random.bernoulli("smile", 0.35) * random.uniform("smile amount", 0.1, 0.95)
+    smile = random.bernoulli("smile", 0.35) * random.uniform("smile amount", 0.05, 0.85)
     add(("mouthSmile_L", "mouthSmile_R"), smile)
     add(("cheekSquint_L", "cheekSquint_R"), 0.6 * smile)
     shown = random.bernoulli("smile shows teeth", 0.5) * smile
     add(("mouthUpperUp_L", "mouthUpperUp_R", "mouthLowerDown_L", "mouthLowerDown_R"), 0.5 * shown)
-    opened = random.bernoulli("mouth open", 0.18) * random.uniform("mouth open amount", 0.05, 0.6)
+    opened = random.bernoulli("mouth open", 0.12) * random.uniform("mouth open amount", 0.05, 0.5)
     add(("jawOpen",), opened)
     for name in ("mouthClose", "cheekPuff_L", "cheekPuff_R"):
         # mouthClose only makes sense against an open jaw; puffed cheeks are rare.
@@ -215,7 +267,7 @@ def _gaze(rig: RigTensors, shape: Tensor, random: SampleRandom) -> Tensor:
         own = (rig.part == int(part)).nonzero()[:, 0]
         moved = (shape[:, own] - rig.mean[own]).mean(1)
         centre = (rig.eye_centre[eye] + moved)[:, None]  # [B, 1, 3]
-        rotation = _axis_rotation(1, 13.0 * turn[:, 0] + sign * vergence) @ _axis_rotation(0, 7.0 * turn[:, 1])
+        rotation = _axis_rotation(1, 9.0 * turn[:, 0] + sign * vergence) @ _axis_rotation(0, 5.0 * turn[:, 1])
         shape[:, own] = (shape[:, own] - centre) @ rotation.transpose(1, 2) + centre
     return shape
 

@@ -29,7 +29,7 @@ from lineament.synth.noise import NoiseBank
 from lineament.synth.organs import cloth, collar, eye_albedo, mouth_albedo, shoulders
 from lineament.synth.random import SampleRandom
 from lineament.synth.shade import shade
-from lineament.synth.skin import Surface, sample_person, skin_albedo, skin_height
+from lineament.synth.skin import Folds, Surface, sample_person, skin_albedo, skin_height
 
 _REGIONS = ("lip", "brow_left", "brow_right", "eye_line", "nostril", "hairline", "beard", "ear")
 
@@ -71,7 +71,8 @@ class Generator:
         part = torch.where(covered[:, 0], self.rig.face_part[head.triangle.clamp_min(0)], -1)[:, None]
 
         person = sample_person(own)
-        height = skin_height(surface, person, own, self.marks, self.bank, face.expression.mean(1) * 4.0)
+        folds = Folds.of(face.expression, self.rig.expression_names)
+        height = skin_height(surface, person, own, self.marks, self.bank, folds)
         height = config.detail * height * surface.skin
         normals = bump(smooth, height, face.camera.scale, part, position[:, 2:])
         albedo = skin_albedo(surface, person, own, self.marks, self.bank)
@@ -114,8 +115,8 @@ class Generator:
                 layer[rows] = torch.where(frame, worn, layer[rows])
             solid[rows] |= frame
 
-        light = sample_light(draws)
-        lit = shade(normals, albedo, depth, solid, mask, surface, light, face.camera, draws, self.bank)
+        light = sample_light(draws, config.panels)
+        lit = shade(normals, albedo, depth, solid, mask, surface, light, face.camera, draws, self.bank, config)
         if glasses is not None:
             lit[rows] = glaze(lit[rows], glasses, lens, draws.select(rows), self.bank)
         scene = shoulders(background(draws, self.bank, size), clothes, face, self.rig, draws)
@@ -140,7 +141,10 @@ class Generator:
             visible=visible_landmarks(face.vertices[:, self.rig.landmarks, 2], face.landmarks, position, solid, mask),
             light=light.shading_coefficients(),
             identity=face.identity,
+            asymmetry=face.asymmetry,
             stretch=face.stretch,
+            profile=face.profile,
+            roundness=face.roundness,
             expression=face.expression,
             camera=face.camera,
         )

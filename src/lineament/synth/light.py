@@ -44,8 +44,18 @@ class Light:
         return self.environment + lamps @ self.colour
 
 
-def sample_light(random: SampleRandom) -> Light:
-    """Draw the light of every sample of a batch."""
+_PANELS = 4  # windows, walls and bright skies of an environment
+# What a Gaussian lobe of a panel's size keeps of each band of a point light (about 50 degrees wide).
+_PANEL_BANDS = (1.0, 0.83, 0.83, 0.83, 0.57, 0.57, 0.57, 0.57, 0.57)
+
+
+def sample_light(random: SampleRandom, panels: float = 1.0) -> Light:
+    """Draw the light of every sample of a batch.
+
+    Args:
+        random: The photos' random numbers.
+        panels: Strength of the windows, walls and skies in the environment.
+    """
     scene = random.choice("scene", _SHARES)
     device = scene.device
     table = torch.tensor([[*a, u, *l1, *l2, *l3, *s] for a, u, l1, l2, l3, s in _SCENES.values()], device=device)[
@@ -84,7 +94,20 @@ def sample_light(random: SampleRandom) -> Light:
     constant = torch.full_like(uneven, 1.0 / Y00)[:, None]
     shape = torch.cat([constant, axes, curved], dim=1)  # [B, 9]
     tint = 1.0 + 0.06 * random.normal("environment tint", shape=(9, 3)) * uneven[:, None, None]
-    return Light(direction, colour, softness, shape[..., None] * ambient[:, None] * tint)
+    environment = shape[..., None] * ambient[:, None] * tint + panels * _panels(random, table[:, 2], ambient)
+    return Light(direction, colour, softness, environment)
+
+
+def _panels(random: SampleRandom, uneven: Tensor, ambient: Tensor) -> Tensor:
+    """Spherical harmonics [B, 9, 3] of an environment's panels: anywhere, bright or dim, each of its own colour."""
+    towards = random.normal("panel place", shape=(_PANELS, 3))
+    towards = towards / towards.norm(dim=-1, keepdim=True).clamp_min(1e-3)
+    strength = random.uniform("panel strength", shape=(_PANELS,)) ** 3 * uneven[:, None]
+    colour = strength[..., None] * _tint(random, "panel tint", _PANELS) * ambient[:, None]
+    pairs = zip(_PANEL_BANDS, LAMBERTIAN_CONVOLUTION, strict=True)
+    bands = torch.tensor([kept * band for kept, band in pairs], device=colour.device, dtype=colour.dtype)
+    terms = torch.stack(polynomials(*towards.unbind(-1)), dim=1) * bands[:, None]
+    return terms @ colour
 
 
 def _tint(random: SampleRandom, name: str, count: int) -> Tensor:

@@ -62,6 +62,31 @@ class Person:
     beard: Tensor  # [B] 0 to 1, density of grown beard
 
 
+@dataclass(frozen=True)
+class Folds:
+    """How strongly the expressions of a batch fold the skin; 0 to 1, [B] each."""
+
+    forehead: Tensor  # raised brows
+    frown: Tensor  # lowered brows
+    smile: Tensor  # smiles and squints: crow's feet, and the furrow from the nose to the mouth
+    mouth: Tensor  # stretched or drawn mouths
+
+    @classmethod
+    def of(cls, expression: Tensor, names: tuple[str, ...]) -> Folds:
+        """From the weights [B, E] of named expressions."""
+
+        def strongest(*starts: str) -> Tensor:
+            columns = [i for i, name in enumerate(names) if name.startswith(starts)]
+            return expression[:, columns].amax(1) if columns else expression.new_zeros(len(expression))
+
+        return cls(
+            forehead=strongest("browInnerUp", "browOuterUp"),
+            frown=strongest("browDown", "noseSneer"),
+            smile=strongest("mouthSmile", "cheekSquint", "eyeSquint"),
+            mouth=strongest("mouthStretch", "mouthFrown", "mouthPucker", "jawOpen"),
+        )
+
+
 def sample_person(person: SampleRandom) -> Person:
     """Draw age, pigment and hair of each person."""
     age = person.uniform("age") ** 1.3
@@ -141,10 +166,13 @@ def skin_albedo(surface: Surface, person: Person, draws: SampleRandom, marks: Te
     albedo = torch.lerp(albedo, lipstick, lip * painted)
 
     hair = person.hair_colour[:, :, None, None]
-    strands = noise("streaks", 26.0, "brow strands")
+    strands = noise("streaks", 20.0, "brow strands")
     brow = torch.minimum(regions["brow_left"], regions["brow_right"])
-    brow = smoothstep(1.2, -1.2, brow + 0.9 * strands + amount("brow thickness", -2.0, 1.2))
-    albedo = torch.lerp(albedo, 0.7 * hair.clamp_max(0.15), brow * amount("brow density", 0.25, 1.0))
+    # From plucked to bushy: the edge is sharp or fades out over some millimetres, single hairs show where it is thin.
+    edge = amount("brow softness", 0.8, 3.5)
+    inside = (0.5 - (brow + amount("brow thickness", -1.5, 2.0)) / (2.0 * edge)).clamp(0.0, 1.0)
+    brow = smoothstep(0.25, 0.85, inside + (1.0 - inside) * inside * 1.4 * strands) * amount("brow density", 0.1, 0.95)
+    albedo = torch.lerp(albedo, 0.7 * hair.clamp_max(0.15), brow)
     lash = smoothstep(1.5, 0.3, eye) * amount("lashes", 0.0, 0.9)
     albedo = torch.lerp(albedo, 0.3 * hair.clamp_max(0.05), lash)
 
@@ -174,7 +202,7 @@ def _moles(surface: Surface, draws: SampleRandom, count: int = 3) -> Tensor:
 
 
 def skin_height(
-    surface: Surface, person: Person, draws: SampleRandom, marks: Tensor, bank: NoiseBank, squeeze: Tensor
+    surface: Surface, person: Person, draws: SampleRandom, marks: Tensor, bank: NoiseBank, folds: Folds
 ) -> Tensor:
     """Height of wrinkles, folds, sagging and pores above the smooth mesh.
 
@@ -184,7 +212,7 @@ def skin_height(
         draws: The person's own random draws.
         marks: [68, 3] landmarks of the mean face, mm.
         bank: Noise fields.
-        squeeze: [B] how strongly the expression folds the skin, 0 to 1.
+        folds: What the expression does to the skin.
 
     Returns:
         [B, 1, H, W] mm, positive outwards.
@@ -197,7 +225,12 @@ def skin_height(
         return per_sample(draws.uniform(name, low, high))
 
     age = per_sample(person.age)
-    fold = (0.7 * age + 0.5 * per_sample(squeeze)).clamp(0.0, 1.2)
+
+    def folded(by: Tensor) -> Tensor:
+        # Skin that age has made loose folds at rest, and more when it is squeezed.
+        return 0.55 * age + (0.35 + 0.65 * age) * per_sample(by)
+
+    fold = folded(folds.mouth)
     regions = surface.regions
     x, y = surface.rest[:, :1], surface.rest[:, 1:2]
     warp = noise("smooth", 110.0, "fold warp")
@@ -207,10 +240,10 @@ def skin_height(
     forehead = forehead * torch.exp(-((x / 48.0) ** 2))
     spacing = amount("forehead spacing", 7.0, 14.0)
     wave = torch.cos(6.2832 * (y + 3.0 * warp + 0.0025 * x**2) / spacing)
-    lines = -amount("forehead lines", 0.0, 0.55) * fold * forehead * smoothstep(0.3, 1.0, wave)
+    lines = -amount("forehead lines", 0.0, 0.55) * folded(folds.forehead) * forehead * smoothstep(0.3, 1.0, wave)
 
     between = torch.exp(-(((x.abs() - 6.5 - warp) / 1.6) ** 2)) * torch.exp(-(((y - brow_height) / 9.0) ** 2))
-    lines = lines - amount("frown lines", 0.0, 0.6) * fold * between
+    lines = lines - amount("frown lines", 0.0, 0.6) * folded(folds.frown) * between
 
     for corner in (36, 45):  # crow's feet fan out of both eyes' outer corners
         dx = (x - marks[corner, 0]) * torch.sign(marks[corner, 0])
@@ -218,7 +251,7 @@ def skin_height(
         radius = torch.sqrt(dx**2 + dy**2 + 1.0)
         fan = torch.cos(amount("crow count", 8.0, 14.0) * torch.atan2(dy, dx.clamp_min(0.5)) + warp)
         reach = smoothstep(4.0, 9.0, radius) * smoothstep(30.0, 12.0, radius) * smoothstep(1.0, 6.0, dx)
-        lines = lines - amount("crow's feet", 0.0, 0.4) * fold * reach * smoothstep(0.2, 1.0, fan)
+        lines = lines - amount("crow's feet", 0.0, 0.4) * folded(folds.smile) * reach * smoothstep(0.2, 1.0, fan)
 
     for wing, mouth in ((31, 48), (35, 54)):  # from the nose's wing past the mouth's corner, then marionette lines
         side = torch.sign(marks[mouth, 0])
@@ -228,7 +261,7 @@ def skin_height(
         crease = torch.exp(-((across / amount("nasolabial width", 1.4, 3.2)) ** 2))
         bulge = torch.exp(-(((across - 6.0) / 5.0) ** 2))
         ends = smoothstep(-0.1, 0.15, along) * smoothstep(1.25, 0.8, along)
-        depth = amount("nasolabial", 0.1, 1.3) * (0.25 + fold)
+        depth = amount("nasolabial", 0.1, 1.3) * (0.25 + folded(folds.smile))
         lines = lines - depth * ends * (crease - 0.5 * bulge)
         chin = marks[mouth] + torch.stack([5.0 * side, side * 0.0 - 26.0, side * 0.0])
         along, across = _beside_line(x, y + warp, marks[mouth], chin, side)
@@ -246,7 +279,7 @@ def skin_height(
     lip = smoothstep(1.0, -1.0, regions["lip"])
     lip_lines = amount("lip lines", 0.0, 0.12) * lip * torch.cos(6.2832 * (x + warp) / 2.6)
     brow = torch.minimum(regions["brow_left"], regions["brow_right"])
-    tufts = smoothstep(1.0, -1.0, brow) * (0.3 + 0.15 * noise("streaks", 26.0, "brow strands"))
+    tufts = smoothstep(1.0, -1.0, brow) * (0.3 + 0.15 * noise("streaks", 20.0, "brow strands"))
     tufts = tufts * amount("brow relief", 0.2, 1.4)
     beard = smoothstep(0.35, 0.75, regions["beard"]) * (1.0 - lip) * per_sample(person.beard)
     curls = beard * (0.4 + 0.5 * noise("streaks", 18.0, "beard strands"))

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from lineament.errors import UsageError
 
-LossName = Literal["rec", "tv", "adv"]
+LossName = Literal["rec", "likelihood", "tv", "adv"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class LoopConfig:
     """Folder of the run: configuration, logs, checkpoints, sheets, weights. An interrupted run goes on from it."""
     data: tuple[Path, ...] = ()
     """Datasets written by `lineament synth`."""
+    cache: float = 4.0
+    """Gigabytes of memory for samples that were read once; those beyond are read again each time."""
     size: int = 256
     """Side of the crops, pixels."""
     batch_size: int = 8
@@ -86,10 +88,14 @@ class TrainConfig(LoopConfig):
     """Cascaded stages trained, 0 to 5."""
     fusion: Literal["cat", "adain", "fmm"] = "cat"
     """How the previous normals join the face's features."""
-    losses: tuple[LossName, ...] = ("rec", "tv", "adv")
-    """Any combination of reconstruction, total variation, adversarial."""
+    losses: tuple[LossName, ...] = ("rec", "likelihood", "tv", "adv")
+    """Any combination of reconstruction, likelihood (from which the uncertainty is learned), total variation,
+    adversarial."""
     reconstruction: Literal["cosine", "angle"] = "cosine"
     """The paper's cosine, or an angle that does not reward flattened shapes."""
+    half: bool = False
+    """Train the initial block at half the pictures' resolution: twice as fast on a CPU. For the first part of a long
+    training; another one that starts from its weights (init) must follow."""
     imagenet: Path | None = None
     """A torchvision ResNet-18 checkpoint to start the encoder from (paper size only)."""
     init: Path | None = None
@@ -98,7 +104,10 @@ class TrainConfig(LoopConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not set(self.losses) <= {"rec", "tv", "adv"} or not self.losses:
-            raise UsageError(f"losses must be some of rec, tv, adv, not {', '.join(self.losses) or 'none'}")
+        known = get_args(LossName)
+        if not set(self.losses) <= set(known) or not self.losses:
+            raise UsageError(f"losses must be some of {', '.join(known)}, not {', '.join(self.losses) or 'none'}")
+        if self.half and (self.stages or "adv" in self.losses):
+            raise UsageError("at half resolution (--half) only the initial block is trained: take --stages 0, no adv")
         if not 0 <= self.stages <= 5:
             raise UsageError(f"stages must be 0 to 5, not {self.stages}")

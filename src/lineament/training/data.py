@@ -35,6 +35,12 @@ class Batch:
         """Move to a device."""
         return Batch(self.image.to(device), self.normals.to(device), self.face.to(device))
 
+    def at_half_resolution(self) -> Batch:
+        """The same at half the resolution; a pixel is face where all four of its were."""
+        face = F.avg_pool2d(self.face.to(self.normals.dtype), 2) > 0.99
+        normals = F.normalize(F.avg_pool2d(self.normals, 2), dim=1) * face
+        return Batch(F.avg_pool2d(self.image, 2), normals, face)
+
 
 def face_of(mask: Tensor) -> Tensor:
     """Where normals are learned, from a mask of `MaskClass`."""
@@ -50,7 +56,7 @@ def batches(config: TrainConfig, split: str, first: int, device: torch.device) -
     """
     source: IterableDataset[Batch]
     if config.data:
-        source = DatasetFolder(config.data, config.size, config.batch_size, split, first, config.seed)
+        source = DatasetFolder(config, split, first)
     else:
         made_on = device if config.workers == 0 else torch.device("cpu")
         source = GeneratedBatches(
@@ -81,19 +87,24 @@ def _of_sample(sample: SampleBatch) -> Batch:
 
 
 class DatasetFolder(IterableDataset[Batch]):
-    """Shuffled batches of datasets on disk, split by identity; pictures of another size are resampled."""
+    """Shuffled batches of datasets on disk, split by identity; pictures of another size are resampled.
 
-    def __init__(
-        self, folders: tuple[Path, ...], size: int, batch_size: int, split: str, first: int, seed: int
-    ) -> None:
+    Decoding costs as much as a training step, so that samples stay in memory, in their files' precision, up to the
+    configuration's ``cache``.
+    """
+
+    def __init__(self, config: TrainConfig, split: str, first: int) -> None:
         """Read the lists of samples.
 
         Raises:
             DataError: A folder without a dataset, or no sample of the split in all of them.
         """
         super().__init__()
-        self.size, self.batch_size, self.first, self.seed = size, batch_size, first, seed
-        self.samples: list[dict[str, Path]] = [line["files"] for line in labelled_samples(folders, split)]
+        self.size, self.batch_size, self.first, self.seed = config.size, config.batch_size, first, config.seed
+        self.samples: list[dict[str, Path]] = [line["files"] for line in labelled_samples(config.data, split)]
+        bytes_each = 10 * config.size**2  # of three uint8, three int16 and one bool
+        self._room = int(config.cache * 2**30 / bytes_each / max(1, config.workers))
+        self._kept: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
@@ -104,18 +115,22 @@ class DatasetFolder(IterableDataset[Batch]):
             yield self._load([self._pick(first + i) for i in range(self.batch_size)])
             number += step
 
-    def _pick(self, position: int) -> dict[str, Path]:
+    def _pick(self, position: int) -> int:
         """The sample at a position of the endless sequence: one shuffled pass after another."""
         epoch, place = divmod(position, len(self.samples))
-        return self.samples[int(_order(self.seed, epoch, len(self.samples))[place])]
+        return int(_order(self.seed, epoch, len(self.samples))[place])
 
-    def _load(self, picked: list[dict[str, Path]]) -> Batch:
-        images, normals, faces = zip(*(self._sized(files) for files in picked), strict=True)
+    def _load(self, picked: list[int]) -> Batch:
+        images, normals, faces = zip(*(self._sample(number) for number in picked), strict=True)
         face = torch.stack(faces)
-        return Batch(torch.stack(images), F.normalize(torch.stack(normals), dim=1) * face, face)
+        unit = F.normalize(torch.stack(normals).float(), dim=1) * face
+        return Batch(torch.stack(images).float() / 255.0, unit, face)
 
-    def _sized(self, files: dict[str, Path]) -> tuple[Tensor, Tensor, Tensor]:
-        """Photo, normals (not yet unit) and face of one sample at the size of the training."""
+    def _sample(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Photo (uint8), normals (int16, not unit) and face of one sample at the size of the training."""
+        if number in self._kept:
+            return self._kept[number]
+        files = self.samples[number]
         image, mask = _read(files["image"]), _read(files["mask"], scale=False)
         face = face_of(mask)
         normals = (2.0 * _read(files["normals"]) - 1.0) * face
@@ -125,7 +140,10 @@ class DatasetFolder(IterableDataset[Batch]):
                 F.interpolate(picture[None], side, mode="bilinear", antialias=True)[0] for picture in (image, normals)
             )
             face = F.interpolate(face[None].float(), side, mode="nearest")[0] > 0.5
-        return image, normals, face
+        sample = ((image * 255.0).round().byte(), (normals * 32767.0).round().short(), face)
+        if len(self._kept) < self._room:
+            self._kept[number] = sample
+        return sample
 
 
 @lru_cache(maxsize=2)

@@ -96,7 +96,11 @@ def load_weights(path: Path, network: type[Kind], device: torch.device | str = "
         raise WeightsError(f"{path} holds no weights of {network.METHOD}: {error}") from error
     model = network(config)
     assert isinstance(model, torch.nn.Module)
-    missing, unexpected = model.load_state_dict(tensors, strict=False)
+    try:
+        missing, unexpected = model.load_state_dict(tensors, strict=False)
+    except RuntimeError as error:  # tensors of other shapes
+        hint = "take weights that came with this version, or train them again"
+        raise WeightsError(f"{path} does not fit this version of {network.METHOD}: {hint}") from error
     wrong = [name for name in (*missing, *unexpected) if not name.endswith("num_batches_tracked")]
     if wrong:
         raise WeightsError(f"{path} does not fit its own configuration (first difference: {wrong[0]})")

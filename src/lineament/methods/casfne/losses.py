@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -12,8 +13,8 @@ from torch.nn import functional as F
 
 Reconstruction = Literal["cosine", "angle"]
 
-WEIGHTS = {"rec": 1.0, "tv": 0.002, "adv": 0.0001, "mask": 0.1}
-"""λ_rec, λ_tv and λ_adv of section IV-C; the mask's weight is ours."""
+WEIGHTS = {"rec": 1.0, "likelihood": 0.1, "tv": 0.002, "adv": 0.0001, "mask": 0.1}
+"""λ_rec, λ_tv and λ_adv of section IV-C; the weights of likelihood and mask are ours."""
 
 
 def reconstruction_loss(
@@ -41,6 +42,36 @@ def reconstruction_loss(
         else:
             distance = ((stage - truth).square().sum(1, keepdim=True) + 1e-4).sqrt() - 1e-2
         total = total + (distance * weight).sum() / count
+    return total
+
+
+def likelihood_loss(
+    normals: Sequence[Tensor], concentrations: Sequence[Tensor], truth: Tensor, labelled: Tensor
+) -> Tensor:
+    """Negative log-likelihood of the truth under the angular von Mises-Fisher distribution, summed over all stages.
+
+    Its density falls off with the angle θ itself: p = (κ² + 1) exp(-κ θ) / (2π (1 + exp(-κ π))) (Bae, Budvytis and
+    Cipolla 2021, equation 7).
+
+    Args:
+        normals: [B, 3, H, W] unit, one per stage.
+        concentrations: [B, 1, H, W] κ > 0, one per stage.
+        truth: [B, 3, H, W] unit where labelled.
+        labelled: [B, 1, H, W] bool.
+
+    Returns:
+        A scalar; gradients reach normals and concentrations.
+    """
+    weight = labelled.to(truth.dtype)
+    count = weight.sum().clamp_min(1.0)
+    total = truth.new_zeros(())
+    for stage, kappa in zip(normals, concentrations, strict=True):
+        # Of two unit vectors' difference and sum, the half angle's sine and cosine: exact also for small angles.
+        apart = ((stage - truth).square().sum(1, keepdim=True) + 1e-6).sqrt()
+        along = ((stage + truth).square().sum(1, keepdim=True) + 1e-6).sqrt()
+        angle = 2.0 * torch.atan2(apart, along)
+        nll = kappa * angle - torch.log(kappa.square() + 1.0) + F.softplus(-math.pi * kappa)
+        total = total + (nll * weight).sum() / count
     return total
 
 

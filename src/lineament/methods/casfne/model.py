@@ -3,7 +3,10 @@
 
 The paper's symbols and where they are here: E_f is ``encoder``, D_n is ``initial_decoder`` (equation 4), E_cn is
 ``normal_encoder``, D_cn is ``cascade_decoder`` (equation 3), z is ``prior``, t is ``stages``. E_cn and D_cn are one
-set of weights for all stages. Our addition is a mask logit beside the initial normals, which says where the face is.
+set of weights for all stages. Our additions: a mask logit beside the initial normals, which says where the face is; a
+concentration beside the normals of every stage, which says how sure they are (Bae, Budvytis and Cipolla 2021,
+"Estimating and exploiting the aleatoric uncertainty in surface normal estimation"); and a head at half resolution,
+from which the initial block can learn shapes at half the cost.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ Fusion = Literal["cat", "adain", "fmm"]
 Pyramid = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 MAX_STAGES = 5
+MIN_CONCENTRATION = 0.01
+"""κ of a normal that could point anywhere: the floor that keeps the likelihood's gradient alive."""
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, which the encoder may come from
 
 
@@ -65,6 +70,8 @@ class CasFNEOutput:
 
     normals: list[Tensor]
     """One [B, 3, H, W] of unit normals in the camera frame per stage, stage 0 (initial block) first."""
+    concentrations: list[Tensor]
+    """One [B, 1, H, W] of κ > 0 per stage: the larger, the surer the normal (`losses.likelihood_loss`)."""
     mask_logits: Tensor
     """[B, 1, H, W], positive on the face."""
 
@@ -83,35 +90,50 @@ class CasFNE(nn.Module):
         self.config = config
         self.encoder = ResNet18Encoder(config.width)
         channels = pyramid_channels(config.width)
-        self.initial_decoder = Decoder(channels[4], channels[3::-1], config.decoder_channels, out_channels=4)
+        self.initial_decoder = Decoder(channels[4], channels[3::-1], config.decoder_channels, out_channels=5)
+        self.coarse_head = nn.Conv2d(config.decoder_channels[3], 5, 3, 1, 1)
         self.normal_encoder = NormalEncoder(config.normal_channels)
         self.fusion: PriorFusion = _FUSIONS[config.fusion](channels[4], self.normal_encoder.out_channels)
         self.cascade_decoder = Decoder(
-            self.fusion.out_channels, channels[3::-1], config.decoder_channels, out_channels=3
+            self.fusion.out_channels, channels[3::-1], config.decoder_channels, out_channels=4
         )
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
 
-    def initial(self, image: Tensor) -> tuple[Pyramid, Tensor, Tensor]:
+    def initial(self, image: Tensor) -> tuple[Pyramid, Tensor, Tensor, Tensor]:
         """The initial block (equation 4), stage 0.
 
         Args:
             image: [B, 3, H, W] RGB in [0, 1]; H and W multiples of 32.
 
         Returns:
-            The face's features at five scales, normals [B, 3, H, W], mask logits [B, 1, H, W].
+            The face's features at five scales, normals [B, 3, H, W], concentrations and mask logits [B, 1, H, W].
         """
-        if image.ndim != 4 or image.shape[1] != 3 or image.shape[2] % 32 or image.shape[3] % 32:
-            raise UsageError(f"images must be [B, 3, H, W] with H and W multiples of 32, not {tuple(image.shape)}")
-        features = self.encoder((image - self.mean) / self.std)
-        decoded = self.initial_decoder(features[4], features[3::-1])  # [B, 4, H, W]
-        return features, unit_normals(decoded[:, :3]), decoded[:, 3:].float()
+        features = self._features(image)
+        decoded = self.initial_decoder(features[4], features[3::-1])  # [B, 5, H, W]
+        return features, unit_normals(decoded[:, :3]), concentration(decoded[:, 4:]), decoded[:, 3:4].float()
 
-    def cascade(self, features: Pyramid, normals: Tensor) -> Tensor:
-        """One cascaded stage (equation 3): normals [B, 3, H, W] refined into normals [B, 3, H, W]."""
+    def at_half_resolution(self, image: Tensor) -> CasFNEOutput:
+        """The initial block without its decoder's last layers: maps [B, …, H/2, W/2] from [B, 3, H, W].
+
+        For training only. On a CPU those layers, on small channels at full resolution, take half of a step's time.
+        """
+        features = self._features(image)
+        decoded = self.coarse_head(self.initial_decoder.up(features[4], features[3::-1], last=3))  # [B, 5, H/2, W/2]
+        return CasFNEOutput([unit_normals(decoded[:, :3])], [concentration(decoded[:, 4:])], decoded[:, 3:4].float())
+
+    def cascade(self, features: Pyramid, normals: Tensor) -> tuple[Tensor, Tensor]:
+        """One cascaded stage (equation 3): normals [B, 3, H, W] refined; also their concentrations [B, 1, H, W]."""
         prior = self.normal_encoder(normals)  # z, [B, 8 · normal_channels, H/32, W/32]
         fused = self.fusion(features[4], prior)
-        return unit_normals(self.cascade_decoder(fused, features[3::-1]))
+        decoded = self.cascade_decoder(fused, features[3::-1])  # [B, 4, H, W]
+        return unit_normals(decoded[:, :3]), concentration(decoded[:, 3:])
+
+    def _features(self, image: Tensor) -> Pyramid:
+        if image.ndim != 4 or image.shape[1] != 3 or image.shape[2] % 32 or image.shape[3] % 32:
+            raise UsageError(f"images must be [B, 3, H, W] with H and W multiples of 32, not {tuple(image.shape)}")
+        features: Pyramid = self.encoder((image - self.mean) / self.std)
+        return features
 
     @torch.no_grad()
     def start_cascade(self) -> None:
@@ -125,10 +147,11 @@ class CasFNE(nn.Module):
             given = known[name]
             if given.shape == value.shape:
                 value.copy_(given)
-            else:  # the first layer has the prior's channels besides, the last one has no mask
+            elif name.startswith("last"):  # the initial block's last layer has the mask in its fourth place
+                value.copy_(given[[0, 1, 2, 4]])
+            else:  # the first layer has the prior's channels besides
                 value.zero_()
-                shared = tuple(slice(0, min(a, b)) for a, b in zip(value.shape, given.shape, strict=True))
-                value[shared] = given[shared]
+                value[: len(given)] = given
 
     def forward(self, image: Tensor, stages: int | None = None) -> CasFNEOutput:
         """Estimate normals.
@@ -138,18 +161,20 @@ class CasFNE(nn.Module):
             stages: Number of cascaded stages, 0 to 5; the configuration's by default.
 
         Returns:
-            Normals of every stage and the face's mask.
+            Normals and concentrations of every stage and the face's mask.
 
         Raises:
             UsageError: A wrong shape or number of stages.
         """
         stages = self.config.stages if stages is None else stages
         _check_stages(stages)
-        features, initial, mask_logits = self.initial(image)
-        normals = [initial]
+        features, initial, sureness, mask_logits = self.initial(image)
+        normals, concentrations = [initial], [sureness]
         for _ in range(stages):
-            normals.append(self.cascade(features, normals[-1]))
-        return CasFNEOutput(normals, mask_logits)
+            refined, sureness = self.cascade(features, normals[-1])
+            normals.append(refined)
+            concentrations.append(sureness)
+        return CasFNEOutput(normals, concentrations, mask_logits)
 
 
 class Decoder(nn.Module):
@@ -172,11 +197,15 @@ class Decoder(nn.Module):
 
     def forward(self, deepest: Tensor, skips: tuple[Tensor, ...]) -> Tensor:
         """Map [B, C, H/32, W/32] and the skips at 1/16, 1/8, 1/4, 1/2 to [B, out, H, W]."""
-        x = self.ups[0](deepest)
-        for up, skip in zip(self.ups[1:], skips, strict=True):
-            x = up(torch.cat([x, skip], dim=1))
-        out: Tensor = self.last(x)
+        out: Tensor = self.last(self.up(deepest, skips))
         return out
+
+    def up(self, deepest: Tensor, skips: tuple[Tensor, ...], last: int = 4) -> Tensor:
+        """Features after the transposed convolution number ``last``, [B, channels[last], ·, ·]."""
+        x: Tensor = self.ups[0](deepest)
+        for number in range(1, last + 1):
+            x = self.ups[number](torch.cat([x, skips[number - 1]], dim=1))
+        return x
 
 
 class NormalEncoder(nn.Module):
@@ -272,6 +301,11 @@ _FUSIONS: dict[Fusion, Callable[[int, int], PriorFusion]] = {
 def unit_normals(raw: Tensor) -> Tensor:
     """tanh, then unit length, in full precision: [B, 3, H, W]."""
     return F.normalize(torch.tanh(raw.float()), dim=1, eps=1e-6)
+
+
+def concentration(raw: Tensor) -> Tensor:
+    """Any number to a concentration κ > 0, in full precision: ELU + 1, as Bae et al. do."""
+    return F.elu(raw.float()) + 1.0 + MIN_CONCENTRATION
 
 
 def _check_stages(stages: int) -> None:

@@ -113,11 +113,21 @@ class CasFNERecipe:
             The total, its parts by name, and the last stage's normals [B, 3, H, W] (detached).
         """
         with autocast:
-            output = self.model(batch.image, self.config.stages)
+            output = (
+                self.model.at_half_resolution(batch.image)
+                if self.config.half
+                else self.model(batch.image, self.config.stages)
+            )
+        if self.config.half:
+            batch = batch.at_half_resolution()
         parts = {"mask": losses.mask_loss(output.mask_logits, batch.face)}
         if "rec" in self.config.losses:
             parts["rec"] = losses.reconstruction_loss(
                 output.normals, batch.normals, batch.face, self.config.reconstruction
+            )
+        if "likelihood" in self.config.losses:
+            parts["likelihood"] = losses.likelihood_loss(
+                output.normals, output.concentrations, batch.normals, batch.face
             )
         if "tv" in self.config.losses:
             parts["tv"] = losses.total_variation_loss(output.normals)
@@ -144,7 +154,8 @@ def validate(model: CasFNE, config: TrainConfig, device: torch.device, sheet: Pa
     errors = torch.zeros(config.stages + 1, dtype=torch.float64)
     pixels = 0
     for number, batch in enumerate(islice(batches(config, "validation", 0, device), config.validation_batches)):
-        stages = model(batch.image, config.stages).normals
+        output = model.at_half_resolution(batch.image) if config.half else model(batch.image, config.stages)
+        batch, stages = batch.at_half_resolution() if config.half else batch, output.normals
         face = batch.face[:, 0]
         for stage, normals in enumerate(stages):
             cosine = (normals * batch.normals).sum(1).clamp(-1, 1)[face]

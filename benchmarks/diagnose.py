@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What kind of error a method makes on real faces, and on synthetic ones cut alike: ``python benchmarks/diagnose.py
+--root YALEB [--maps maps.png]``.
+
+Of every person's photos under lights within 35°: the mean angular error; how much of it is *bias*, the error of the
+mean of the person's estimates, and how much *spread* around that mean; which rotation of the estimates would fit the
+truth best and what it would leave; the error of shape alone, both blurred by 16 pixels of the photo; errors by region
+and by the light's direction. The synthetic people are looked at in one photo each, cut and padded as the real ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+import lineament
+from lineament.datasets.yaleb import YaleB
+from lineament.estimator import Estimator
+from lineament.evaluation.framing import Framing
+from lineament.evaluation.yaleb import PADDING, SUBSETS
+from lineament.face.parse import FACE_CLASSES
+from lineament.geometry import angular_error
+
+HEIGHT, WIDTH = 192, 168  # px, of the database's photos
+BLUR = 16.0  # px
+REGIONS = {  # rows and columns, shares of the photo: brows to chin, ear to ear, eyes at a quarter of the height
+    "forehead and brows": ((0.00, 0.18), (0.00, 1.00)),
+    "around the eyes": ((0.18, 0.40), (0.00, 0.38)),
+    "root of the nose": ((0.18, 0.40), (0.38, 0.62)),
+    "nose": ((0.40, 0.64), (0.35, 0.65)),
+    "cheeks": ((0.40, 0.75), (0.00, 0.30)),
+    "mouth": ((0.66, 0.84), (0.28, 0.72)),
+    "chin": ((0.84, 1.00), (0.20, 0.80)),
+}
+"""The regions of the image's left half; those at the side are mirrored."""
+
+Normals = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person's truth and estimates."""
+
+    name: str
+    truth: Normals  # [H, W, 3]
+    mask: NDArray[np.bool_]  # [H, W]
+    photos: list[NDArray[np.uint8]]
+    estimates: list[Normals]
+    lights: list[tuple[float, float]]  # azimuth and elevation, degrees
+
+
+def real_people(root: Path, estimator: Estimator, stage: int) -> Iterator[Person]:
+    """The database's people."""
+    framing, dataset = Framing(PADDING), YaleB(root)
+    for name in dataset.subjects:
+        samples = list(dataset.samples(name, SUBSETS["frontal35"]))
+        yield Person(
+            name,
+            samples[0].normals,
+            samples[0].mask,
+            [s.image for s in samples],
+            [estimate(estimator, framing, s.image, stage) for s in samples],
+            [(float(s.meta["azimuth"]), float(s.meta["elevation"])) for s in samples],
+        )
+
+
+def synthetic_people(count: int, estimator: Estimator, stage: int) -> Iterator[Person]:
+    """Frontal people of a seed of their own under a clean camera, grey, cut as the database's are."""
+    from lineament.rig import load_rig
+    from lineament.synth.config import SynthConfig
+    from lineament.synth.degrade import DegradeConfig
+    from lineament.synth.generator import Generator
+
+    bare = {"glasses": 0.0, "hats": 0.0, "covered": 0.0, "degrade": DegradeConfig.none()}
+    pose = {"frontal": 1.0, "yaw": 6.0, "pitch": 25.0, "roll": 4.0, "nearest": 900.0}
+    size = 320
+    generator = Generator(SynthConfig(size=size, seed=1234, span_low=0.7, span_high=0.7, **bare, **pose), load_rig())
+    framing = Framing(PADDING)
+    for index in range(count):
+        sample = generator.batch([index])
+        marks = sample.landmarks[0].numpy()
+        eyes = marks[36:42].mean(0), marks[42:48].mean(0)
+        width = 2.15 * float(np.linalg.norm(eyes[1] - eyes[0]))
+        height = width * HEIGHT / WIDTH
+        left, top = np.round(0.5 * (eyes[0] + eyes[1]) - [width / 2, height / 4]).astype(int)
+        right, bottom = int(left + width), int(top + height)
+        if min(left, top) < 0 or max(right, bottom) > size:
+            continue
+
+        def cut(picture: NDArray[np.float32], box: tuple[int, ...] = (top, bottom, left, right)) -> NDArray[np.float32]:
+            part = np.ascontiguousarray(picture[box[0] : box[1], box[2] : box[3]])
+            return np.asarray(cv2.resize(part, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA))
+
+        grey = sample.image[0].permute(1, 2, 0).numpy() @ np.array([0.299, 0.587, 0.114], np.float32)
+        photo = np.repeat((255 * cut(grey)).round().astype(np.uint8)[..., None], 3, axis=2)
+        face = np.isin(sample.mask[0, 0].numpy(), [int(c) for c in FACE_CLASSES]).astype(np.float32)
+        truth = unit(cut(sample.normals[0].permute(1, 2, 0).numpy()))
+        estimates = [estimate(estimator, framing, photo, stage)]
+        yield Person(f"synthetic {index}", truth, cut(face) > 0.99, [photo], estimates, [])
+
+
+def estimate(estimator: Estimator, framing: Framing, photo: NDArray[np.uint8], stage: int) -> Normals:
+    """One photo's normals."""
+    found = estimator.estimate_crop(framing.apply(photo), flip=True)
+    return framing.undo(found.normals[stage], HEIGHT, WIDTH)
+
+
+def unit(vectors: Normals) -> Normals:
+    """Unit length."""
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-6), dtype=np.float32)
+
+
+def blurred(normals: Normals, mask: NDArray[np.bool_]) -> Normals:
+    """The shape without its detail: a blur inside the mask."""
+    inside = mask.astype(np.float32)
+    total = cv2.GaussianBlur(normals * inside[..., None], (0, 0), BLUR)
+    return unit(total / np.maximum(cv2.GaussianBlur(inside, (0, 0), BLUR), 1e-3)[..., None])
+
+
+def figures(person: Person) -> dict[str, float]:
+    """The kinds of error of one person, degrees."""
+    m, truth = person.mask, person.truth[person.mask]
+    mean = unit(np.mean(person.estimates, axis=0))
+    rotation, _ = Rotation.align_vectors(truth, mean[m])
+    pitch, yaw, _ = rotation.as_euler("xyz", degrees=True)
+    return {
+        "error": float(np.mean([angular_error(e[m], truth).mean() for e in person.estimates])),
+        "bias": float(angular_error(mean[m], truth).mean()),
+        "spread": float(np.mean([angular_error(e[m], mean[m]).mean() for e in person.estimates])),
+        "pitch": float(pitch),
+        "yaw": float(yaw),
+        "rotated": float(angular_error(rotation.apply(mean[m]), truth).mean()),
+        "shape": float(angular_error(blurred(mean, m)[m], blurred(person.truth, m)[m]).mean()),
+    }
+
+
+def by_region(people: list[Person]) -> dict[str, float]:
+    """Mean error of every region."""
+    errors = {}
+    for name, (rows, columns) in REGIONS.items():
+        place = np.zeros((HEIGHT, WIDTH), bool)
+        top, bottom = (round(HEIGHT * r) for r in rows)
+        left, right = (round(WIDTH * c) for c in columns)
+        place[top:bottom, left:right] = True
+        place |= place[:, ::-1]
+        each = [angular_error(e[p.mask & place], p.truth[p.mask & place]) for p in people for e in p.estimates]
+        errors[name] = float(np.concatenate(each).mean())
+    return errors
+
+
+def by_light(people: list[Person]) -> dict[str, float]:
+    """Mean error by how far the light stands from the camera."""
+    groups: dict[str, list[float]] = {"within 12°": [], "12 to 25°": [], "beyond 25°": []}
+    for person in people:
+        for light, normals in zip(person.lights, person.estimates, strict=True):
+            off = max(abs(light[0]), abs(light[1]))
+            name = "within 12°" if off <= 12 else "12 to 25°" if off <= 25 else "beyond 25°"
+            groups[name].append(float(angular_error(normals[person.mask], person.truth[person.mask]).mean()))
+    return {name: float(np.mean(values)) for name, values in groups.items() if values}
+
+
+def write_maps(people: list[Person], path: Path) -> None:
+    """A row per person: a photo, the truth, the mean estimate, its error, and truth minus estimate in x and y."""
+
+    def colours(normals: Normals, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        return np.asarray((127.5 * (normals + 1.0)) * mask[..., None], dtype=np.uint8)
+
+    def signed(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        v = np.clip(values / 0.5, -1, 1)  # red: the truth leans further to +, blue: to -
+        return np.asarray(255 * np.stack([1 + v.clip(-1, 0), 1 - abs(v), 1 - v.clip(0, 1)], -1) * mask[..., None], np.uint8)
+
+    rows = []
+    for p in people:
+        mean = unit(np.mean(p.estimates, axis=0))
+        error = (np.clip(angular_error(mean, p.truth) / 30.0, 0, 1) * 255).astype(np.uint8)
+        heat = cv2.applyColorMap(error, cv2.COLORMAP_INFERNO)[..., ::-1] * p.mask[..., None]
+        lean = [signed(p.truth[..., i] - mean[..., i], p.mask) for i in (0, 1)]
+        rows.append(np.concatenate([p.photos[0], colours(p.truth, p.mask), colours(mean, p.mask), heat, *lean], axis=1))
+    half = (len(rows) + 1) // 2
+    columns = [np.concatenate(rows[:half]), np.concatenate(rows[half:] + [rows[0] * 0] * (2 * half - len(rows)))]
+    cv2.imwrite(str(path), np.concatenate(columns, axis=1)[..., ::-1])
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="folder with yaleB01, ...")
+    parser.add_argument("--method", default="casfne-s")
+    parser.add_argument("--stage", type=int, default=-1)
+    parser.add_argument("--synthetic", type=int, default=64, help="synthetic people")
+    parser.add_argument("--maps", type=Path)
+    arguments = parser.parse_args()
+    estimator = lineament.load(arguments.method)
+    real = list(real_people(arguments.root, estimator, arguments.stage))
+    synthetic = list(synthetic_people(arguments.synthetic, estimator, arguments.stage))
+    print("| person | " + " | ".join(figures(real[0])) + " |\n|---|" + "---:|" * 7)
+    for person in real:
+        print(f"| {person.name} | " + " | ".join(f"{v:.1f}" for v in figures(person).values()) + " |")
+    for name, people in (("mean, real", real), ("mean, synthetic", synthetic)):
+        means = np.mean([list(figures(p).values()) for p in people], axis=0)
+        print(f"| {name} | " + " | ".join(f"{v:.1f}" for v in means) + " |")
+    print("\n| region | real | synthetic |\n|---|---:|---:|")
+    for (name, error), other in zip(by_region(real).items(), by_region(synthetic).values(), strict=True):
+        print(f"| {name} | {error:.1f} | {other:.1f} |")
+    print("\n| light | real |\n|---|---:|")
+    for name, error in by_light(real).items():
+        print(f"| {name} | {error:.1f} |")
+    if arguments.maps:
+        write_maps(real, arguments.maps)
+
+
+if __name__ == "__main__":
+    main()

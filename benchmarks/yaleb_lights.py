@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far Extended Yale B's ground truth can be trusted: ``python benchmarks/yaleb_lights.py --root YALEB``.
+
+The protocol's photometric stereo takes all strobes as equally strong and far away. Here each strobe's strength is fitted
+beside normals and albedo, person by person. If strengths came from noise they would not agree between people.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineament.datasets.yaleb import GREY_RANGE, LIGHTS_SMALLEST_Z, YaleB
+from lineament.geometry import angular_error
+
+EVERY = 5  # pixels: the strengths do not need all of them
+ROUNDS = 25
+
+Floats = NDArray[np.float64]
+
+
+def main() -> None:
+    """Fit every person, then compare strengths and normals."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="folder with yaleB01, ...")
+    dataset = YaleB(parser.parse_args().root)
+    strengths: list[dict[str, float]] = []
+    print("| person | spread of strengths | truth turned by, ° | change of n_x | change of n_y |\n|---|---:|---:|---:|---:|")
+    changes = []
+    for name in dataset.subjects:
+        strength, fitted, truth = fit(dataset, name)
+        strengths.append(strength)
+        change = (fitted - truth).mean(0)
+        changes.append(change)
+        moved = angular_error(fitted, truth).mean()
+        spread = np.std(list(strength.values()))
+        print(f"| {name} | {spread:.2f} | {moved:.1f} | {change[0]:+.3f} | {change[1]:+.3f} |")
+    mean = np.mean(changes, axis=0)
+    print(f"| mean | | | {mean[0]:+.3f} | {mean[1]:+.3f} |")
+    common = sorted(set.intersection(*(set(s) for s in strengths)))
+    table = np.array([[s[light] for light in common] for s in strengths])
+    agreement = np.corrcoef(table)[np.triu_indices(len(table), 1)].mean()
+    print(f"\n{len(common)} strobes that all people have; mean correlation of strengths between people: {agreement:.2f}")
+
+
+def fit(dataset: YaleB, name: str) -> tuple[dict[str, float], Floats, Floats]:
+    """Strength by light (median one), normals with these strengths [P, 3], the protocol's normals [P, 3]."""
+    subject, truth = dataset.subject(name)
+    directions = np.array([light.direction for light in subject.lights])
+    front = directions[:, 2] > LIGHTS_SMALLEST_Z
+    lights = [str(light) for light, kept in zip(subject.lights, front, strict=True) if kept]
+    chosen = np.zeros_like(truth.mask)
+    chosen[::EVERY, ::EVERY] = truth.mask[::EVERY, ::EVERY]
+    grey = subject.photos[front].astype(np.float64)
+    usable = ((grey > GREY_RANGE[0]) & (grey < GREY_RANGE[1]))[:, chosen].T.astype(np.float64)  # [P, N]
+    grey = (grey - (0.0 if subject.ambient is None else subject.ambient))[:, chosen].T
+    strength, weight = np.ones(len(lights)), usable
+    for _ in range(ROUNDS):
+        lit = directions[front] * strength[:, None]  # [N, 3]
+        matrix = np.einsum("pn,ni,nj->pij", weight, lit, lit) + 1e-6 * np.eye(3)
+        scaled = np.linalg.solve(matrix, np.einsum("pn,ni,pn->pi", weight, lit, grey)[..., None])[..., 0]
+        shading = scaled @ directions[front].T
+        residual = grey - shading * strength
+        scale = max(1.5 * float(np.median(np.abs(residual[usable > 0]))), 2.0)
+        weight = usable / (1.0 + (residual / (2.0 * scale)) ** 2)
+        counted = weight * (shading > 5.0)
+        strength = (counted * grey * shading).sum(0) / np.maximum((counted * shading**2).sum(0), 1e-6)
+        strength = np.where(counted.sum(0) > 20, strength, 1.0)
+        strength /= np.median(strength)
+    normals = scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
+    return dict(zip(lights, strength, strict=True)), normals, truth.normals[chosen].astype(np.float64)
+
+
+if __name__ == "__main__":
+    main()

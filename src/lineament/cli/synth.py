@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`lineament synth`: faces with labels in a folder (needs torch)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from lineament.synth.config import SynthConfig
+from lineament.synth.write import PICTURES, Picture, write_dataset
+
+
+@dataclass(frozen=True)
+class Synth:
+    """Write synthetic faces with every label, and a manifest. An interrupted run goes on where it stopped."""
+
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """Folder."""
+    count: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 16
+    """Number of samples."""
+    start: int = 0
+    """Index of the first sample: folders of one seed with other starts hold other faces."""
+    pictures: tuple[Picture, ...] = PICTURES
+    """Which pictures to write; image, normals and mask are all that `lineament train` needs."""
+    batch_size: int = 8
+    device: str = "cpu"
+    sheet: bool = True
+    """Also write sheet.png, the first samples with their normals, if both are written."""
+    config: Annotated[SynthConfig, tyro.conf.arg(name="")] = field(default_factory=SynthConfig)
+
+
+def run_synth(options: Synth) -> int:
+    """Write a dataset."""
+    import cv2
+    import numpy as np
+    from rich.progress import Progress
+
+    from lineament.cli.console import plain_console
+
+    console = plain_console(stderr=True)
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("making faces", total=options.count)
+        write_dataset(
+            options.output,
+            options.count,
+            options.config,
+            start=options.start,
+            batch_size=options.batch_size,
+            device=options.device,
+            pictures=options.pictures,
+            progress=lambda done: bar.update(task, completed=done),
+        )
+    if options.sheet and {"image", "normals"} <= set(options.pictures):
+        shown = range(options.start, options.start + min(8, options.count))
+        rows = [
+            np.concatenate([cv2.imread(str(options.output / kind / f"{i:08d}.png")) for i in shown], axis=1)
+            for kind in ("image", "normals")
+        ]
+        cv2.imwrite(str(options.output / "sheet.png"), np.concatenate(rows, axis=0))
+    console.print(f"{options.count} samples: {options.output}")
+    return 0
