@@ -3,9 +3,9 @@
 
 Every row goes on from the same weights, for the same number of steps, on as many faces of the same seeds, with one
 thing changed. Measured are real faces (Extended Yale B, lights within 35°, at the padding of `lineament evaluate
-yaleb`) and synthetic people that no row saw, made with everything on. Small numbers on purpose: the order of the rows is
-what counts.
-Rows that are done already are not repeated.
+yaleb`) and synthetic people that no row saw, made with everything on. Small numbers on purpose: the order of the rows
+is what counts. Rows that are done already are not repeated. With ``--photos FOLDER`` one more row learns from real
+photos without labels.
 """
 
 from __future__ import annotations
@@ -20,21 +20,28 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional as F
 
 from lineament.datasets.yaleb import YaleB
 from lineament.evaluation.framing import FramedPredictor, Framing
 from lineament.evaluation.yaleb import PADDING, evaluate_yaleb
+from lineament.face import find, largest
+from lineament.images.read import find_images, read_image
 from lineament.methods.casfne.model import CasFNE
 from lineament.methods.casfne.recipe import CasFNERecipe, validate
 from lineament.synth.config import SynthConfig
 from lineament.synth.degrade import DegradeConfig
 from lineament.synth.write import write_dataset
+from lineament.training.augment import augment
 from lineament.training.config import TrainConfig
+from lineament.training.data import Batch
 from lineament.training.export import load_weights
 from lineament.training.loop import train
+from lineament.training.schedule import AveragedModel
 
 FULL = SynthConfig(size=128, seed=900, frontal=0.8, roll=15.0, pitch=30.0, span_low=0.48, span_high=0.75)
+PHOTOS = "a mean teacher on real photos besides"
 ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "everything on": ({}, {}),
     "everything on, another seed": ({"seed": 901}, {"seed": 1}),
@@ -51,8 +58,61 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "no likelihood": ({}, {"losses": ("rec", "tv")}),
     "likelihood alone": ({}, {"losses": ("likelihood", "tv")}),
     "cosine instead of angle": ({}, {"reconstruction": "cosine"}),
+    PHOTOS: ({}, {}),
 }
 """Name of a row, what it changes in the faces, what it changes in the training."""
+
+
+class TeacherRecipe(CasFNERecipe):
+    """Learns besides from photos without labels (Tarvainen and Valpola 2017, "Mean teachers").
+
+    The teacher is the average of the student's weights. It sees a photo and its mirror image as they are; the student
+    sees the photo moved, cut and recoloured, and is to say what the teacher said, moved alike.
+    """
+
+    WEIGHT = 0.5
+
+    def __init__(self, config: TrainConfig, crops: NDArray[np.uint8]) -> None:
+        """Keep crops [N, S, S, 3]."""
+        super().__init__(config)
+        self.crops = crops
+        self.draw = np.random.default_rng(config.seed)
+        self.done = 0
+
+    def generator_loss(self, batch: Batch, autocast: torch.autocast) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """The loss of labelled faces, and the same of photos that the teacher labels."""
+        if self.done == 0:
+            self.teacher = AveragedModel(self.model, 0.99)
+        self.teacher.update(self.model, self.done)
+        self.done += 1
+        total, parts, predicted = super().generator_loss(batch, autocast)
+        picked = self.draw.integers(0, len(self.crops), len(batch.image) // 2)
+        image = torch.from_numpy(self.crops[picked]).permute(0, 3, 1, 2).float() / 255.0
+        moved = augment(self.labelled(image, autocast), self.config.seed + 7, self.done)
+        taught, _, _ = super().generator_loss(moved, autocast)
+        return total + self.WEIGHT * taught, parts, predicted
+
+    @torch.no_grad()
+    def labelled(self, image: Tensor, autocast: torch.autocast) -> Batch:
+        """Photos [B, 3, S, S] with the teacher's normals and faces."""
+        with autocast:
+            plain = self.teacher.model.at_half_resolution(image)
+            mirrored = self.teacher.model.at_half_resolution(image.flip(-1))
+        both = plain.normals[0] + mirrored.normals[0].flip(-1) * torch.tensor([-1.0, 1.0, 1.0]).view(1, 3, 1, 1)
+        logits = plain.mask_logits + mirrored.mask_logits.flip(-1)
+        both, logits = (F.interpolate(m, scale_factor=2, mode="bilinear") for m in (both, logits))
+        return Batch(image, F.normalize(both, dim=1) * (logits > 0), logits > 0)
+
+
+def crops_of(folder: Path, size: int) -> NDArray[np.uint8]:
+    """Canonical crops [N, S, S, 3] of the largest face of each photo."""
+    crops = []
+    for path in find_images([folder]):
+        image = read_image(path)
+        for face in largest(find)(image):
+            assert face.reading is not None
+            crops.append(face.reading.crop.at(size).extract(image))
+    return np.stack(crops)
 
 
 def main() -> None:
@@ -60,6 +120,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder with yaleB01, ...")
     parser.add_argument("--init", type=Path, required=True, help="weights from which every row goes on")
+    parser.add_argument("--photos", type=Path, help="folder with photos of faces, for one more row")
     parser.add_argument("--output", type=Path, default=Path("ablation"))
     parser.add_argument("--faces", type=int, default=1200)
     parser.add_argument("--steps", type=int, default=300)
@@ -72,14 +133,18 @@ def main() -> None:
     if "start" not in done:
         done["start"] = measure(load_weights(arguments.init, CasFNE), dataset)
     for number, (name, (faces, training)) in enumerate(ROWS.items()):
+        if name == PHOTOS and arguments.photos is None:
+            continue
         if name not in done:
-            done[name] = measure(trained(arguments, number, faces, training), dataset)
+            done[name] = measure(trained(arguments, number, name, faces, training), dataset)
         results.parent.mkdir(parents=True, exist_ok=True)
         results.write_text(json.dumps(done, indent=1))
         print(f"| {name} | {done[name]['real']:.2f} | {done[name]['synthetic']:.2f} |", flush=True)
 
 
-def trained(arguments: argparse.Namespace, number: int, faces: dict[str, Any], training: dict[str, Any]) -> CasFNE:
+def trained(
+    arguments: argparse.Namespace, number: int, name: str, faces: dict[str, Any], training: dict[str, Any]
+) -> CasFNE:
     """The network that a row's faces and training give."""
     synth = replace(FULL, **faces)
     folder = arguments.output / f"faces-{'full' if synth == FULL else number}"
@@ -103,7 +168,8 @@ def trained(arguments: argparse.Namespace, number: int, faces: dict[str, Any], t
         threads=arguments.threads,
     )
     config = replace(config, **training)
-    return load_weights(train(CasFNERecipe(config), config), CasFNE)
+    recipe = TeacherRecipe(config, crops_of(arguments.photos, synth.size)) if name == PHOTOS else CasFNERecipe(config)
+    return load_weights(train(recipe, config), CasFNE)
 
 
 @torch.no_grad()

@@ -174,7 +174,9 @@ def write_maps(people: list[Person], path: Path) -> None:
 
     def signed(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
         v = np.clip(values / 0.5, -1, 1)  # red: the truth leans further to +, blue: to -
-        return np.asarray(255 * np.stack([1 + v.clip(-1, 0), 1 - abs(v), 1 - v.clip(0, 1)], -1) * mask[..., None], np.uint8)
+        return np.asarray(
+            255 * np.stack([1 + v.clip(-1, 0), 1 - abs(v), 1 - v.clip(0, 1)], -1) * mask[..., None], np.uint8
+        )
 
     rows = []
     for p in people:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the uncertainty is large where the error is large, on real faces: ``python benchmarks/uncertainty.py --root
-YALEB [--picture curve.png]``. Photos of Extended Yale B under lights within 35°, padded as `lineament evaluate yaleb` does.
+"""Whether the uncertainty is large where the error is large, on real faces.
+
+``python benchmarks/uncertainty.py --root YALEB [--picture curve.png]``: photos of Extended Yale B under lights within
+35°, padded as `lineament evaluate yaleb` does.
 """
 
 from __future__ import annotations
@@ -79,7 +81,9 @@ def draw(curve: Sparsification, path: Path, side: int = 420) -> None:
     for degrees in range(0, int(top) + 1, 2):
         height = int(side - room - degrees / top * (side - room - 10))
         cv2.line(picture, (room, height), (side - 10, height), (225, 225, 225), 1)
-        cv2.putText(picture, str(degrees), (14, height + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (60, 60, 60), 1, cv2.LINE_AA)
+        cv2.putText(
+            picture, str(degrees), (14, height + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (60, 60, 60), 1, cv2.LINE_AA
+        )
     for percent in range(0, 100, 20):
         x = int(room + percent / 100 * (side - room - 10))
         text = f"{percent}%"

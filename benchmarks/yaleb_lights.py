@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How far Extended Yale B's ground truth can be trusted: ``python benchmarks/yaleb_lights.py --root YALEB``.
 
-The protocol's photometric stereo takes all strobes as equally strong and far away. Here each strobe's strength is fitted
-beside normals and albedo, person by person. If strengths came from noise they would not agree between people.
+The protocol's photometric stereo takes all strobes as equally strong and far away. Here each strobe's strength is
+fitted beside normals and albedo, person by person. If strengths came from noise they would not agree between people.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="folder with yaleB01, ...")
     dataset = YaleB(parser.parse_args().root)
     strengths: list[dict[str, float]] = []
-    print("| person | spread of strengths | truth turned by, ° | change of n_x | change of n_y |\n|---|---:|---:|---:|---:|")
+    print("| person | spread of strengths | truth turned by, ° | change of n_x | change of n_y |")
+    print("|---|---:|---:|---:|---:|")
     changes = []
     for name in dataset.subjects:
         strength, fitted, truth = fit(dataset, name)
@@ -43,7 +44,7 @@ def main() -> None:
     common = sorted(set.intersection(*(set(s) for s in strengths)))
     table = np.array([[s[light] for light in common] for s in strengths])
     agreement = np.corrcoef(table)[np.triu_indices(len(table), 1)].mean()
-    print(f"\n{len(common)} strobes that all people have; mean correlation of strengths between people: {agreement:.2f}")
+    print(f"\n{len(common)} strobes that all people have; mean correlation of strengths between people {agreement:.2f}")
 
 
 def fit(dataset: YaleB, name: str) -> tuple[dict[str, float], Floats, Floats]:

@@ -24,8 +24,6 @@ class LoopConfig:
     """Folder of the run: configuration, logs, checkpoints, sheets, weights. An interrupted run goes on from it."""
     data: tuple[Path, ...] = ()
     """Datasets written by `lineament synth`."""
-    cache: float = 4.0
-    """Gigabytes of memory for samples that were read once; those beyond are read again each time."""
     size: int = 256
     """Side of the crops, pixels."""
     batch_size: int = 8
@@ -93,6 +91,8 @@ class TrainConfig(LoopConfig):
     adversarial."""
     reconstruction: Literal["cosine", "angle"] = "cosine"
     """The paper's cosine, or an angle that does not reward flattened shapes."""
+    cache: float = 4.0
+    """Gigabytes of memory for samples that were read once; those beyond are read again each time."""
     half: bool = False
     """Train the initial block at half the pictures' resolution: twice as fast on a CPU. For the first part of a long
     training; another one that starts from its weights (init) must follow."""

@@ -25,7 +25,7 @@ from lineament.training.schedule import AveragedModel, learning_rate
 log = logging.getLogger(__name__)
 
 # Options that may differ when a run goes on: they change no figure of the training.
-_FREE = frozenset({"output", "device", "threads", "workers", "checkpoint_minutes"})
+_FREE = frozenset({"output", "device", "threads", "workers", "cache", "checkpoint_minutes"})
 
 Progress = Callable[[int, Mapping[str, float]], None]
 
