@@ -59,6 +59,7 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "likelihood alone": ({}, {"losses": ("likelihood", "tv")}),
     "cosine instead of angle": ({}, {"reconstruction": "cosine"}),
     PHOTOS: ({}, {}),
+    "the model's own average head": ({"mean_depth": 1.04, "mean_profile": 0.0, "mean_roundness": 0.0}, {}),
 }
 """Name of a row, what it changes in the faces, what it changes in the training."""
 

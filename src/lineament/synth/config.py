@@ -41,6 +41,12 @@ class SynthConfig:
     """How far identities go beyond the face model's Gaussian; 0 keeps to it."""
     asymmetry: float = 0.15
     """How much of another person the halves of a face differ by, one standard deviation."""
+    mean_depth: float = 1.083
+    """Depth of the average head in that of the face model's."""
+    mean_profile: float = 2.0
+    """Degrees by which the average chin lies further forward than the model's."""
+    mean_roundness: float = 0.5
+    """How much faster than the model's the average cheeks fall back to the sides, 1/m (of x² in z)."""
     profile: float = 3.0
     """Spread of the profile's slope, degrees: how far the chin lies before or behind the brows, beyond the model's."""
     roundness: float = 0.8

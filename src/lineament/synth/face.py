@@ -17,19 +17,13 @@ from lineament.synth.batch import CameraBatch
 from lineament.synth.config import SynthConfig
 from lineament.synth.random import SampleRandom
 
-# Width, height, depth: mean and standard deviation of the logarithm. Real faces are deeper than the rig's, on average.
-_STRETCH_MEAN = (0.0, 0.0, 0.08)
-_STRETCH = (0.05, 0.05, 0.14)
+_STRETCH = (0.05, 0.05, 0.14)  # width, height, depth: standard deviation of the logarithm
 
 # Near-frontal heads, degrees (positive looks down): the rig's neutral pose bows the head a little more than people do.
 _FRONTAL_MEAN = (0.0, -4.0, 0.0)  # yaw, pitch, roll
 _FRONTAL = (10.0, 12.0, 6.0)  # their standard deviations
 
-# What measured faces have beyond the rig, on average (docs/transfer.md): the chin a little further forward, degrees,
-# and cheeks that fall back a little faster, 1/m.
-_PROFILE_MEAN = 2.0
-_ROUNDNESS_MEAN = 0.5
-_CHEEK = 65.0  # mm
+_CHEEK = 65.0  # mm from the midline, where cheeks end
 
 _MIDLINE = 25.0  # mm, over which an asymmetry passes from one half of the face to the other
 
@@ -124,9 +118,9 @@ def pose_faces(rig: RigTensors, config: SynthConfig, random: SampleRandom, perso
     expression = config.expression * _expressions(rig, random)
     # Heads are deeper and flatter, narrower and wider than the basis makes them: a photo must be read for it.
     stretch = person.normal("stretch", shape=(3,)).clamp(-2.5, 2.5) * torch.tensor(_STRETCH, device=identity.device)
-    stretch = (stretch + torch.tensor(_STRETCH_MEAN, device=identity.device)).exp()
-    profile = torch.deg2rad(_PROFILE_MEAN + config.profile * person.normal("profile").clamp(-2.5, 2.5)).tan()
-    roundness = 1e-3 * (_ROUNDNESS_MEAN + config.roundness * person.normal("roundness").clamp(-2.5, 2.5))
+    stretch = stretch.exp() * torch.tensor([1.0, 1.0, config.mean_depth], device=identity.device)
+    profile = torch.deg2rad(config.mean_profile + config.profile * person.normal("profile").clamp(-2.5, 2.5)).tan()
+    roundness = 1e-3 * (config.mean_roundness + config.roundness * person.normal("roundness").clamp(-2.5, 2.5))
     shape = shape_of(rig, identity, asymmetry, expression)
     shape = finished(_gaze(rig, shape, random), stretch, profile, roundness)
 
