@@ -17,10 +17,9 @@ from lineament.errors import NoFaceError, UsageError
 from lineament.face import Box, Detector, Face, crop_of_whole, find, read_crop, read_face
 from lineament.face.check import check_face
 from lineament.face.paste import paste_parse
-from lineament.geometry.angular import expected_angle
 from lineament.images.read import as_image, read_image
 from lineament.result import FaceGeometry, unit_normals
-from lineament.runtime.session import CasFNESession
+from lineament.runtime.session import CasFNESession, expected_angle
 from lineament.weights import weights_path
 
 Method = Literal["casfne", "casfne-s"]

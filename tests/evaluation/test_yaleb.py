@@ -15,6 +15,7 @@ import lineament
 from lineament.cli import evaluate as command
 from lineament.datasets import YaleB
 from lineament.errors import InputError, LineamentError, OutputError
+from lineament.estimator import CropEstimate
 from lineament.evaluation import (
     FramedPredictor,
     Framing,
@@ -237,10 +238,11 @@ def test_command_with_a_method(root, monkeypatch, capsys):
     """The method's estimator gets padded crops of 256 pixels; flat normals have the flat error."""
 
     class Estimator:
-        def normals_of_crop(self, crop, flip):
+        def estimate_crop(self, crop, flip):
             assert crop.shape == (256, 256, 3)
             assert crop.dtype == np.uint8
-            return [np.broadcast_to(np.float32([0, 0, 1]), crop.shape)] * 2
+            flat = np.broadcast_to(np.float32([0, 0, 1]), crop.shape)
+            return CropEstimate([flat] * 2, [flat[..., 0]] * 2, flat[..., 2])
 
     asked = []
     monkeypatch.setattr(lineament, "load", lambda name: asked.append(name) or Estimator(), raising=False)

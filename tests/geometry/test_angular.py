@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lineament.errors import InputError
-from lineament.geometry import angular_error, angular_error_statistics, expected_angle
+from lineament.geometry import angular_error, angular_error_statistics
 
 
 @given(st.floats(0, 180), st.floats(0.01, 100), st.floats(0, 6.28))
@@ -25,14 +25,6 @@ def test_tiny_angles_keep_their_digits():
 
 def test_an_empty_normal_counts_as_ninety_degrees():
     np.testing.assert_allclose(angular_error([[0, 0, 0], [0, 0, -1]], [0, 0, 1]), [90, 180])
-
-
-@pytest.mark.parametrize("kappa", [0.05, 1.0, 8.0, 60.0])
-def test_the_expected_angle_is_the_mean_of_the_distribution(kappa):
-    theta = np.linspace(0.0, np.pi, 200_001)
-    density = np.exp(-kappa * theta) * np.sin(theta)  # of the angle: the ring at θ has the circumference 2π sin θ
-    mean = np.degrees((theta * density).sum() / density.sum())
-    assert expected_angle(kappa) == pytest.approx(mean, rel=1e-4)
 
 
 def test_statistics():

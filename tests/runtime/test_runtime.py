@@ -17,7 +17,7 @@ from lineament.methods.casfne.model import CasFNE
 from lineament.methods.finder.model import FaceFinder
 from lineament.methods.reader.model import FaceReader
 from lineament.runtime.faces import FinderSession, ReaderSession
-from lineament.runtime.session import CasFNESession
+from lineament.runtime.session import CasFNESession, expected_angle
 from lineament.training.export import load_weights
 from lineament.weights import FOLDER, weights_path
 
@@ -68,6 +68,14 @@ def test_other_sizes_run(tiny_weights: Path) -> None:
     assert [m.shape for m in maps.normals] == [(1, 96, 96, 3)] * 2
     assert [k.shape for k in maps.concentrations] == [(1, 96, 96)] * 2
     assert maps.probability.shape == (1, 96, 96)
+
+
+@pytest.mark.parametrize("kappa", [0.05, 1.0, 8.0, 60.0])
+def test_the_expected_angle_is_the_mean_of_the_distribution(kappa: float) -> None:
+    theta = np.linspace(0.0, np.pi, 200_001)
+    density = np.exp(-kappa * theta) * np.sin(theta)  # of the angle: the ring at θ has the circumference 2π sin θ
+    mean = np.degrees((theta * density).sum() / density.sum())
+    assert float(expected_angle(np.array([kappa], np.float32))[0]) == pytest.approx(mean, rel=1e-4)
 
 
 def test_engines_agree_on_the_finder() -> None:

@@ -9,7 +9,6 @@ from lineament.geometry.angular import (
     AngularErrorStatistics,
     angular_error,
     angular_error_statistics,
-    expected_angle,
 )
 from lineament.geometry.camera import Camera, Perspective, ScaledOrthography, pixel_centres
 from lineament.geometry.integration import normals_to_depth
@@ -29,7 +28,6 @@ __all__ = [
     "angular_error",
     "angular_error_statistics",
     "depth_to_normals",
-    "expected_angle",
     "normalize",
     "normals_to_depth",
     "photometric_stereo",

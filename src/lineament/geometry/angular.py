@@ -49,23 +49,6 @@ def angular_error(predicted: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]
     return np.where(empty, 90.0, degrees)
 
 
-def expected_angle(concentration: ArrayLike) -> NDArray[np.float32]:
-    """Mean angle between a normal and the truth under the angular von Mises-Fisher distribution.
-
-    The integral of θ over the sphere with the density of Bae, Budvytis and Cipolla (2021, equation 7) is
-    2κ / (κ² + 1) + π exp(-κπ) / (1 + exp(-κπ)).
-
-    Args:
-        concentration: κ > 0, any shape.
-
-    Returns:
-        Degrees, the same shape: 90 where κ is zero, falling towards 0 as it grows.
-    """
-    kappa = np.asarray(concentration, dtype=np.float32)
-    far = np.exp(-np.pi * kappa)
-    return np.asarray(np.degrees(2.0 * kappa / (kappa**2 + 1.0) + np.pi * far / (1.0 + far)), dtype=np.float32)
-
-
 @dataclass(frozen=True)
 class AngularErrorStatistics:
     """What papers report of a set of angular errors."""

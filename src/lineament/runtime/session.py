@@ -32,7 +32,7 @@ class CasFNEMaps:
     normals: list[NDArray[np.float32]]
     """Unit normals B×S×S×3 per stage, the initial block's first."""
     concentrations: list[NDArray[np.float32]]
-    """κ B×S×S per stage: the larger, the surer (`lineament.geometry.expected_angle`)."""
+    """κ B×S×S per stage: the larger, the surer (`expected_angle`)."""
     probability: NDArray[np.float32]
     """The face's, B×S×S."""
 
@@ -90,3 +90,20 @@ class CasFNESession:
             [k[:, 0] for k in kappas],
             probability.astype(np.float32),
         )
+
+
+def expected_angle(concentration: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean angle between a normal and the truth under the angular von Mises-Fisher distribution.
+
+    The integral of θ over the sphere with the density of Bae, Budvytis and Cipolla (2021, equation 7) is
+    2κ / (κ² + 1) + π exp(-κπ) / (1 + exp(-κπ)).
+
+    Args:
+        concentration: κ > 0, any shape.
+
+    Returns:
+        Degrees, the same shape: 90 where κ is zero, falling towards 0 as it grows.
+    """
+    kappa = concentration
+    far = np.exp(-np.pi * kappa)
+    return np.asarray(np.degrees(2.0 * kappa / (kappa**2 + 1.0) + np.pi * far / (1.0 + far)), dtype=np.float32)

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How measured heads differ from the generator's on average: ``python benchmarks/average_head.py --root YALEB``.
+
+The mean normals of Extended Yale B's people and of frontal synthetic people are brought to one frame by the centres of
+eyes and mouth. Printed is the angle between both means, and by which depth factor and shear (degrees; positive, if the
+chin lies further forward) the synthetic mean would come closest: against the protocol's truth, and against the truth
+with each strobe's strength fitted (`yaleb_lights.py`). ``--plain`` takes the face model's own average head.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+import yaleb_lights
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from lineament.datasets.yaleb import YaleB
+from lineament.face import crop_of_whole, read_crop
+from lineament.face.parse import FACE_CLASSES
+from lineament.geometry import angular_error
+from lineament.rig import load_rig
+from lineament.synth import Generator, SynthConfig
+
+SIDE = 128
+PLACES = np.array([[44, 48], [84, 48], [64, 92]], np.float32)  # of eyes and mouth in the common frame
+MARGIN = 0.4  # around the tight photos, for the reader of landmarks
+PLAIN = {"mean_depth": 1.0, "mean_profile": 0.0, "mean_roundness": 0.0}
+
+Floats = NDArray[np.float64]
+
+
+def main() -> None:
+    """Print both comparisons."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", type=Path, required=True, help="folder with yaleB01, ...")
+    parser.add_argument("--faces", type=int, default=320)
+    parser.add_argument("--plain", action="store_true")
+    arguments = parser.parse_args()
+    yaleb_lights.EVERY = 1
+    dataset = YaleB(arguments.root)
+    synthetic = mean_of(synthetic_people(arguments.faces, PLAIN if arguments.plain else {}), arguments.faces // 2)
+    for name, fitted in (("protocol's truth", False), ("strobes' strengths fitted", True)):
+        real = mean_of([real_person(dataset, subject, fitted) for subject in dataset.subjects], 4)
+        both = real[1] & synthetic[1]
+        truth, mean = real[0][both], synthetic[0][both]
+
+        def apart(x: Floats, mean: Floats = mean, truth: Floats = truth) -> float:
+            return float(angular_error(deepened(mean, x[0], x[1]), truth).mean())
+
+        best = minimize(apart, [1.0, 0.0], method="Nelder-Mead")
+        print(
+            f"{name}: means {apart(np.array([1.0, 0.0])):.1f}° apart; "
+            f"{best.fun:.1f}° if heads were {best.x[0]:.2f} times as deep and sheared by {best.x[1]:+.1f}°"
+        )
+
+
+def mean_of(people: list[tuple[Floats, NDArray[np.bool_]]], fewest: int) -> tuple[Floats, NDArray[np.bool_]]:
+    """Mean unit normals, and where at least so many people have one."""
+    total = np.sum([normals * mask[..., None] for normals, mask in people], axis=0)
+    seen = np.sum([mask for _, mask in people], axis=0) >= fewest
+    return total / np.linalg.norm(total, axis=-1, keepdims=True).clip(1e-6), seen
+
+
+def deepened(normals: Floats, factor: float, degrees: float) -> Floats:
+    """Normals [P, 3] of a surface whose depth is scaled, then sheared along the line of sight."""
+    across, up = (-normals[:, i] / normals[:, 2].clip(0.05) * factor for i in (0, 1))
+    up = up - np.tan(np.radians(degrees))
+    slopes = np.stack([-across, -up, np.ones_like(up)], axis=-1)
+    return np.asarray(slopes / np.linalg.norm(slopes, axis=-1, keepdims=True))
+
+
+def real_person(dataset: YaleB, name: str, fitted: bool) -> tuple[Floats, NDArray[np.bool_]]:
+    """One person's normals in the common frame."""
+    subject, truth = dataset.subject(name)
+    normals = truth.normals.astype(np.float64)
+    if fitted:
+        normals = np.zeros_like(normals)
+        normals[truth.mask] = yaleb_lights.fit(dataset, name)[1]
+    height, width = subject.photos[0].shape
+    margin = round(MARGIN * height)
+    left = margin + (height - width) // 2
+    photo = cv2.copyMakeBorder(subject.photos[0], margin, margin, left, left, cv2.BORDER_REPLICATE)
+    crop = crop_of_whole(*photo.shape)
+    landmarks = read_crop(np.repeat(photo[..., None], 3, axis=2), crop).landmarks - [left, margin]
+    return framed(normals, truth.mask, landmarks)
+
+
+def synthetic_people(count: int, average: dict[str, float]) -> list[tuple[Floats, NDArray[np.bool_]]]:
+    """Frontal synthetic people in the common frame."""
+    bare = {"glasses": 0.0, "hats": 0.0, "covered": 0.0}
+    config = SynthConfig(size=SIDE, seed=77, frontal=1.0, yaw=6.0, roll=4.0, pitch=25.0, **bare, **average)
+    generator, people = Generator(config, load_rig()), []
+    for first in range(0, count, 8):
+        batch = generator.batch(range(first, min(count, first + 8)))
+        for row in range(len(batch.image)):
+            mask = np.isin(batch.mask[row, 0].numpy(), [int(c) for c in FACE_CLASSES])
+            normals = batch.normals[row].permute(1, 2, 0).numpy().astype(np.float64)
+            people.append(framed(normals, mask, batch.landmarks[row].numpy()))
+    return people
+
+
+def framed(normals: Floats, mask: NDArray[np.bool_], landmarks: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Normals and mask where the common frame puts them."""
+    marks = np.asarray(landmarks, np.float32)
+    centres = np.stack([marks[36:42].mean(0), marks[42:48].mean(0), 0.5 * (marks[48] + marks[54])])
+    affine = cv2.getAffineTransform(centres, PLACES)
+    inside = cv2.warpAffine(mask.astype(np.float32), affine, (SIDE, SIDE)) > 0.99
+    return np.asarray(cv2.warpAffine(normals, affine, (SIDE, SIDE))), inside
+
+
+if __name__ == "__main__":
+    main()
