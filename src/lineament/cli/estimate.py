@@ -142,6 +142,7 @@ def run_demo(options: Demo) -> int:
         f"{options.output}/\n"
         "  normals.png    surface normals, rgb = (n + 1) / 2: x right, y up, z towards the viewer\n"
         "  normals.exr    the same as floating-point numbers\n"
+        "  uncertainty.png  the angular error to expect: 5 grey levels per degree\n"
         "  mask.png       where the face is\n"
         "  shading.png    the geometry lit from the front, both sides and above\n"
         "  sheet.png      all stages side by side: look at this first\n"
