@@ -27,6 +27,7 @@ from lineament.evaluation.framing import Framing
 from lineament.evaluation.yaleb import PADDING, SUBSETS
 from lineament.face.parse import FACE_CLASSES
 from lineament.geometry import angular_error
+from lineament.result import unit_normals
 
 HEIGHT, WIDTH = 192, 168  # px, of the database's photos
 BLUR = 16.0  # px
@@ -101,7 +102,7 @@ def synthetic_people(count: int, estimator: Estimator, stage: int) -> Iterator[P
         grey = sample.image[0].permute(1, 2, 0).numpy() @ np.array([0.299, 0.587, 0.114], np.float32)
         photo = np.repeat((255 * cut(grey)).round().astype(np.uint8)[..., None], 3, axis=2)
         face = np.isin(sample.mask[0, 0].numpy(), [int(c) for c in FACE_CLASSES]).astype(np.float32)
-        truth = unit(cut(sample.normals[0].permute(1, 2, 0).numpy()))
+        truth = unit_normals(cut(sample.normals[0].permute(1, 2, 0).numpy()))
         estimates = [estimate(estimator, framing, photo, stage)]
         yield Person(f"synthetic {index}", truth, cut(face) > 0.99, [photo], estimates, [])
 
@@ -112,22 +113,17 @@ def estimate(estimator: Estimator, framing: Framing, photo: NDArray[np.uint8], s
     return framing.undo(found.normals[stage], HEIGHT, WIDTH)
 
 
-def unit(vectors: Normals) -> Normals:
-    """Unit length."""
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-6), dtype=np.float32)
-
-
 def blurred(normals: Normals, mask: NDArray[np.bool_]) -> Normals:
     """The shape without its detail: a blur inside the mask."""
     inside = mask.astype(np.float32)
     total = cv2.GaussianBlur(normals * inside[..., None], (0, 0), BLUR)
-    return unit(total / np.maximum(cv2.GaussianBlur(inside, (0, 0), BLUR), 1e-3)[..., None])
+    return unit_normals(total / np.maximum(cv2.GaussianBlur(inside, (0, 0), BLUR), 1e-3)[..., None])
 
 
 def figures(person: Person) -> dict[str, float]:
     """The kinds of error of one person, degrees."""
     m, truth = person.mask, person.truth[person.mask]
-    mean = unit(np.mean(person.estimates, axis=0))
+    mean = unit_normals(np.mean(person.estimates, axis=0))
     rotation, _ = Rotation.align_vectors(truth, mean[m])
     pitch, yaw, _ = rotation.as_euler("xyz", degrees=True)
     return {
@@ -180,7 +176,7 @@ def write_maps(people: list[Person], path: Path) -> None:
 
     rows = []
     for p in people:
-        mean = unit(np.mean(p.estimates, axis=0))
+        mean = unit_normals(np.mean(p.estimates, axis=0))
         error = (np.clip(angular_error(mean, p.truth) / 30.0, 0, 1) * 255).astype(np.uint8)
         heat = cv2.applyColorMap(error, cv2.COLORMAP_INFERNO)[..., ::-1] * p.mask[..., None]
         lean = [signed(p.truth[..., i] - mean[..., i], p.mask) for i in (0, 1)]

@@ -39,7 +39,7 @@ def main() -> None:
             found = estimator.estimate_crop(framing.apply(sample.image), flip=True)
             height, width = sample.image.shape[:2]
             normals = framing.undo(found.normals[-1], height, width)
-            degrees = cut_out(framing, found.uncertainty[-1], height, width)
+            degrees = framing.cut(found.uncertainty[-1], height, width)
             own_errors.append(angular_error(normals[sample.mask], sample.normals[sample.mask]))
             own_expected.append(degrees[sample.mask].astype(np.float64))
         errors.append(np.concatenate(own_errors))
@@ -60,12 +60,6 @@ def row(name: str, errors: NDArray[np.float64], expected: NDArray[np.float64]) -
     s = sparsification(errors, expected)
     figures = (errors.mean(), expected.mean(), s.rank_correlation, s.area, s.area_of_chance)
     return f"| {name} | " + " | ".join(f"{value:.2f}" for value in figures) + " |"
-
-
-def cut_out(framing: Framing, square: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """A map of the framed square at the photo's own pixels."""
-    side, top, left = framing.place(height, width)
-    return np.asarray(cv2.resize(square, (side, side))[top : top + height, left : left + width])
 
 
 def draw(curve: Sparsification, path: Path, side: int = 420) -> None:

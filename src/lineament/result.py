@@ -78,10 +78,7 @@ class FaceGeometry:
         It is the mean of the distribution that the network predicts. It tells hard places from easy ones; an error that
         a whole face shares (a head read as bowed) is not in it.
         """
-        degrees = np.zeros(self.mask.shape, np.float32)
-        x, y, w, h = self.crop.place(*self.mask.shape)
-        degrees[y : y + h, x : x + w] = self.crop.paste(self.crop_uncertainty, *self.mask.shape)
-        return degrees * self.mask
+        return self._filled(self.crop_uncertainty, np.zeros(self.mask.shape, np.float32))
 
     def stage(self, number: int) -> NDArray[np.float32]:
         """Normals of one stage in the photo's frame, H×W×3, zero outside the face."""
@@ -126,7 +123,10 @@ class FaceGeometry:
                 self._half(convention),
                 {"normalsConvention": convention, "normalsFrame": DESCRIPTIONS[convention]},
             )
-            write_png(temporary / "uncertainty.png", self._encoded_uncertainty())
+            write_png(
+                temporary / "uncertainty.png",
+                self._filled(self.crop_uncertainty, np.zeros(self.mask.shape, np.uint8), grey_of_degrees),
+            )
             write_png(temporary / "mask.png", self.mask * np.uint8(255))
             write_indexed_png(temporary / "parse.png", self.parse, PARSE_COLOURS.values())
             write_png(temporary / "shading.png", shading_strip(*self._close_up()))
@@ -199,18 +199,6 @@ class FaceGeometry:
         rows = [np.concatenate([*row, *[blank] * (columns - len(row))], axis=1) for row in (top, below)]
         return np.concatenate(rows, axis=0)
 
-    def _encoded_uncertainty(self) -> NDArray[np.uint8]:
-        """The uncertainty as grey values H×W, strip by strip."""
-        height, width = self.mask.shape
-        grey = np.zeros((height, width), np.uint8)
-        x, y, w, h = self.crop.place(height, width)
-        for first in range(y, y + h, _STRIP_ROWS):
-            rows = slice(first, min(first + _STRIP_ROWS, y + h))
-            strip = self.crop.paste(self.crop_uncertainty, height, width, rows) * _STEPS_PER_DEGREE
-            np.copyto(grey[rows, x : x + w], np.clip(np.rint(strip), 0, 255).astype(np.uint8))
-        grey[~self.mask] = 0
-        return grey
-
     def _half(self, convention: NormalsConvention) -> NDArray[np.float16]:
         """The last stage's normals in a convention as half floats H×W×3, zero outside the face."""
         half = np.zeros((*self.mask.shape, 3), np.float16)
@@ -219,17 +207,23 @@ class FaceGeometry:
     def _pasted(
         self, normals: NDArray[np.float32], onto: NDArray[Any], written: Callable[..., NDArray[Any]] = np.asarray
     ) -> NDArray[Any]:
-        """Crop normals S×S×3 in the photo's frame where the face is, as ``written`` makes them, on a map H×W×3.
+        """Crop normals S×S×3 in the photo's frame where the face is, as ``written`` makes them, on a map H×W×3."""
+        return self._filled(normals, onto, lambda strip: written(unit_normals(strip)))
+
+    def _filled(
+        self, crop_map: NDArray[np.float32], onto: NDArray[Any], written: Callable[..., NDArray[Any]] = np.asarray
+    ) -> NDArray[Any]:
+        """A crop's map S×S or S×S×C where the face is, as ``written`` makes it, on a map H×W or H×W×C.
 
         Goes strip by strip, so that a large photo needs little memory beside the map.
         """
         height, width = self.mask.shape
         x, y, w, h = self.crop.place(height, width)
         for first in range(y, y + h, _STRIP_ROWS):
-            rows = slice(first, min(first + _STRIP_ROWS, y + h))
-            place = (rows, slice(x, x + w))
-            strip = unit_normals(self.crop.paste(normals, height, width, rows))
-            np.copyto(onto[place], written(strip), casting="same_kind", where=self.mask[place][..., None])
+            place = (slice(first, min(first + _STRIP_ROWS, y + h)), slice(x, x + w))
+            strip = written(self.crop.paste(crop_map, height, width, place[0]))
+            inside = self.mask[place] if strip.ndim == 2 else self.mask[place][..., None]
+            np.copyto(onto[place], strip, casting="same_kind", where=inside)
         return onto
 
     def _crop_mask(self) -> NDArray[np.bool_]:
@@ -251,6 +245,11 @@ class FaceGeometry:
         crop = FaceCrop(left, top, self.crop.side * factor, self.crop.size, self.crop.roll)
         near = replace(self, mask=shown, crop=crop)
         return near.stage(-1), shown
+
+
+def grey_of_degrees(degrees: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """An uncertainty as the grey values of ``uncertainty.png``."""
+    return np.asarray(np.clip(np.rint(degrees * _STEPS_PER_DEGREE), 0, 255), dtype=np.uint8)
 
 
 def unit_normals(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

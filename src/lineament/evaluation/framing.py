@@ -54,21 +54,25 @@ class Framing:
 
     def undo(self, normals: Normals, height: int, width: int) -> Normals:
         """Normals [size, size, 3] of the square to unit normals [H, W, 3] of the picture."""
-        import cv2
-
         if normals.shape != (self.size, self.size, 3):
             raise InputError(f"the predictor gave normals {normals.shape} for a square of {self.size} pixels")
-        side, top, left = self.place(height, width)
-        shrinking = side < self.size
-        scaled = cv2.resize(
-            np.ascontiguousarray(normals, dtype=np.float32),
-            (side, side),
-            interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR,
-        )
-        cut = np.asarray(scaled, dtype=np.float32)[top : top + height, left : left + width]
+        cut = self.cut(normals, height, width)
         length = np.linalg.norm(cut, axis=2, keepdims=True)
         unit: Normals = cut / np.maximum(length, 1e-6)
         return unit
+
+    def cut(self, square: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+        """A map [size, size] or [size, size, C] of the square at the picture's pixels, [H, W] or [H, W, C]."""
+        import cv2
+
+        side, top, left = self.place(height, width)
+        shrinking = side < self.size
+        scaled = cv2.resize(
+            np.ascontiguousarray(square, dtype=np.float32),
+            (side, side),
+            interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR,
+        )
+        return np.asarray(scaled, dtype=np.float32)[top : top + height, left : left + width]
 
 
 @dataclass(frozen=True)

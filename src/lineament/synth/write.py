@@ -63,8 +63,8 @@ def write_dataset(
         start: Index of the first sample.
         batch_size: Samples made at once.
         device: Where they are made.
-        pictures: Which of them to write. Cas-FNE is trained with image, normals and mask; the others take more than
-            half of the disk and a third of the time.
+        pictures: Which of them to write. Cas-FNE is trained with image, normals and mask; the others take
+            disk and time.
         progress: Called with the number of samples written so far.
 
     Returns:

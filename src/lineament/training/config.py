@@ -94,7 +94,7 @@ class TrainConfig(LoopConfig):
     cache: float = 4.0
     """Gigabytes of memory for samples that were read once; those beyond are read again each time."""
     half: bool = False
-    """Train the initial block at half the pictures' resolution: twice as fast on a CPU. For the first part of a long
+    """Train the initial block at half the pictures' resolution, which is faster on a CPU. For the first part of a long
     training; another one that starts from its weights (init) must follow."""
     imagenet: Path | None = None
     """A torchvision ResNet-18 checkpoint to start the encoder from (paper size only)."""

@@ -89,7 +89,7 @@ def _of_sample(sample: SampleBatch) -> Batch:
 class DatasetFolder(IterableDataset[Batch]):
     """Shuffled batches of datasets on disk, split by identity; pictures of another size are resampled.
 
-    Decoding costs as much as a training step, so that samples stay in memory, in their files' precision, up to the
+    Decoding is slow beside a training step on a CPU: samples stay in memory, in their files' precision, up to the
     configuration's ``cache``.
     """
 

@@ -6,7 +6,7 @@ The paper's symbols and where they are here: E_f is ``encoder``, D_n is ``initia
 set of weights for all stages. Our additions: a mask logit beside the initial normals, which says where the face is; a
 concentration beside the normals of every stage, which says how sure they are (Bae, Budvytis and Cipolla 2021,
 "Estimating and exploiting the aleatoric uncertainty in surface normal estimation"); and a head at half resolution,
-from which the initial block can learn shapes at half the cost.
+from which the initial block can learn shapes at less cost.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class CasFNE(nn.Module):
     def at_half_resolution(self, image: Tensor) -> CasFNEOutput:
         """The initial block without its decoder's last layers: maps [B, …, H/2, W/2] from [B, 3, H, W].
 
-        For training only. On a CPU those layers, on small channels at full resolution, take half of a step's time.
+        For training only. On a CPU those layers, of few channels at full resolution, are slow.
         """
         features = self._features(image)
         decoded = self.coarse_head(self.initial_decoder.up(features[4], features[3::-1], last=3))  # [B, 5, H/2, W/2]

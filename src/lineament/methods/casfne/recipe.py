@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lineament.methods.casfne import losses
-from lineament.methods.casfne.model import CasFNE, CasFNEConfig, casfne, casfne_s
+from lineament.methods.casfne.model import CasFNE, CasFNEConfig, CasFNEOutput, casfne, casfne_s
 from lineament.networks.discriminator import PatchDiscriminator
 from lineament.networks.resnet import load_imagenet_weights
 from lineament.training.augment import augment
@@ -113,13 +113,7 @@ class CasFNERecipe:
             The total, its parts by name, and the last stage's normals [B, 3, H, W] (detached).
         """
         with autocast:
-            output = (
-                self.model.at_half_resolution(batch.image)
-                if self.config.half
-                else self.model(batch.image, self.config.stages)
-            )
-        if self.config.half:
-            batch = batch.at_half_resolution()
+            output, batch = estimated(self.model, batch, self.config)
         parts = {"mask": losses.mask_loss(output.mask_logits, batch.face)}
         if "rec" in self.config.losses:
             parts["rec"] = losses.reconstruction_loss(
@@ -148,14 +142,21 @@ class CasFNERecipe:
         return losses.discriminator_loss(real.float(), [each.float() for each in fake])
 
 
+def estimated(model: CasFNE, batch: Batch, config: TrainConfig) -> tuple[CasFNEOutput, Batch]:
+    """What the network says of a batch, and the batch, both at the resolution that the configuration trains."""
+    if config.half:
+        return model.at_half_resolution(batch.image), batch.at_half_resolution()
+    return model(batch.image, config.stages), batch
+
+
 @torch.no_grad()
 def validate(model: CasFNE, config: TrainConfig, device: torch.device, sheet: Path | None) -> dict[str, float]:
     """Mean angular error in degrees, over face pixels of people kept from training, per stage."""
     errors = torch.zeros(config.stages + 1, dtype=torch.float64)
     pixels = 0
     for number, batch in enumerate(islice(batches(config, "validation", 0, device), config.validation_batches)):
-        output = model.at_half_resolution(batch.image) if config.half else model(batch.image, config.stages)
-        batch, stages = batch.at_half_resolution() if config.half else batch, output.normals
+        output, batch = estimated(model, batch, config)
+        stages = output.normals
         face = batch.face[:, 0]
         for stage, normals in enumerate(stages):
             cosine = (normals * batch.normals).sum(1).clamp(-1, 1)[face]
