@@ -46,15 +46,17 @@ def _train(recipe: Recipe[Any], config: LoopConfig) -> int:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from lineament.training.loop import train
+    from lineament.training.parallel import rank
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
+    with Progress(*columns, console=console, disable=rank() > 0) as bar:
         task = bar.add_task(recipe.name, total=config.steps)
 
         def progress(step: int, figures: Mapping[str, float]) -> None:
             bar.update(task, completed=step, description=f"{recipe.name}  loss {figures['loss']:.4f}")
 
         weights = train(recipe, config, progress)
-    console.print(f"weights: {weights}\nlog, curves and sheets: {config.output}")
+    if rank() == 0:
+        console.print(f"weights: {weights}\nlog, curves and sheets: {config.output}")
     return 0

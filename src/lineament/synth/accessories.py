@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lineament.geometry.fields import unit
 from lineament.render.raster import interpolate, rasterize, vertex_normals
 from lineament.synth.face import PosedFace, RigTensors, project
-from lineament.synth.fields import smoothstep, unit
+from lineament.synth.fields import smoothstep
 from lineament.synth.noise import NoiseBank
 from lineament.synth.random import SampleRandom
 

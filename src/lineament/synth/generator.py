@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lineament.geometry.fields import dot, unit
 from lineament.render.raster import Fragments, interpolate, rasterize, vertex_normals
 from lineament.rig import Part, Rig
 from lineament.synth.accessories import cover, glaze, wear_glasses
@@ -21,7 +22,6 @@ from lineament.synth.batch import MaskClass, SampleBatch
 from lineament.synth.config import SynthConfig
 from lineament.synth.degrade import Degrade
 from lineament.synth.face import PosedFace, RigTensors, pose_faces, project
-from lineament.synth.fields import dot, unit
 from lineament.synth.hair import HairMesh, grow_hair
 from lineament.synth.labels import label_parts, visible_landmarks
 from lineament.synth.light import sample_light

@@ -38,6 +38,7 @@ class FaceStream(IterableDataset[SampleBatch]):
         start: int = 0,
         rig: Rig | None = None,
         device: torch.device | str = "cpu",
+        step: int = 1,
     ) -> None:
         """Describe the stream; nothing is made before it is iterated.
 
@@ -48,12 +49,13 @@ class FaceStream(IterableDataset[SampleBatch]):
             start: Number of the first batch, to go on where a run stopped.
             rig: The face model, by default the one that ships.
             device: Where batches are made.
+            step: Distance between the numbers of batches, above 1 where several processes deal them out.
         """
         super().__init__()
         if split not in ("train", "validation"):
             raise ValueError(f'split must be "train" or "validation", not {split!r}')
         self.config, self.batch_size, self.split, self.start = config, batch_size, split, start
-        self.rig, self.device = rig, device
+        self.rig, self.device, self.step = rig, device, step
 
     def indices(self, batch: int) -> list[int]:
         """Sample indices of a batch by its number."""
@@ -64,7 +66,7 @@ class FaceStream(IterableDataset[SampleBatch]):
         generator = Generator(self.config, self.rig or load_rig(), self.device)
         worker = get_worker_info()
         first, step = (worker.id, worker.num_workers) if worker else (0, 1)
-        for number in count(self.start + first, step):
+        for number in count(self.start + first * self.step, step * self.step):
             yield generator.batch(self.indices(number))
 
 

@@ -27,6 +27,7 @@ class LoopConfig:
     size: int = 256
     """Side of the crops, pixels."""
     batch_size: int = 8
+    """Samples of a step; with several processes (torchrun), of each of them."""
     steps: int = 500_000
     learning_rate: float = 1e-4
     warmup: int = 500

@@ -16,11 +16,13 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from lineament.face.parse import FACE_CLASSES
+from lineament.geometry.fields import unit
 from lineament.synth.batch import SampleBatch
 from lineament.synth.config import SynthConfig
 from lineament.synth.stream import FaceStream
 from lineament.training.config import TrainConfig
 from lineament.training.folders import labelled_samples, read_picture
+from lineament.training.parallel import processes, rank
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Batch:
     def at_half_resolution(self) -> Batch:
         """The same at half the resolution; a pixel is face where all four of its were."""
         face = F.avg_pool2d(self.face.to(self.normals.dtype), 2) > 0.99
-        normals = F.normalize(F.avg_pool2d(self.normals, 2), dim=1) * face
+        normals = unit(F.avg_pool2d(self.normals, 2)) * face
         return Batch(F.avg_pool2d(self.image, 2), normals, face)
 
 
@@ -59,9 +61,9 @@ def batches(config: TrainConfig, split: str, first: int, device: torch.device) -
         source = DatasetFolder(config, split, first)
     else:
         made_on = device if config.workers == 0 else torch.device("cpu")
-        source = GeneratedBatches(
-            FaceStream(SynthConfig(size=config.size, seed=config.seed), config.batch_size, split, first, device=made_on)
-        )
+        synth = SynthConfig(size=config.size, seed=config.seed)
+        own, step = (first * processes() + rank(), processes()) if split == "train" else (first, 1)
+        source = GeneratedBatches(FaceStream(synth, config.batch_size, split, own, device=made_on, step=step))
     workers = config.workers if split == "train" else 0
     loader = DataLoader(source, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None)
     for batch in loader:
@@ -101,7 +103,10 @@ class DatasetFolder(IterableDataset[Batch]):
         """
         super().__init__()
         self.size, self.batch_size, self.first, self.seed = config.size, config.batch_size, first, config.seed
-        self.samples: list[dict[str, Path]] = [line["files"] for line in labelled_samples(config.data, split)]
+        samples = labelled_samples(config.data, split)
+        # Each of several processes keeps to its share, so that all of them together hold every sample once.
+        samples = samples[rank() :: processes()] if split == "train" else samples
+        self.samples: list[dict[str, Path]] = [line["files"] for line in samples]
         bytes_each = 10 * config.size**2  # of three uint8, three int16 and one bool
         self._room = int(config.cache * 2**30 / bytes_each / max(1, config.workers))
         self._kept: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
@@ -122,12 +127,10 @@ class DatasetFolder(IterableDataset[Batch]):
 
     def _load(self, picked: list[int]) -> Batch:
         images, normals, faces = zip(*(self._sample(number) for number in picked), strict=True)
-        face = torch.stack(faces)
-        unit = F.normalize(torch.stack(normals).float(), dim=1) * face
-        return Batch(torch.stack(images).float() / 255.0, unit, face)
+        return Batch(torch.stack(images).float() / 255.0, torch.stack(normals).float() / 32767.0, torch.stack(faces))
 
     def _sample(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Photo (uint8), normals (int16, not unit) and face of one sample at the size of the training."""
+        """Photo (uint8), unit normals (int16) and face of one sample at the size of the training."""
         if number in self._kept:
             return self._kept[number]
         files = self.samples[number]
@@ -140,6 +143,7 @@ class DatasetFolder(IterableDataset[Batch]):
                 F.interpolate(picture[None], side, mode="bilinear", antialias=True)[0] for picture in (image, normals)
             )
             face = F.interpolate(face[None].float(), side, mode="nearest")[0] > 0.5
+        normals = unit(normals[None])[0] * face
         sample = ((image * 255.0).round().byte(), (normals * 32767.0).round().short(), face)
         if len(self._kept) < self._room:
             self._kept[number] = sample

@@ -8,7 +8,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from lineament.errors import OutputError, UsageError
 from lineament.training.checkpoint import load_checkpoint, save_checkpoint
 from lineament.training.config import LoopConfig
 from lineament.training.log import RunLog
+from lineament.training.parallel import agree, joined, local_rank, processes, rank
 from lineament.training.recipe import Recipe
 from lineament.training.schedule import AveragedModel, learning_rate
 
@@ -33,6 +34,8 @@ Progress = Callable[[int, Mapping[str, float]], None]
 def train(recipe: Recipe[Any], config: LoopConfig, progress: Progress | None = None) -> Path:
     """Train until ``config.steps``, from the run's last checkpoint if there is one.
 
+    Under ``torchrun`` every process calls this, and they train together (`lineament.training.parallel`).
+
     Args:
         recipe: Networks and losses.
         config: Everything else.
@@ -45,7 +48,7 @@ def train(recipe: Recipe[Any], config: LoopConfig, progress: Progress | None = N
         UsageError: The folder holds a run with another configuration, or there is no such device.
         OutputError: The folder cannot be written.
     """
-    folder, device, bf16 = config.output, _device(config.device), _bf16(config)
+    folder, device = config.output, _device(config.device)
     if config.threads:
         torch.set_num_threads(config.threads)
     try:
@@ -53,6 +56,12 @@ def train(recipe: Recipe[Any], config: LoopConfig, progress: Progress | None = N
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
 
+    with joined(device):
+        return _train(recipe, config, device, progress)
+
+
+def _train(recipe: Recipe[Any], config: LoopConfig, device: torch.device, progress: Progress | None) -> Path:
+    folder, bf16, chief = config.output, _bf16(config), rank() == 0
     torch.manual_seed(config.seed)
     recipe.start()
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
@@ -63,12 +72,18 @@ def train(recipe: Recipe[Any], config: LoopConfig, progress: Progress | None = N
     modules.update({name: network.to(device) for name, network in recipe.beside().items()})
     optimizers = recipe.optimizers()
     step = _resume(folder, config, modules, optimizers)
+    agree(modules.values())
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
     checkpoint = folder / "checkpoint.safetensors"
     saved = time.monotonic()
     source = recipe.batches("train", step, device)
-    with RunLog(folder, step) as run, _stoppable():
+
+    def save() -> None:
+        if chief:
+            save_checkpoint(checkpoint, modules, optimizers, step, config.to_json())
+
+    with RunLog(folder, step) if chief else nullcontext() as run, _stoppable():
         try:
             while step < config.steps:
                 rate = learning_rate(step, config.steps, config.learning_rate, config.warmup)
@@ -79,21 +94,24 @@ def train(recipe: Recipe[Any], config: LoopConfig, progress: Progress | None = N
                 figures = {"learning_rate": rate, **{name: float(value) for name, value in parts.items()}}
                 averaged.update(model, step)
                 step += 1
-                run.write(step, figures)
-                if step % config.validate_every == 0 or step == config.steps:
-                    run.write(step, recipe.validate(averaged.model, device, folder / f"sheet-{step:07d}.png"))
+                if run is not None:
+                    run.write(step, figures)
+                    if step % config.validate_every == 0 or step == config.steps:
+                        run.write(step, recipe.validate(averaged.model, device, folder / f"sheet-{step:07d}.png"))
                 if time.monotonic() - saved > 60 * config.checkpoint_minutes:
-                    save_checkpoint(checkpoint, modules, optimizers, step, config.to_json())
+                    save()
                     saved = time.monotonic()
                 if progress:
                     progress(step, figures)
         except KeyboardInterrupt:
-            save_checkpoint(checkpoint, modules, optimizers, step, config.to_json())
+            save()
             log.warning("stopped at step %d; the same command goes on from there", step)
             raise
-    save_checkpoint(checkpoint, modules, optimizers, step, config.to_json())
+    save()
     weights = folder / f"{recipe.name}.safetensors"
-    recipe.save(averaged.model, weights, {"training": json.dumps(config.without_places()), "step": str(step)})
+    if chief:
+        about = {"training": json.dumps(config.without_places()), "processes": str(processes()), "step": str(step)}
+        recipe.save(averaged.model, weights, about)
     return weights
 
 
@@ -106,7 +124,8 @@ def _resume(
     """The step to go on from; fills modules and optimisers when there is a checkpoint."""
     path = folder / "checkpoint.safetensors"
     if not path.exists():
-        (folder / "config.json").write_text(json.dumps(config.to_json(), indent=2) + "\n")
+        if rank() == 0:
+            (folder / "config.json").write_text(json.dumps(config.to_json(), indent=2) + "\n")
         return 0
     step, before = load_checkpoint(path, modules, optimizers)
     now = config.to_json()
@@ -139,7 +158,7 @@ def _stoppable() -> Iterator[None]:
 
 def _device(name: str) -> torch.device:
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(f"cuda:{local_rank()}" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise UsageError("there is no CUDA device here; use --device cpu")
     return torch.device(name)

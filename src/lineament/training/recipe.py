@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lineament.training.config import LoopConfig
 from lineament.training.export import save_weights
+from lineament.training.parallel import average_gradients
 
 Batch = TypeVar("Batch")
 
@@ -48,6 +49,20 @@ class Recipe(Protocol[Batch]):
         """Write weights that ship."""
 
 
+def descend(loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer, clip: float) -> Tensor:
+    """One step down a loss, its gradient averaged over the processes and no longer than ``clip``.
+
+    Returns:
+        The gradient's length before it was clipped.
+    """
+    optimizer.zero_grad()
+    loss.backward()
+    average_gradients(network.parameters())
+    norm = nn.utils.clip_grad_norm_(network.parameters(), clip)
+    optimizer.step()
+    return norm
+
+
 class SingleNetworkRecipe(Generic[Batch]):
     """A recipe of one network, trained by AdamW on a weighted sum of losses; it begins with random weights."""
 
@@ -82,10 +97,7 @@ class SingleNetworkRecipe(Generic[Batch]):
         """One step."""
         parts = self.losses(self.model, batch, autocast)
         total = torch.stack([self.weights[name] * part for name, part in parts.items()]).sum()
-        optimizers["model"].zero_grad()
-        total.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        optimizers["model"].step()
+        norm = descend(total, self.model, optimizers["model"], self.config.clip)
         return {"loss": total.detach(), "gradient_norm": norm, **{name: part.detach() for name, part in parts.items()}}
 
     def save(self, model: Any, path: Path, metadata: Mapping[str, str]) -> None:

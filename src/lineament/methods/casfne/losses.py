@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lineament.geometry.fields import dot
+
 Reconstruction = Literal["cosine", "angle"]
 
 WEIGHTS = {"rec": 1.0, "likelihood": 0.1, "tv": 0.002, "adv": 0.0001, "mask": 0.1}
@@ -37,10 +39,7 @@ def reconstruction_loss(
     count = weight.sum().clamp_min(1.0)
     total = truth.new_zeros(())
     for stage in normals:
-        if kind == "cosine":
-            distance = 1.0 - (stage * truth).sum(1, keepdim=True)
-        else:
-            distance = ((stage - truth).square().sum(1, keepdim=True) + 1e-4).sqrt() - 1e-2
+        distance = 1.0 - dot(stage, truth) if kind == "cosine" else (_squared(stage - truth) + 1e-4).sqrt() - 1e-2
         total = total + (distance * weight).sum() / count
     return total
 
@@ -67,8 +66,8 @@ def likelihood_loss(
     total = truth.new_zeros(())
     for stage, kappa in zip(normals, concentrations, strict=True):
         # Of two unit vectors' difference and sum, the half angle's sine and cosine: exact also for small angles.
-        apart = ((stage - truth).square().sum(1, keepdim=True) + 1e-6).sqrt()
-        along = ((stage + truth).square().sum(1, keepdim=True) + 1e-6).sqrt()
+        apart = (_squared(stage - truth) + 1e-6).sqrt()
+        along = (_squared(stage + truth) + 1e-6).sqrt()
         angle = 2.0 * torch.atan2(apart, along)
         nll = kappa * angle - torch.log(kappa.square() + 1.0) + F.softplus(-math.pi * kappa)
         total = total + (nll * weight).sum() / count
@@ -81,9 +80,14 @@ def total_variation_loss(normals: Sequence[Tensor]) -> Tensor:
     for stage in normals:
         right = stage[..., :-1, 1:] - stage[..., :-1, :-1]
         down = stage[..., 1:, :-1] - stage[..., :-1, :-1]
-        magnitude = (0.25 * (right.square() + down.square()).sum(1) + 1e-12).sqrt()  # of the halved normals
+        magnitude = (0.25 * (_squared(right) + _squared(down)) + 1e-12).sqrt()  # of the halved normals
         total = total + magnitude.mean()
     return total
+
+
+def _squared(vectors: Tensor) -> Tensor:
+    """Squared lengths, [B, 3, H, W] to [B, 1, H, W]."""
+    return dot(vectors, vectors)
 
 
 def adversarial_loss(logits: Sequence[Tensor]) -> Tensor:

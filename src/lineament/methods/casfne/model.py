@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lineament.errors import UsageError
+from lineament.geometry.fields import unit
 from lineament.networks.resnet import ResNet18Encoder, pyramid_channels
 
 Fusion = Literal["cat", "adain", "fmm"]
@@ -300,7 +301,7 @@ _FUSIONS: dict[Fusion, Callable[[int, int], PriorFusion]] = {
 
 def unit_normals(raw: Tensor) -> Tensor:
     """tanh, then unit length, in full precision: [B, 3, H, W]."""
-    return F.normalize(torch.tanh(raw.float()), dim=1, eps=1e-6)
+    return unit(torch.tanh(raw.float()))
 
 
 def concentration(raw: Tensor) -> Tensor:

@@ -20,6 +20,8 @@ from lineament.training.config import TrainConfig
 from lineament.training.data import Batch, batches
 from lineament.training.export import load_weights, save_weights
 from lineament.training.log import write_sheet
+from lineament.training.parallel import processes, rank
+from lineament.training.recipe import descend
 
 DISCRIMINATOR_DECAY = 5e-4  # the paper's authors' weight decay of the discriminator's optimiser
 
@@ -80,21 +82,15 @@ class CasFNERecipe:
         """One step of the generator and, where there is one, of the discriminator."""
         config = self.config
         if config.augment:
-            batch = augment(batch, config.seed, step)
+            batch = augment(batch, config.seed, step * processes() + rank())
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         batch = Batch(batch.image.contiguous(memory_format=layout), batch.normals, batch.face)
         total, parts, _ = self.generator_loss(batch, autocast)
-        optimizers["model"].zero_grad()
-        total.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
-        optimizers["model"].step()
+        norm = descend(total, self.model, optimizers["model"], config.clip)
         values: dict[str, Tensor] = {"loss": total.detach(), "gradient_norm": norm, **parts}
         if self.discriminator is not None:
             judged = self.discriminator_loss(batch, autocast)
-            optimizers["discriminator"].zero_grad()
-            judged.backward()
-            nn.utils.clip_grad_norm_(self.discriminator.parameters(), config.clip)
-            optimizers["discriminator"].step()
+            descend(judged, self.discriminator, optimizers["discriminator"], config.clip)
             values["discriminator"] = judged.detach()
         return values
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, IterableDataset
 
 from lineament.errors import DataError
 from lineament.face.crop import roll_of
@@ -22,6 +22,7 @@ from lineament.methods.finder.clutter import draw_shapes, rough_texture
 from lineament.methods.finder.config import FinderTrainConfig
 from lineament.methods.finder.model import REFERENCE, STRIDE
 from lineament.training.folders import labelled_samples, read_picture
+from lineament.training.parallel import dealt
 from lineament.training.pictures import recolour
 
 Image = NDArray[np.uint8]
@@ -91,17 +92,13 @@ class FinderScenes(IterableDataset[FinderBatch]):
         self.backgrounds = _backgrounds(config.seed + (split == "validation"), _BACKGROUNDS, 192)
 
     def __iter__(self) -> Iterator[FinderBatch]:
-        worker = get_worker_info()
-        start, step = (worker.id, worker.num_workers) if worker else (0, 1)
-        number = self.first + start
-        while True:
+        for number in dealt(self.first, self.split):
             count = self.config.batch_size
             scenes = [self.scene(number * count + i) for i in range(count)]
             image = torch.from_numpy(np.stack([scene for scene, _ in scenes])).permute(0, 3, 1, 2).float() / 255
             targets = [targets_of(faces, self.config.size) for _, faces in scenes]
             heat, counted, box, roll, weight = (torch.from_numpy(np.stack(t)) for t in zip(*targets, strict=True))
             yield FinderBatch(image, heat, counted, box, roll, weight)
-            number += step
 
     def scene(self, number: int) -> tuple[Image, list[Placed]]:
         """One scene and its faces."""

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, IterableDataset
 
 from lineament.face.crop import SPAN, FaceCrop, crop_of_landmarks
 from lineament.face.landmarks import mirrored_landmarks
 from lineament.methods.reader.config import ReaderTrainConfig
 from lineament.training.folders import labelled_samples, read_picture
+from lineament.training.parallel import dealt
 from lineament.training.pictures import recolour
 
 _LOOSE = 0.5  # share of crops as a finder's box gives them; the rest are nearly canonical
@@ -51,10 +52,7 @@ class ReaderCrops(IterableDataset[ReaderBatch]):
         self.samples = labelled_samples(config.data, split, ("landmarks", "visible", "camera.rotation"))
 
     def __iter__(self) -> Iterator[ReaderBatch]:
-        worker = get_worker_info()
-        start, step = (worker.id, worker.num_workers) if worker else (0, 1)
-        number = self.first + start
-        while True:
+        for number in dealt(self.first, self.split):
             crops = [self._crop(number * self.config.batch_size + i) for i in range(self.config.batch_size)]
             image, landmarks, visible, rotation, mask = (np.stack(values) for values in zip(*crops, strict=True))
             yield ReaderBatch(
@@ -64,7 +62,6 @@ class ReaderCrops(IterableDataset[ReaderBatch]):
                 torch.from_numpy(rotation).float(),
                 torch.from_numpy(mask).long(),
             )
-            number += step
 
     def _crop(self, number: int) -> tuple[NDArray[Any], ...]:
         validation = self.split == "validation"

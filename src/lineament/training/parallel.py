@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several processes that train one model together, each on batches of its own.
+
+``torchrun --nproc-per-node 2 -m lineament train …`` starts them; a process that was started otherwise is alone, and
+nothing here does anything. On a CPU two processes of one thread train faster than one process of two threads, since the
+layers of full resolution have too few channels to share among threads; with several GPUs each process has one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.utils.data import get_worker_info
+
+
+def rank() -> int:
+    """This process's number; 0 logs, validates and saves."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def local_rank() -> int:
+    """This process's number on this machine: that of its GPU."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def processes() -> int:
+    """How many processes train together."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[None]:
+    """Meet the other processes, and part from them at the end."""
+    if processes() == 1:
+        yield
+        return
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+def dealt(first: int, split: str) -> Iterator[int]:
+    """Numbers of the batches that this process (and in it this DataLoader worker) makes, from its ``first`` on.
+
+    Training batches are dealt out to the processes in turn; the validation split, which only process 0 sees, is not.
+    """
+    worker = get_worker_info()
+    start, step = (worker.id, worker.num_workers) if worker else (0, 1)
+    number = first + start
+    while True:
+        yield number * processes() + rank() if split == "train" else number
+        number += step
+
+
+@torch.no_grad()
+def agree(modules: Iterable[nn.Module]) -> None:
+    """Give all processes the weights of process 0."""
+    if processes() > 1:
+        for module in modules:
+            for value in module.state_dict().values():
+                distributed.broadcast(value, 0)
+
+
+@torch.no_grad()
+def average_gradients(parameters: Iterable[Tensor]) -> None:
+    """Replace every gradient by its mean over the processes."""
+    if processes() == 1:
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    distributed.all_reduce(flat)
+    parts = (flat / processes()).split([gradient.numel() for gradient in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
