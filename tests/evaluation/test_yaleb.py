@@ -160,7 +160,7 @@ def test_reports_are_read_back(root, tmp_path):
     with pytest.raises(OutputError, match="suffix"):
         write_table(table, tmp_path / "report.xlsx")
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot write"):
         write_table(table, tmp_path / "file" / "report.md")
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == [
         "report.csv",
@@ -191,38 +191,38 @@ def predictions(root, tmp_path):
 
 def test_stored_predictions(root, predictions):
     folder = predictions
-    result = evaluate_yaleb(YaleB(root), StoredPredictions(folder), "stored")
+    result = evaluate_yaleb(YaleB(root), StoredPredictions(folder).normals, "stored")
     assert result.mean(1) == pytest.approx(0, abs=1e-4)
     light = LIGHTS[0]
     sample = next(iter(YaleB(root).samples("yaleB01", lambda one: one == light)))
     stored = folder / f"{photo_name('yaleB01', light)}.npy"
     stored.unlink()
     with pytest.raises(InputError, match="has no yaleB01_P00"):
-        StoredPredictions(folder)(sample)
+        StoredPredictions(folder).normals(sample)
     for depth, top, tolerance in ((np.uint16, 65535, 0.01), (np.uint8, 255, 0.5)):
         encoded = np.round((sample.normals + 1) / 2 * top).astype(depth)
         cv2.imwrite(str(stored.with_suffix(".png")), encoded[..., ::-1])
-        (found,) = StoredPredictions(folder)(sample)
+        (found,) = StoredPredictions(folder).normals(sample)
         assert np.abs(found - sample.normals).max() < tolerance
         encoded[0, 0] = 0  # black stands for no normal
         cv2.imwrite(str(stored.with_suffix(".png")), encoded[..., ::-1])
-        assert not StoredPredictions(folder)(sample)[0][0, 0].any()
+        assert not StoredPredictions(folder).normals(sample)[0][0, 0].any()
     stored.write_bytes(b"nonsense")
     with pytest.raises(InputError, match="cannot be read"):
-        StoredPredictions(folder)(sample)
+        StoredPredictions(folder).normals(sample)
     np.save(stored, np.zeros((5, 5, 3)))
     with pytest.raises(InputError, match="shape"):
-        StoredPredictions(folder)(sample)
+        StoredPredictions(folder).normals(sample)
     stored.unlink()
     stored.with_suffix(".png").write_bytes(b"nonsense")
-    with pytest.raises(InputError, match="not an RGB picture"):
-        StoredPredictions(folder)(sample)
+    with pytest.raises(InputError, match="not a picture"):
+        StoredPredictions(folder).normals(sample)
 
 
 def test_command(root, predictions, tmp_path, capsys):
     folder = predictions
     report = tmp_path / "table.json"
-    options = command.EvaluateYaleB(root, predictions=folder, stages=(1,), subset="front", output=report)
+    options = command.EvaluateYaleB(root, predictions=(folder,), stages=(1,), subset="front", output=(report,))
     assert command.evaluate_yaleb(options) == 0
     printed = capsys.readouterr().out
     assert "MediaPipe" in printed
@@ -231,7 +231,7 @@ def test_command(root, predictions, tmp_path, capsys):
     assert content["rows"][0]["stage"] == "1"
     assert content["rows"][0]["mean °"] == pytest.approx(0, abs=1e-4)
     with pytest.raises(LineamentError, match="no folder"):
-        command.evaluate_yaleb(command.EvaluateYaleB(tmp_path / "missing", predictions=folder))
+        command.evaluate_yaleb(command.EvaluateYaleB(tmp_path / "missing", predictions=(folder,)))
 
 
 def test_command_with_a_method(root, monkeypatch, capsys):
@@ -246,7 +246,7 @@ def test_command_with_a_method(root, monkeypatch, capsys):
 
     asked = []
     monkeypatch.setattr(lineament, "load", lambda name: asked.append(name) or Estimator(), raising=False)
-    assert command.evaluate_yaleb(command.EvaluateYaleB(root, method="casfne-s", subset="front")) == 0
+    assert command.evaluate_yaleb(command.EvaluateYaleB(root, method=("casfne-s",), subset="front")) == 0
     assert asked == ["casfne-s"]
     expected = evaluate_yaleb(YaleB(root), two_stages, "ours", "front").mean(0)
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| casfne-s")]

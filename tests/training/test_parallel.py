@@ -50,7 +50,20 @@ def test_two_processes_train_one_model(tmp_path: Path, faces: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     port = str(20000 + (os.getpid() + 7) % 20000)
     command += ["--master-port", port, "-m", "lineament", "train", "casfne", "--output", str(run), "--data", str(faces)]
-    command += "--size 32 --batch-size 2 --steps 2 --stages 0 --losses rec --validation-batches 1".split()
+    command += [
+        "--size",
+        "32",
+        "--batch-size",
+        "2",
+        "--steps",
+        "2",
+        "--stages",
+        "0",
+        "--losses",
+        "rec",
+        "--validation-batches",
+        "1",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     steps = [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()]

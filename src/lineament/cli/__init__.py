@@ -9,9 +9,19 @@ import sys
 from collections.abc import Sequence
 
 _INTERRUPTED = 130
-_TORCH_COMMANDS = frozenset({"synth", "train", "export"})
+_TORCH_COMMANDS = frozenset({"synth", "train", "export", "bench", "ablate"})
 
-_KINDS = {"evaluate": ("yaleb",), "train": ("casfne", "finder", "reader"), "rig": ("build",)}
+_TABLES = (
+    "yaleb",
+    *("photoface-table2", "florence-table3"),
+    *("casfne-table1", "casfne-table2", "casfne-table3"),
+    *("hffne-table1", "hffne-table2", "hffne-table3"),
+    "df2net-table2",
+    *("hrn-table1-wild", "hrn-table1-lab", "hrn-table1-realy", "hrn-table2-facescape", "hrn-table2-esrc"),
+    *("hrn-table3", "hrn-table4"),
+    *("l2r-table2", "l2r-table3", "l2r-table4", "l2r-table5", "l2r-table6", "l2r-table7"),
+)
+_KINDS = {"evaluate": _TABLES, "ablate": ("casfne",), "train": ("casfne", "finder", "reader"), "rig": ("build",)}
 """Commands of two words: the first, and what may follow it."""
 
 _HELP = """\
@@ -23,7 +33,9 @@ One photo of a face in, its fine geometry out.
   estimate PHOTO...     surface normals of every face in photos
   faces PHOTO...        draw the faces that are found in photos
   check PHOTO...        say whether photos are good enough, and what to improve
-  evaluate yaleb        measure a method on the Extended Yale Face Database B
+  evaluate TABLE        measure a method, a peer or stored predictions: yaleb, or any table of the papers
+  bench                 parameters, operations and latency of the networks
+  ablate casfne         train each row of the paper's ablation for a small budget
   synth                 write synthetic faces with every label
   train casfne          train a method
   train finder, reader  train the finder of faces, the reader of landmarks and parts
@@ -117,9 +129,19 @@ def _dispatch(command: str, rest: list[str]) -> int:
 
         return run_export(tyro.cli(Export, prog="lineament export", args=rest))
     if command == "evaluate":
-        from lineament.cli.evaluate import EvaluateYaleB, evaluate_yaleb
+        from lineament.cli.evaluate import EvaluateTable, EvaluateYaleB, evaluate_table, evaluate_yaleb
 
-        return evaluate_yaleb(tyro.cli(EvaluateYaleB, prog="lineament evaluate yaleb", args=rest))
+        if kind == "yaleb":
+            return evaluate_yaleb(tyro.cli(EvaluateYaleB, prog="lineament evaluate yaleb", args=rest))
+        return evaluate_table(kind, tyro.cli(EvaluateTable, prog=f"lineament evaluate {kind}", args=rest))
+    if command == "bench":
+        from lineament.cli.measure import Bench, run_bench
+
+        return run_bench(tyro.cli(Bench, prog="lineament bench", args=rest))
+    if command == "ablate":
+        from lineament.cli.measure import Ablate, run_ablate
+
+        return run_ablate(tyro.cli(Ablate, prog=f"lineament ablate {kind}", args=rest))
     if command == "train":
         from lineament.cli.train import run_train
 

@@ -1,39 +1,86 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`lineament evaluate yaleb`: measure a method on a dataset on disk and print a table."""
+"""`lineament evaluate TABLE`: measure systems on a dataset on disk and print them in the table."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from lineament.evaluation.yaleb import PADDING
+from lineament.errors import UsageError
+
+if TYPE_CHECKING:
+    from lineament.datasets.stream import Dataset
+    from lineament.evaluation.systems import System
+
+PADDING = 0.4
+_SHEET_ROWS = 8
 
 
 @dataclass(frozen=True)
-class EvaluateYaleB:
-    """Angular error on the Extended Yale Face Database B (cropped)."""
+class Systems:
+    """What is measured, and where the report goes."""
 
     root: Path
-    """Folder with yaleB01, yaleB02, ..."""
-    method: str = "casfne-s"
-    """Method whose shipped weights to measure."""
-    predictions: Path | None = None
-    """Measure normals from this folder instead: one .npy or .png per photo, named like it."""
-    stages: tuple[int, ...] = field(default=())
-    """Stages to report; all when left out."""
-    subset: Literal["front", "frontal35", "lateral"] = "frontal35"
-    """Lights to test."""
-    subjects: tuple[str, ...] = field(default=())
-    """Folders to test; all when left out."""
+    """The dataset's folder, as its publishers lay it out (docs/datasets.md)."""
+    method: tuple[str, ...] = field(default=())
+    """Methods whose shipped weights to measure, or files of weights; casfne-s if nothing else is named."""
+    peer: tuple[str, ...] = field(default=())
+    """Other systems: Python files with load() and normals(state, image), or mediapipe."""
+    predictions: tuple[Path, ...] = field(default=())
+    """Folders of predictions, one file per sample, named like it."""
+    axes: str = "+x+y+z"
+    """What the channels of stored normal maps hold; +x-y-z for OpenCV's, +x-y+z for DirectX's."""
     padding: float = PADDING
-    """Margin around each photo before estimating, as a share of its height."""
+    """Margin around each photo before our methods see it, as a share of its longer side."""
     flip: bool = True
     """Average with the estimate of the mirrored photo, as `lineament estimate` does."""
+    output: tuple[Path, ...] = field(default=())
+    """Write the table here, too: .md, .csv, .json or .tex."""
+
+    def systems(self) -> list[System]:
+        """The systems, ready."""
+        from lineament.evaluation.predictions import Axes, StoredPredictions
+        from lineament.evaluation.systems import StoredSystem, method_system, peer_system
+
+        axes = Axes(self.axes)
+        methods = self.method or (() if self.peer or self.predictions else ("casfne-s",))
+        found: list[System] = [method_system(name, self.padding, self.flip) for name in methods]
+        found += [peer_system(name) for name in self.peer]
+        found += [StoredSystem(StoredPredictions(folder, axes)) for folder in self.predictions]
+        names = [system.name for system in found]
+        if len(set(names)) < len(names):
+            raise UsageError(f"two systems are called {max(names, key=names.count)}; rename a file or a folder")
+        return found
+
+
+@dataclass(frozen=True)
+class EvaluateYaleB(Systems):
+    """Angular error on the Extended Yale Face Database B (cropped)."""
+
+    stages: tuple[int, ...] = field(default=())
+    """Stages to report; all when left out."""
+    subset: Literal[
+        "front", "frontal35", "lateral", "subset1", "subset2", "subset3", "subset4", "subset5"
+    ] = "frontal35"  # fmt: skip
+    """Lights to test: at the camera, within 35°, further aside, or one of the database's five subsets."""
+    subjects: tuple[str, ...] = field(default=())
+    """Folders to test; all when left out."""
     per_light: bool = False
     """Add a row per light."""
-    output: Path | None = None
-    """Write the table here, too: .md, .csv or .json."""
+    pictures: Path | None = None
+    """A folder for a sheet of normals, shadings and error maps."""
+
+
+@dataclass(frozen=True)
+class EvaluateTable(Systems):
+    """A published table, with our figures beside the published ones."""
+
+    recogniser: Path | None = None
+    """A face-recognition network (ONNX) for identity similarity, in L2R's texture tables."""
+    pictures: Path | None = None
+    """A folder for a sheet of normals, shadings and error maps, and for cumulative error curves."""
 
 
 def evaluate_yaleb(options: EvaluateYaleB) -> int:
@@ -45,36 +92,120 @@ def evaluate_yaleb(options: EvaluateYaleB) -> int:
     Raises:
         LineamentError: If data, method or output cannot be used.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from lineament.cli.console import plain_console
     from lineament.datasets.yaleb import YaleB
     from lineament.evaluation import yaleb as protocol
-    from lineament.evaluation.framing import FramedPredictor, Framing
     from lineament.evaluation.report import write_table, yaleb_table
 
     dataset = YaleB(options.root, options.subjects or None)
-    predict: protocol.SamplePredictor
-    if options.predictions is not None:
-        predict, name = protocol.StoredPredictions(options.predictions), options.predictions.name
-    else:
-        import lineament
+    systems = options.systems()
+    results = []
+    place = {subject: index for index, subject in enumerate(dataset.subjects)}
+    for system in systems:
+        with _progress(len(dataset.subjects)) as update:
 
-        estimator = lineament.load(options.method)
-        framing = Framing(options.padding)
-        predict = FramedPredictor(lambda crop: estimator.estimate_crop(crop, flip=options.flip).normals, framing)
-        name = options.method
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("evaluating", total=len(dataset.subjects))
-        place = {subject: index for index, subject in enumerate(dataset.subjects)}
+            def progress(subject: str, done: int, of: int, update: Callable[..., None] = update) -> None:
+                update(place[subject] + done / of, subject)
 
-        def progress(subject: str, done: int, of: int) -> None:
-            bar.update(task, completed=place[subject] + done / of, description=subject)
-
-        result = protocol.evaluate_yaleb(dataset, predict, name, options.subset, options.stages or None, progress)
-    table = yaleb_table([result], options.per_light)
+            results.append(
+                protocol.evaluate_yaleb(
+                    dataset, system.normals, system.name, options.subset, options.stages or None, progress
+                )
+            )
+    table = yaleb_table(results, options.per_light)
     plain_console().print(table.to_markdown())
-    if options.output is not None:
-        write_table(table, options.output)
+    for path in options.output:
+        write_table(table, path)
+    if options.pictures is not None:
+        lit = protocol.SUBSETS[options.subset]
+        samples = [next(dataset.samples(name, lit)) for name in dataset.subjects[:_SHEET_ROWS]]
+        _write_sheet(options.pictures / f"yaleb-{options.subset}.png", systems, samples)
     return 0
+
+
+def evaluate_table(name: str, options: EvaluateTable) -> int:
+    """Measure the systems as a published table does, print it with ours and write it if asked to.
+
+    Returns:
+        Zero.
+
+    Raises:
+        LineamentError: If data, a system or an output cannot be used.
+    """
+    from functools import partial
+
+    from lineament.cli.console import plain_console
+    from lineament.evaluation.measures import Measured, measure_texture
+    from lineament.evaluation.protocols import protocol_of
+    from lineament.evaluation.published import published_tables
+    from lineament.evaluation.report import published_table, write_table
+    from lineament.evaluation.texture import FaceRecogniser
+
+    protocol = protocol_of(name)
+    measure = protocol.measure
+    if options.recogniser is not None:
+        if measure is not measure_texture:
+            raise UsageError("--recogniser is for the texture tables of L2R")
+        measure = partial(measure_texture, recogniser=FaceRecogniser(options.recogniser))
+    dataset = protocol.dataset(options.root)
+    systems = options.systems()
+    measured: dict[str, Measured] = {}
+    for system in systems:
+        with _progress(len(dataset)) as update:
+
+            def progress(done: int, of: int, update: Callable[..., None] = update, name: str = system.name) -> None:
+                update(done, name)
+
+            measured[system.name] = measure(dataset, system, progress)
+    table = published_table(published_tables()[protocol.table], measured, protocol.notes, protocol.table)
+    plain_console().print(table.to_markdown())
+    for path in options.output:
+        write_table(table, path)
+    curves = {
+        f"{system} {label}".strip(): histogram
+        for system, result in measured.items()
+        for label, histogram in result.curves.items()
+    }
+    if options.pictures is not None and curves:
+        from lineament.evaluation.pictures import cumulative_curves
+
+        cumulative_curves(curves, options.pictures / f"{protocol.table}-curves.png")
+        _write_sheet(options.pictures / f"{protocol.table}.png", systems, _spread(dataset))
+    return 0
+
+
+def _spread(dataset: Dataset) -> list:  # type: ignore[type-arg]
+    """A few samples from all over a dataset."""
+    step = max(1, len(dataset.items) // _SHEET_ROWS)
+    return list(dataset.only(dataset.items[::step][:_SHEET_ROWS]))
+
+
+def _write_sheet(path: Path, systems: Sequence[System], samples: list) -> None:  # type: ignore[type-arg]
+    from lineament.evaluation.pictures import SheetRow, comparison_sheet
+    from lineament.images.write import write_png
+
+    rows = []
+    for sample in samples:
+        truth, mask = sample.normals_and_mask()
+        rows.append(
+            SheetRow(sample.image, truth, mask, {system.name: system.normals(sample)[-1] for system in systems})
+        )
+    write_png(path, comparison_sheet(rows))
+
+
+class _progress:
+    """A progress bar on standard error that goes when it is done."""
+
+    def __init__(self, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self.bar, self.total = Progress(console=Console(stderr=True), transient=True), total
+
+    def __enter__(self) -> Callable[[float, str], None]:
+        self.bar.__enter__()
+        task = self.bar.add_task("evaluating", total=self.total)
+        return lambda done, what: self.bar.update(task, completed=done, description=what)
+
+    def __exit__(self, *exception: object) -> None:
+        self.bar.__exit__(None, None, None)

@@ -68,6 +68,11 @@ class Light:
         a, e = math.radians(self.azimuth), math.radians(self.elevation)
         return (-math.sin(a) * math.cos(e), math.sin(e), math.cos(a) * math.cos(e))
 
+    @property
+    def from_camera(self) -> float:
+        """Degrees between the light and the camera's axis."""
+        return math.degrees(math.acos(max(-1.0, min(1.0, self.direction[2]))))
+
     def __str__(self) -> str:
         return f"A{self.azimuth:+04.0f}E{self.elevation:+03.0f}"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from lineament.evaluation.framing import FramedPredictor, Framing, Predictor
 from lineament.evaluation.metrics import Sparsification, masked_angular_error, slope_scale, sparsification
+from lineament.evaluation.predictions import StoredPredictions
 from lineament.evaluation.report import Table, write_table, yaleb_table
 from lineament.evaluation.yaleb import (
     SUBSETS,
-    StoredPredictions,
     SubjectResult,
     YaleBResult,
     evaluate_yaleb,

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of results: rows of named figures, written as Markdown, CSV or JSON, with published figures beside
-ours."""
+"""Tables of results: rows of named figures as Markdown, CSV, JSON or LaTeX, with published figures beside ours."""
 
 from __future__ import annotations
 
@@ -8,15 +7,16 @@ import csv
 import io
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lineament.errors import OutputError
+from lineament.evaluation.measures import Measured
+from lineament.evaluation.published import PublishedTable
 from lineament.evaluation.yaleb import YaleBResult
+from lineament.images.write import atomic_path
 
 Cell = str | float | None
 
@@ -80,6 +80,17 @@ class Table:
         if self.notes:
             lines += ["", *(f"- {note}" for note in self.notes)]
         return "\n".join(lines) + "\n"
+
+    def to_latex(self) -> str:
+        """A booktabs tabular with the notes under it."""
+        numeric = [any(isinstance(row[index], float) for row in self.rows) for index in range(len(self.columns))]
+        body = "\n".join(" & ".join(map(_latex, map(_text, row))) + r" \\" for row in self.rows)
+        notes = "".join(f"\n% {note}" for note in self.notes)
+        return (
+            f"% {self.title}; needs \\usepackage{{booktabs}}\n"
+            f"\\begin{{tabular}}{{{''.join('r' if right else 'l' for right in numeric)}}}\n\\toprule\n"
+            f"{' & '.join(map(_latex, self.columns))} \\\\\n\\midrule\n{body}\n\\bottomrule\n\\end{{tabular}}{notes}\n"
+        )
 
     def to_csv(self) -> str:
         """The rows with a header, figures in full precision, missing ones empty."""
@@ -176,28 +187,47 @@ def yaleb_table(results: Sequence[YaleBResult], per_light: bool = False) -> Tabl
     )
 
 
+def published_table(
+    table: PublishedTable, measured: Mapping[str, Measured], notes: Sequence[str] = (), name: str = ""
+) -> Table:
+    """A published table with our figures in its own columns, ours last.
+
+    Args:
+        table: What the paper prints.
+        measured: Figures by system.
+        notes: What to say of how they were measured.
+        name: Of the protocol.
+    """
+    rows: list[tuple[Cell, ...]] = [(method, "published", *figures) for method, figures in table.rows]
+    for system, result in measured.items():
+        rows += [(f"{system} {label}".strip(), "measured", *figures) for label, figures in result.rows]
+    said = [f"Published rows: {table.paper}, table {table.number}.", *table.notes, *notes]
+    for system, result in measured.items():
+        said += [f"{system}: {note}" for note in result.notes]
+        said.append(f"{system}: {result.samples} samples measured.")
+        if result.skipped:
+            said.append(f"{system}: {len(result.skipped)} samples could not be read: {'; '.join(result.skipped[:5])}")
+    return Table(
+        title=f"{table.title} ({name})" if name else table.title,
+        columns=("method", "", *table.columns),
+        rows=tuple(rows),
+        notes=tuple(said),
+        details={system: {"samples": r.samples, "skipped": r.skipped, **r.details} for system, r in measured.items()},
+    )
+
+
 def write_table(table: Table, path: Path) -> None:
-    """Write a table; the suffix .md, .csv or .json decides how. The file appears whole or not at all.
+    """Write a table; the suffix .md, .csv, .json or .tex decides how. The file appears whole or not at all.
 
     Raises:
         OutputError: If the suffix is another or the file cannot be written.
     """
-    writers = {".md": table.to_markdown, ".csv": table.to_csv, ".json": table.to_json}
+    writers = {".md": table.to_markdown, ".csv": table.to_csv, ".json": table.to_json, ".tex": table.to_latex}
     if path.suffix.lower() not in writers:
         raise OutputError(f"{path}: a report's suffix must be one of {', '.join(writers)}")
     text = writers[path.suffix.lower()]()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                file.write(text)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
 
 
 def _light_rows(result: YaleBResult, index: int, stage: int, names: Sequence[str]) -> list[tuple[Cell, ...]]:
@@ -223,6 +253,16 @@ def _text(cell: Cell) -> str:
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return "–"
     return f"{cell:.2f}" if isinstance(cell, float) else cell.replace("|", "\\|")
+
+
+_LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "°": r"$^\circ$",
+          "×": r"$\times$", "<": "$<$", "±": r"$\pm$", "–": "--", "⁻²": "$^{-2}$"}  # fmt: skip
+
+
+def _latex(text: str) -> str:
+    for symbol, command in _LATEX.items():
+        text = text.replace(symbol, command)
+    return text
 
 
 def _finite(value: Any) -> Any:

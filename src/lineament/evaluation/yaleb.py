@@ -13,7 +13,6 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +32,14 @@ SUBSETS: Mapping[str, Callable[[Light], bool]] = {
     "front": lambda light: light.azimuth == 0 and light.elevation == 0,
     "frontal35": lambda light: abs(light.azimuth) <= 35 and abs(light.elevation) <= 35,
     "lateral": lambda light: max(abs(light.azimuth), abs(light.elevation)) > 35 and light.direction[2] > 0.2,
+    "subset1": lambda light: light.from_camera <= 12,
+    "subset2": lambda light: 12 < light.from_camera <= 25,
+    "subset3": lambda light: 25 < light.from_camera <= 50,
+    "subset4": lambda light: 50 < light.from_camera <= 77,
+    "subset5": lambda light: light.from_camera > 77,
 }
-"""Lights by name: the one at the camera; all within 35° in azimuth and elevation; those further aside."""
+"""Lights by name: the one at the camera; all within 35° in azimuth and elevation; those further aside; and the five
+subsets of Georghiades et al., by the angle between the light and the camera's axis."""
 
 SamplePredictor = Callable[[Sample], Sequence[NDArray[np.float32]]]
 """From a sample's photo to normals [H, W, 3] at the photo's own resolution, one map per stage."""
@@ -74,38 +79,6 @@ class YaleBResult:
     def average(self, stage: int, figure: str) -> float:
         """Mean over subjects of one figure of `AngularErrorStatistics`."""
         return float(np.mean([getattr(subject.stages[stage], figure) for subject in self.subjects]))
-
-
-@dataclass(frozen=True)
-class StoredPredictions:
-    """Normals that another program has written: one file per photo.
-
-    A photo `yaleB01_P00A+000E+00` is looked for in the folder itself and in a folder per subject, as `.npy`
-    ([H, W, 3], or [stages, H, W, 3]) or as `.png` ((n + 1) / 2 in 8 or 16 bit RGB, black for no normal), at
-    the photo's own resolution.
-    """
-
-    folder: Path
-
-    def __call__(self, sample: Sample) -> list[NDArray[np.float32]]:
-        """Normals [H, W, 3] of each stage for a sample.
-
-        Raises:
-            InputError: If there is no such file, or it cannot be used.
-        """
-        for parent in (self.folder, self.folder / sample.subject):
-            for suffix in (".npy", ".png"):
-                path = parent / (sample.name + suffix)
-                if path.is_file():
-                    return self._checked(path, _read_normals(path), sample)
-        raise InputError(f"{self.folder} has no {sample.name}.npy or {sample.name}.png")
-
-    @staticmethod
-    def _checked(path: Path, maps: NDArray[np.float32], sample: Sample) -> list[NDArray[np.float32]]:
-        stacked = maps[None] if maps.ndim == 3 else maps
-        if stacked.ndim != 4 or stacked.shape[1:] != sample.normals.shape:
-            raise InputError(f"{path} has the shape {maps.shape}, the photo's normals have {sample.normals.shape}")
-        return list(stacked)
 
 
 def evaluate_yaleb(
@@ -181,8 +154,9 @@ def _evaluate_subject(
         if beyond or not kept:
             raise InputError(f"there is no stage {beyond or list(kept)}: stages are 0 to {len(predicted) - 1}")
         chosen = [predicted[stage] for stage in kept]
-        errors.append([masked_angular_error(normals, sample.normals, sample.mask) for normals in chosen])
-        factors.append([slope_scale(normals, sample.normals, sample.mask) for normals in chosen])
+        truth, mask = sample.normals_and_mask()
+        errors.append([masked_angular_error(normals, truth, mask) for normals in chosen])
+        factors.append([slope_scale(normals, truth, mask) for normals in chosen])
         by_light[str(sample.meta["light"])] = tuple(float(error.mean()) for error in errors[-1])
         if progress is not None:
             progress(name, done, len(samples))
@@ -206,22 +180,3 @@ def _evaluate_subject(
 def _median(values: Iterable[float]) -> float:
     finite = [value for value in values if math.isfinite(value)]
     return float(np.median(finite)) if finite else math.nan
-
-
-def _read_normals(path: Path) -> NDArray[np.float32]:
-    """Normals as stored; raises InputError on files that are broken."""
-    if path.suffix == ".npy":
-        try:
-            return np.asarray(np.load(path, allow_pickle=False), dtype=np.float32)
-        except (OSError, ValueError, EOFError) as error:
-            raise InputError(f"{path} cannot be read: {error}") from None
-    import cv2
-
-    # imdecode of the bytes, since imread cannot open every file name on every system.
-    pixels = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise InputError(f"{path} is not an RGB picture that can be read")
-    span = 65535.0 if pixels.dtype == np.uint16 else 255.0
-    normals = np.asarray(pixels[..., ::-1], dtype=np.float32) * np.float32(2.0 / span) - np.float32(1)
-    normals[~pixels.any(axis=2)] = 0.0  # black encodes no normal
-    return normals

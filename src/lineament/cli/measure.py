@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`lineament bench` and `lineament ablate`: tables that need no dataset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lineament.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Parameters, operations and latency of the networks on this machine's CPU (Cas-FNE, table IV)."""
+
+    method: tuple[str, ...] = ("casfne-s", "casfne")
+    """Networks to measure."""
+    stages: tuple[int, ...] = (0, 1, 2, 3)
+    """Cascaded stages to measure."""
+    size: int = 256
+    """Side of the picture, pixels."""
+    threads: int = 2
+    """Threads of one operation."""
+    runs: int = 10
+    """Runs whose median is taken."""
+    output: tuple[Path, ...] = field(default=())
+    """Write the table here, too: .md, .csv, .json or .tex."""
+
+
+@dataclass(frozen=True)
+class Ablate:
+    """Train each row of Cas-FNE's table I for the same small budget on synthetic faces, and print the table."""
+
+    budget: float
+    """Minutes for all rows together."""
+    folder: Path = Path("ablation")
+    """Folder of the runs; rows that are there already are not trained again."""
+    rows: tuple[str, ...] = field(default=())
+    """Rows to train; all when left out."""
+    faces: int = 2000
+    """Synthetic faces to train on."""
+    output: tuple[Path, ...] = field(default=())
+    """Write the table here, too: .md, .csv, .json or .tex."""
+
+
+def run_bench(options: Bench) -> int:
+    """Measure and print."""
+    from lineament.cli.console import plain_console
+    from lineament.evaluation.cost import SIZES, cost_of, cost_table
+    from lineament.evaluation.report import write_table
+
+    unknown = sorted(set(options.method) - set(SIZES))
+    if unknown or options.size % 32 or options.size < 32 or options.threads < 1 or options.runs < 1:
+        raise UsageError(
+            f"bench measures {', '.join(SIZES)} at sizes that are multiples of 32, with at least one thread and one run"
+        )
+    costs = [
+        cost_of(method, stages, options.size, options.threads, options.runs)
+        for method in options.method
+        for stages in options.stages
+    ]
+    table = cost_table(costs, options.size, options.threads, options.runs)
+    plain_console().print(table.to_markdown())
+    for path in options.output:
+        write_table(table, path)
+    return 0
+
+
+def run_ablate(options: Ablate) -> int:
+    """Train, measure and print."""
+    from lineament.cli.console import plain_console
+    from lineament.evaluation.ablation import ROWS, AblationConfig, ablate
+    from lineament.evaluation.report import write_table
+
+    config = AblationConfig(options.folder, options.budget, options.faces, rows=options.rows or tuple(ROWS))
+    console = plain_console(stderr=True)
+    table = ablate(config, console.print)
+    plain_console().print(table.to_markdown())
+    for path in options.output:
+        write_table(table, path)
+    return 0

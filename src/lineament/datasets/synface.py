@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The renderings of the Basel Face Model that Unsup3D made and tested on.
+
+Wu, Rupprecht and Vedaldi, "Unsupervised learning of probably symmetric deformable 3D objects", CVPR 2020. Downloaded
+with
+that repository's `data/download_synface.sh`. Tables: L2R 2 and 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from scipy import ndimage
+
+from lineament.datasets.sample import Sample
+from lineament.datasets.stream import Dataset, Item, folders, pictures, rgb, unit_map
+
+NEAREST, FARTHEST = 0.9, 1.1
+"""Distances from the camera, in Unsup3D's unit, that depth maps span."""
+FIELD_OF_VIEW = 10.0
+"""Degrees."""
+
+
+class SynFace(Dataset):
+    """One sample per rendering.
+
+    Layout: {train,val,test}/image/NAME.png, {train,val,test}/depth/NAME.png
+
+    A depth map is brighter where nearer: a value v in [0, 1] is the distance 0.9 + 0.2 (1 - v); black is background.
+    `Sample.depth` is minus that distance, so that larger is nearer; the mask is eroded by one pixel, as Unsup3D's
+    evaluation does.
+    """
+
+    NAME = "BFM renderings of Unsup3D"
+
+    def find(self) -> Iterator[Item]:
+        """Pictures with a depth map of the same name."""
+        for part in folders(self.root):
+            depths = {path.stem: path for path in pictures(part / "depth")}
+            for photo in pictures(part / "image"):
+                depth = depths.get(photo.stem) or depths.get(photo.stem.replace("image", "depth"))
+                if depth is not None:
+                    name = f"{part.name}/{photo.stem}"
+                    yield Item(name, name, {"image": photo, "depth": depth}, {"part": part.name})
+
+    def split(self, items: Sequence[Item], split: str) -> list[Item]:
+        """The publishers' split: `test` against the rest."""
+        return [item for item in items if (item.meta["part"] == "test") == (split == "test")]
+
+    def read(self, item: Item) -> Sample:
+        """A rendering with its depth."""
+        value = unit_map(item.files["depth"])[..., 0]
+        mask = ndimage.binary_erosion(value > 0, np.ones((3, 3), np.bool_), border_value=1)
+        distance = NEAREST + (FARTHEST - NEAREST) * (1.0 - value)
+        depth = np.where(mask, -distance, np.nan).astype(np.float32)
+        return Sample(rgb(item.files["image"]), item.name, item.subject, mask=mask, depth=depth, meta=item.meta)

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a network costs: parameters, floating-point operations, latency in both engines (Cas-FNE, table IV)."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lineament.evaluation.report import Cell, Table
+from lineament.methods.casfne.model import CasFNE, CasFNEConfig, casfne, casfne_s
+from lineament.runtime.export import export_casfne
+from lineament.runtime.session import CasFNESession
+from lineament.training.export import save_weights
+
+SIZES: dict[str, Callable[[], CasFNEConfig]] = {"casfne-s": casfne_s, "casfne": casfne}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One line of the table."""
+
+    method: str
+    stages: int
+    parameters: int
+    operations: int
+    """Floating-point operations of one picture; a multiplication and an addition are two."""
+    torch_ms: float
+    onnx_ms: float
+
+
+def cost_of(method: str, stages: int, side: int, threads: int, runs: int) -> Cost:
+    """Measure one configuration on the CPU; latencies are medians over ``runs`` after two to warm up.
+
+    Args:
+        method: One of `SIZES`; weights are random, since only their shape matters.
+        stages: Cascaded stages.
+        side: Of the picture, pixels.
+        threads: Of one operation.
+        runs: How often each engine is timed.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    config = SIZES[method]()
+    model = CasFNE(config).eval()
+    image = torch.rand(1, 3, side, side)
+    with torch.no_grad():
+        with FlopCounterMode(display=False) as counter:
+            model(image, stages)
+        torch_ms = _median_ms(lambda: model(image, stages), runs)
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / f"{method}.safetensors"
+        save_weights(model, weights)
+        export_casfne(model, weights)
+        session = CasFNESession(weights, threads)
+        crop = np.zeros((1, side, side, 3), np.uint8)
+        onnx_ms = _median_ms(lambda: session.run(crop, stages), runs)
+    used = sum(p.numel() for name, p in model.named_parameters() if _used(name, stages))
+    return Cost(method, stages, used, int(counter.get_total_flops()), torch_ms, onnx_ms)
+
+
+def cost_table(costs: Sequence[Cost], side: int, threads: int, runs: int) -> Table:
+    """The costs in the form of Cas-FNE's table IV."""
+    rows: list[tuple[Cell, ...]] = [
+        (c.method, str(c.stages), c.parameters / 1e6, c.operations / 1e9, c.torch_ms, c.onnx_ms) for c in costs
+    ]
+    return Table(
+        title=f"Cost of one picture of {side} × {side} pixels",
+        columns=("method", "stages", "parameters M", "FLOPs G", "torch ms", "ONNX Runtime ms"),
+        rows=tuple(rows),
+        notes=(
+            f"Latency: median of {runs} runs, {threads} threads, fp32, one picture without its mirror image.",
+            "FLOPs: two for a multiplication with its addition, as torch counts them; papers often count one.",
+            "Parameters are those that so many stages use; without a cascade its half of the weights lies idle.",
+        ),
+    )
+
+
+def _used(name: str, stages: int) -> bool:
+    return not name.startswith("coarse_head") and (stages > 0 or name.startswith(("encoder", "initial_decoder")))
+
+
+def _median_ms(call: Callable[[], object], runs: int) -> float:
+    for _ in range(2):
+        call()
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        call()
+        times.append(1000.0 * (time.perf_counter() - start))
+    return statistics.median(times)

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures that compare meshes: rigid alignment, distances between surfaces, error per region of the face."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lineament.datasets.meshes import nearest_on_mesh, needed, vertex_normals
+from lineament.datasets.sample import Mesh
+from lineament.errors import InputError
+from lineament.geometry.angular import angular_error
+from lineament.geometry.normals import normalize
+
+Floats = NDArray[np.float64]
+
+NOW_LANDMARKS = (36, 39, 42, 45, 33, 48, 54)
+"""Seven of the 68 landmarks: corners of the eyes, base of the nose, corners of the mouth (NoW, Sanyal et al. 2019)."""
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """x ↦ scale · rotation x + translation."""
+
+    scale: float
+    rotation: Floats
+    """[3, 3]."""
+    translation: Floats
+    """[3]."""
+
+    def __call__(self, points: ArrayLike) -> Floats:
+        """Move points [N, 3]."""
+        return np.asarray(self.scale * np.asarray(points, np.float64) @ self.rotation.T + self.translation)
+
+
+def fit_similarity(source: ArrayLike, target: ArrayLike, with_scale: bool = True) -> Similarity:
+    """The best similarity (or rigid motion) from points to points (Umeyama 1991).
+
+    Args:
+        source: [N, 3], N at least 3.
+        target: [N, 3].
+        with_scale: False keeps the size.
+
+    Raises:
+        InputError: Shapes that differ, too few points, or points on a line.
+    """
+    a, b = np.asarray(source, np.float64), np.asarray(target, np.float64)
+    if a.shape != b.shape or a.ndim != 2 or a.shape[1] != 3 or len(a) < 3:
+        raise InputError(f"an alignment needs three points or more twice, got {a.shape} and {b.shape}")
+    middle_a, middle_b = a.mean(axis=0), b.mean(axis=0)
+    u, s, vt = np.linalg.svd((b - middle_b).T @ (a - middle_a))
+    if s[1] < 1e-12 * max(1e-300, s[0]):
+        raise InputError("points on a line cannot be aligned")
+    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+    rotation = (u * signs) @ vt
+    scale = float((s * signs).sum() / ((a - middle_a) ** 2).sum()) if with_scale else 1.0
+    return Similarity(scale, rotation, middle_b - scale * rotation @ middle_a)
+
+
+def moved(mesh: Mesh, motion: Similarity) -> Mesh:
+    """A mesh under a similarity."""
+    return Mesh(motion(mesh.vertices), mesh.triangles, mesh.corner_uv)
+
+
+def refine_alignment(
+    mesh: Mesh,
+    points: Floats,
+    own_landmarks: Floats,
+    landmarks: Floats,
+    iterations: int = 100,
+    keypoint_share: float = 1.0,
+) -> Similarity:
+    """Iterative closest points: the rigid motion that lays a mesh under a scan's points, held by landmarks.
+
+    REALY's regional alignment (rICP): every point's nearest place on the mesh, and the landmarks repeated until they
+    weigh ``keypoint_share`` as much as the points; no scale.
+
+    Args:
+        mesh: The prediction, already near.
+        points: [N, 3] of the scan.
+        own_landmarks: [K, 3] on the mesh.
+        landmarks: [K, 3] on the scan.
+        iterations: At most so many.
+        keypoint_share: Weight of all landmarks beside that of all points.
+    """
+    repeats = max(1, int(keypoint_share * len(points) / max(1, len(landmarks))))
+    target = np.concatenate([points, *[landmarks] * repeats])
+    current = Similarity(1.0, np.eye(3), np.zeros(3))
+    before = np.inf
+    for _ in range(iterations):
+        here = moved(mesh, current)
+        nearest, _ = nearest_on_mesh(points, here)
+        source = np.concatenate([nearest, *[current(own_landmarks)] * repeats])
+        step = fit_similarity(source, target, with_scale=False)
+        error = float(((step(source) - target) ** 2).sum(axis=1).mean())
+        current = Similarity(1.0, step.rotation @ current.rotation, step(current.translation[None])[0])
+        if abs(before - error) < 1e-9 * max(1.0, error):
+            break
+        before = error
+    return current
+
+
+def scan_to_mesh_distance(scan: ArrayLike, mesh: Mesh) -> Floats:
+    """Distance of every scan point [N, 3] to the mesh's surface (NoW; HRN, tables 2 and 4), in their unit."""
+    points = np.asarray(scan, np.float64)
+    nearest, _ = nearest_on_mesh(points, mesh)
+    return np.asarray(np.linalg.norm(nearest - points, axis=1))
+
+
+def chamfer_distance(first: Mesh, second: Mesh) -> float:
+    """Mean over the vertices of both meshes of the distance to the other's surface (FaceScape's benchmark)."""
+    there = scan_to_mesh_distance(first.vertices, second)
+    back = scan_to_mesh_distance(second.vertices, first)
+    return float(np.concatenate([there, back]).mean())
+
+
+def mean_normal_error(truth: Mesh, predicted: Mesh, largest_distance: float = np.inf) -> float:
+    """Mean angle, radians, between the normals at the truth's vertices and at the nearest places of the prediction.
+
+    FaceScape's benchmark compares normals where rays from a cylinder's axis meet both surfaces, and shifts all normals
+    by one before it takes angles between them, which makes its angles several times smaller than they are; figures of
+    this function are true angles, so they must not be set beside published ones. `facescape_normal_error` repeats what
+    the benchmark computes.
+
+    Args:
+        truth: The scan.
+        predicted: Aligned with it.
+        largest_distance: Vertices further from the prediction are left out.
+    """
+    nearest, triangle = nearest_on_mesh(truth.vertices, predicted)
+    near = np.linalg.norm(nearest - truth.vertices, axis=1) <= largest_distance
+    if not near.any():
+        raise InputError("the prediction lies too far from the truth to be compared")
+    return float(
+        np.radians(angular_error(_normals_at(predicted, nearest, triangle), vertex_normals(truth))[near]).mean()
+    )
+
+
+@dataclass(frozen=True)
+class Unrolled:
+    """A head on a cylinder around its upright axis."""
+
+    radius: Floats
+    """[S, S] distance from the axis, millimetres; not a number where there is nothing."""
+    normals: Floats
+    """[S, S, 3] of the triangles that are met, in the head's frame."""
+
+
+def unroll(mesh: Mesh, size: int = 256, half_height: float = 150.0) -> Unrolled:
+    """A mesh in the head's frame (y up, face along z) as seen from outside towards the y axis (FaceScape's benchmark).
+
+    Row 0 is ``half_height`` millimetres above the origin; columns go round once, beginning at the back of the head.
+    """
+    pcu = needed("point_cloud_utils")
+    angle = np.arange(size) * 2.0 * np.pi / (size - 1)
+    outwards = np.stack([-np.sin(angle), np.zeros(size), -np.cos(angle)], axis=1)
+    far = 2.0 * float(np.abs(mesh.vertices).max()) + half_height
+    height = np.linspace(half_height, -half_height, size)
+    origins = far * np.tile(outwards, (size, 1))
+    origins[:, 1] = np.repeat(height, size)
+    triangle, _, distance = pcu.ray_mesh_intersection(
+        mesh.vertices, mesh.triangles.astype(np.int32), origins, -np.tile(outwards, (size, 1))
+    )
+    hit = np.isfinite(distance) & (triangle >= 0) & (distance < far)
+    radius = np.where(hit, far - np.where(hit, distance, 0.0), np.nan)
+    corners = mesh.vertices[mesh.triangles[np.maximum(triangle, 0)]]
+    normals = normalize(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])) * hit[:, None]
+    return Unrolled(radius.reshape(size, size), normals.reshape(size, size, 3))
+
+
+def rolled(radius: Floats, mask: NDArray[np.bool_], half_height: float = 150.0, gap: float = 15.0) -> Mesh:
+    """The inverse of `unroll`: a grid of triangles, open where neighbours are more than ``gap`` millimetres apart."""
+    size = len(radius)
+    angle = np.arange(size) * 2.0 * np.pi / (size - 1)
+    r = np.where(mask, radius, 0.0)
+    height = np.repeat(np.linspace(half_height, -half_height, size)[:, None], size, axis=1)
+    vertices = np.stack([-np.sin(angle) * r, height, -np.cos(angle) * r], axis=-1).reshape(-1, 3)
+    corner = np.stack([r[:-1, :-1], r[:-1, 1:], r[1:, :-1], r[1:, 1:]])
+    whole = mask[:-1, :-1] & mask[:-1, 1:] & mask[1:, :-1] & mask[1:, 1:] & (np.ptp(corner, axis=0) < gap)
+    if not whole.any():
+        raise InputError("the prediction does not overlap the truth")
+    row, column = np.nonzero(whole)
+    a = row * size + column
+    triangles = np.concatenate([np.stack([a, a + size, a + 1], 1), np.stack([a + size, a + size + 1, a + 1], 1)])
+    used, renumbered = np.unique(triangles, return_inverse=True)
+    return Mesh(vertices[used], renumbered.reshape(-1, 3).astype(np.int64))
+
+
+def facescape_normal_error(truth: ArrayLike, predicted: ArrayLike, mask: ArrayLike) -> float:
+    """MNE as FaceScape's benchmark (and HRN's table 1) computes it from normals on a common cylinder, radians.
+
+    Args:
+        truth: Normals [H, W, 3] of the scan, unrolled onto a cylinder.
+        predicted: Normals [H, W, 3] of the prediction, likewise.
+        mask: [H, W], non-zero where both exist.
+    """
+    inside = np.asarray(mask) != 0
+    a, b = (normalize(np.asarray(n, np.float64)[inside] + 1.0) for n in (truth, predicted))
+    return float(np.arccos(np.clip((a * b).sum(axis=1), -1.0, 1.0)).mean())
+
+
+def _normals_at(mesh: Mesh, places: Floats, triangle: NDArray[np.int64]) -> Floats:
+    """Interpolated vertex normals at places on given triangles."""
+    corners = mesh.vertices[mesh.triangles[triangle]]
+    along, across = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    offset = places - corners[:, 0]
+    d00, d01, d11 = (along * along).sum(1), (along * across).sum(1), (across * across).sum(1)
+    d20, d21 = (offset * along).sum(1), (offset * across).sum(1)
+    below = np.maximum(d00 * d11 - d01 * d01, 1e-300)
+    v, w = (d11 * d20 - d01 * d21) / below, (d00 * d21 - d01 * d20) / below
+    weights = np.stack([1.0 - v - w, v, w], axis=1)
+    return normalize((vertex_normals(mesh)[mesh.triangles[triangle]] * weights[:, :, None]).sum(axis=1))
+
+
+REALY_KEYPOINT_SHARE: Mapping[str, float] = {"nose": 1.0, "mouth": 1.0, "forehead": 1.0, "cheek": 0.25}
+
+
+def regional_error(
+    predicted: Mesh,
+    region: Mesh,
+    own_landmarks: ArrayLike,
+    landmarks: ArrayLike,
+    keypoint_share: float = 1.0,
+    subset: Sequence[int] | None = None,
+) -> float:
+    """Normalised mean square error of one region of the face, after an alignment of its own (REALY, Chai et al. 2022).
+
+    The prediction is aligned by all landmarks (with scale), then by its own iterative closest points to the region's
+    scan, and the error is the root mean square distance of the scan's points to it. REALY then deforms the prediction
+    onto the scan (bICP) to find corresponding points, which only its own programme repeats to the digit: figures from
+    here are close to its own but not the same.
+
+    Args:
+        predicted: The mesh.
+        region: The scan of the region, millimetres.
+        own_landmarks: [K, 3] on the prediction.
+        landmarks: [K, 3] on the scan, the same ones.
+        keypoint_share: Weight of the landmarks beside that of the scan's points.
+        subset: Which landmarks belong to the region; all by default.
+
+    Returns:
+        Millimetres.
+    """
+    own, other = np.asarray(own_landmarks, np.float64), np.asarray(landmarks, np.float64)
+    whole = fit_similarity(own, other)
+    mesh, own = moved(predicted, whole), whole(own)
+    chosen = np.arange(len(own)) if subset is None else np.asarray(subset)
+    regional = refine_alignment(mesh, region.vertices, own[chosen], other[chosen], keypoint_share=keypoint_share)
+    distances = scan_to_mesh_distance(region.vertices, moved(mesh, regional))
+    return float(np.sqrt((distances**2).mean()))
