@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import sys
+import textwrap
 from collections.abc import Sequence
 
 _INTERRUPTED = 130
@@ -83,7 +84,8 @@ def _run(words: list[str]) -> int:
         sys.stdout.write(f"lineament {_version()}\n")
         return 0
     if command in _KINDS and rest[:1] in (["--help"], ["-h"]):
-        sys.stdout.write(f"usage: lineament {command} {'|'.join(_KINDS[command])} ...\n")
+        kinds = textwrap.fill(", ".join(_KINDS[command]), 100, initial_indent="  ", subsequent_indent="  ")
+        sys.stdout.write(f"usage: lineament {command} KIND ...\n\nKIND is one of\n{kinds}\n\n")
         sys.stdout.write(f"`lineament {command} {_KINDS[command][0]} --help` lists its options.\n")
         return 0
     if command in _TORCH_COMMANDS and importlib.util.find_spec("torch") is None:
