@@ -5,6 +5,8 @@ The mean normals of Extended Yale B's people and of frontal synthetic people are
 eyes and mouth. Printed is the angle between both means, and by which depth factor and shear (degrees; positive, if the
 chin lies further forward) the synthetic mean would come closest: against the protocol's truth, and against the truth
 with each strobe's strength fitted (`yaleb_lights.py`). ``--plain`` takes the face model's own average head.
+``--picture`` shows where they differ: both means under two lamps, and the difference of n_x and n_y (orange: the real
+one is larger).
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from lineament.datasets.yaleb import YaleB
 from lineament.face import crop_of_whole, read_crop
 from lineament.face.parse import FACE_CLASSES
 from lineament.geometry import angular_error
+from lineament.images.write import write_png
+from lineament.render.preview import LIGHTS, shade_normals
 from lineament.rig import load_rig
 from lineament.synth import Generator, SynthConfig
 
@@ -39,6 +43,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="folder with yaleB01, ...")
     parser.add_argument("--faces", type=int, default=320)
     parser.add_argument("--plain", action="store_true")
+    parser.add_argument("--picture", type=Path)
     arguments = parser.parse_args()
     yaleb_lights.EVERY = 1
     dataset = YaleB(arguments.root)
@@ -46,6 +51,8 @@ def main() -> None:
     for name, fitted in (("protocol's truth", False), ("strobes' strengths fitted", True)):
         real = mean_of([real_person(dataset, subject, fitted) for subject in dataset.subjects], 4)
         both = real[1] & synthetic[1]
+        if arguments.picture is not None and not fitted:
+            write_png(arguments.picture, difference(real[0], synthetic[0], both))
         truth, mean = real[0][both], synthetic[0][both]
 
         def apart(x: Floats, mean: Floats = mean, truth: Floats = truth) -> float:
@@ -56,6 +63,23 @@ def main() -> None:
             f"{name}: means {apart(np.array([1.0, 0.0])):.1f}° apart; "
             f"{best.fun:.1f}° if heads were {best.x[0]:.2f} times as deep and sheared by {best.x[1]:+.1f}°"
         )
+
+
+def difference(real: Floats, synthetic: Floats, both: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Both means lit from above and from the left, and how much larger the real n_x and n_y are (orange, to 0.3)."""
+    tiles = [
+        np.repeat(shade_normals(mean.astype(np.float32), LIGHTS[lamp], both)[..., None], 3, axis=2)
+        for lamp in (3, 1)
+        for mean in (real, synthetic)
+    ]
+    for axis in (0, 1):
+        more = np.clip((real - synthetic)[..., axis] / 0.6, -0.5, 0.5)
+        colour = np.stack([0.5 + more, np.full_like(more, 0.5), 0.5 - more], axis=-1) * both[..., None]
+        tiles.append((255 * colour).astype(np.uint8))
+    rows, columns = np.flatnonzero(both.any(1)), np.flatnonzero(both.any(0))
+    window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    sheet = np.concatenate([tile[window] for tile in tiles], axis=1)
+    return np.asarray(cv2.resize(sheet, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def mean_of(people: list[tuple[Floats, NDArray[np.bool_]]], fewest: int) -> tuple[Floats, NDArray[np.bool_]]:

@@ -84,7 +84,9 @@ def _run(words: list[str]) -> int:
         sys.stdout.write(f"lineament {_version()}\n")
         return 0
     if command in _KINDS and rest[:1] in (["--help"], ["-h"]):
-        kinds = textwrap.fill(", ".join(_KINDS[command]), 100, initial_indent="  ", subsequent_indent="  ")
+        kinds = textwrap.fill(
+            ", ".join(_KINDS[command]), 100, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+        )
         sys.stdout.write(f"usage: lineament {command} KIND ...\n\nKIND is one of\n{kinds}\n\n")
         sys.stdout.write(f"`lineament {command} {_KINDS[command][0]} --help` lists its options.\n")
         return 0

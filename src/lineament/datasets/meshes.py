@@ -138,9 +138,9 @@ def view_mesh(
         normals_of: The whole mesh with the same vertices, where ``mesh`` is a part of it, whose edges would bend.
 
     Raises:
+        DataError: Nothing of it is seen.
         UsageError: The extra packages of evaluation are missing.
     """
-    pcu = needed("point_cloud_utils")
     inside = mesh.vertices[np.unique(mesh.triangles)] if bounds is None else np.asarray(bounds)
     low, high = inside.min(axis=0), inside.max(axis=0)
     x, y = (low + high)[:2] / 2
@@ -148,12 +148,11 @@ def view_mesh(
     line = (np.arange(size) + 0.5 - size / 2) / scale
     across, down = np.meshgrid(line, line)
     origins = np.stack([x + across.ravel(), y - down.ravel(), np.full(size * size, high[2] + 1.0 / scale)], axis=1)
-    towards = np.tile([0.0, 0.0, -1.0], (size * size, 1))
-    triangle, weights, distance = pcu.ray_mesh_intersection(
-        mesh.vertices, mesh.triangles.astype(np.int32), origins, towards
-    )
-    hit = np.isfinite(distance) & (triangle >= 0)
-    corners = mesh.vertices[mesh.triangles[np.maximum(triangle, 0)]]
+    triangle, weights, distance = cast_rays(mesh, origins, np.tile([0.0, 0.0, -1.0], (size * size, 1)))
+    hit = triangle >= 0
+    if not hit.any():
+        raise DataError("nothing of the mesh is seen from the front")
+    corners = mesh.vertices[mesh.triangles[triangle]]
     facing = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, 2]
     # Some scanners wind triangles the other way; what most pixels see is the outside. The inside is no face.
     outwards = 1.0 if (facing[hit] > 0).mean() >= 0.5 else -1.0
@@ -189,6 +188,23 @@ def picture_of(view: View, mesh: Mesh, texture: NDArray[np.uint8] | None) -> NDA
         texture, across.astype(np.float32), down.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(sampled * view.mask[..., None], np.uint8)
+
+
+def cast_rays(
+    mesh: Mesh, origins: NDArray[np.float64], towards: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Where rays first meet a mesh: triangle [N] (-1 for none), barycentric weights [N, 3], distance [N].
+
+    Args:
+        mesh: The mesh.
+        origins: [N, 3].
+        towards: [N, 3] unit directions.
+    """
+    pcu = needed("point_cloud_utils")
+    triangles = mesh.triangles.astype(np.int32)
+    triangle, weights, distance = pcu.ray_mesh_intersection(mesh.vertices, triangles, origins, towards)
+    hit = np.isfinite(distance) & (triangle >= 0)
+    return np.where(hit, triangle, -1).astype(np.int64), weights, np.where(hit, distance, np.nan)
 
 
 def nearest_on_mesh(points: NDArray[np.float64], mesh: Mesh) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

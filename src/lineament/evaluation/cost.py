@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from lineament.evaluation.published import published_tables
 from lineament.evaluation.report import Cell, Table
 from lineament.methods.casfne.model import CasFNE, CasFNEConfig, casfne, casfne_s
 from lineament.runtime.export import export_casfne
@@ -68,17 +69,23 @@ def cost_of(method: str, stages: int, side: int, threads: int, runs: int) -> Cos
 
 
 def cost_table(costs: Sequence[Cost], side: int, threads: int, runs: int) -> Table:
-    """The costs in the form of Cas-FNE's table IV."""
+    """The costs in the form of Cas-FNE's table IV, whose rows stand above ours."""
+    published = published_tables()["casfne-table4"]
     rows: list[tuple[Cell, ...]] = [
-        (c.method, str(c.stages), c.parameters / 1e6, c.operations / 1e9, c.torch_ms, c.onnx_ms) for c in costs
+        (f"{method} (published)", "", figures[1], figures[0], None, None, figures[2])
+        for method, figures in published.rows
+    ]
+    rows += [
+        (c.method, str(c.stages), c.parameters / 1e6, c.operations / 1e9, c.torch_ms, c.onnx_ms, None) for c in costs
     ]
     return Table(
         title=f"Cost of one picture of {side} × {side} pixels",
-        columns=("method", "stages", "parameters M", "FLOPs G", "torch ms", "ONNX Runtime ms"),
+        columns=("method", "stages", "parameters M", "FLOPs G", "torch ms", "ONNX Runtime ms", "2080 Ti ms"),
         rows=tuple(rows),
         notes=(
             f"Latency: median of {runs} runs, {threads} threads, fp32, one picture without its mirror image.",
             "FLOPs: two for a multiplication with its addition, as torch counts them; papers often count one.",
+            f"Published rows: {published.paper}, table {published.number}, at 256 × 256. {published.notes[0]}",
             "Parameters are those that so many stages use; without a cascade its half of the weights lies idle.",
         ),
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lineament.datasets.meshes import nearest_on_mesh, needed, vertex_normals
+from lineament.datasets.meshes import cast_rays, nearest_on_mesh, vertex_normals
 from lineament.datasets.sample import Mesh
 from lineament.errors import InputError
 from lineament.geometry.angular import angular_error
@@ -154,19 +154,15 @@ def unroll(mesh: Mesh, size: int = 256, half_height: float = 150.0) -> Unrolled:
 
     Row 0 is ``half_height`` millimetres above the origin; columns go round once, beginning at the back of the head.
     """
-    pcu = needed("point_cloud_utils")
     angle = np.arange(size) * 2.0 * np.pi / (size - 1)
     outwards = np.stack([-np.sin(angle), np.zeros(size), -np.cos(angle)], axis=1)
     far = 2.0 * float(np.abs(mesh.vertices).max()) + half_height
-    height = np.linspace(half_height, -half_height, size)
     origins = far * np.tile(outwards, (size, 1))
-    origins[:, 1] = np.repeat(height, size)
-    triangle, _, distance = pcu.ray_mesh_intersection(
-        mesh.vertices, mesh.triangles.astype(np.int32), origins, -np.tile(outwards, (size, 1))
-    )
-    hit = np.isfinite(distance) & (triangle >= 0) & (distance < far)
-    radius = np.where(hit, far - np.where(hit, distance, 0.0), np.nan)
-    corners = mesh.vertices[mesh.triangles[np.maximum(triangle, 0)]]
+    origins[:, 1] = np.repeat(np.linspace(half_height, -half_height, size), size)
+    triangle, _, distance = cast_rays(mesh, origins, -np.tile(outwards, (size, 1)))
+    hit = (triangle >= 0) & (np.nan_to_num(distance, nan=far) < far)  # the wall behind the axis is no outside
+    radius = np.where(hit, far - distance, np.nan)
+    corners = mesh.vertices[mesh.triangles[triangle]]
     normals = normalize(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])) * hit[:, None]
     return Unrolled(radius.reshape(size, size), normals.reshape(size, size, 3))
 

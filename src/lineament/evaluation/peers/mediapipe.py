@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from lineament.datasets.meshes import needed, vertex_normals
+from lineament.datasets.meshes import cast_rays, needed, vertex_normals
 from lineament.datasets.sample import Mesh
 from lineament.errors import UsageError
 from lineament.geometry.normals import normalize
@@ -72,11 +72,8 @@ def rasterised(
     line, column = np.mgrid[:height, :width] + 0.5
     far = float(vertices[:, 2].max()) + 10.0
     origins = np.stack([column.ravel(), -line.ravel(), np.full(height * width, far)], axis=1)
-    pcu = needed("point_cloud_utils")
-    triangle, weights, distance = pcu.ray_mesh_intersection(
-        mesh.vertices, wound.astype(np.int32), origins, np.tile([0.0, 0.0, -1.0], (height * width, 1))
-    )
-    hit = np.isfinite(distance) & (triangle >= 0)
+    triangle, weights, _ = cast_rays(mesh, origins, np.tile([0.0, 0.0, -1.0], (height * width, 1)))
+    hit = triangle >= 0
     out = np.zeros((height * width, 3))
     out[hit] = normalize((vertex_normals(mesh)[wound[triangle[hit]]] * weights[hit][:, :, None]).sum(axis=1))
     # Where the mesh does not reach (forehead, eyes), the nearest normal stands in, which is kinder than no answer.
