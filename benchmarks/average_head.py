@@ -2,9 +2,10 @@
 """How measured heads differ from the generator's on average: ``python benchmarks/average_head.py --root YALEB``.
 
 The mean normals of Extended Yale B's people and of frontal synthetic people are brought to one frame by the centres of
-eyes and mouth. Printed is the angle between both means, and by which depth factor and shear (degrees; positive, if the
-chin lies further forward) the synthetic mean would come closest: against the protocol's truth, and against the truth
-with each strobe's strength fitted (`yaleb_lights.py`). ``--plain`` takes the face model's own average head.
+eyes and mouth. Printed is the angle between both means, by which depth factor and shear (degrees; positive, if the chin
+lies further forward) the synthetic mean would come closest, and how far single people lie from the means: against the
+protocol's truth, and against the truth with each strobe's strength fitted (`yaleb_lights.py`). ``--plain`` takes the
+face model's own average head.
 ``--picture`` shows where they differ: both means under two lamps, and the difference of n_x and n_y (orange: the real
 one is larger).
 """
@@ -35,6 +36,8 @@ MARGIN = 0.4  # around the tight photos, for the reader of landmarks
 PLAIN = {"mean_depth": 1.0, "mean_profile": 0.0, "mean_roundness": 0.0}
 
 Floats = NDArray[np.float64]
+Person = tuple[Floats, NDArray[np.bool_]]
+"""Normals and mask in the common frame."""
 
 
 def main() -> None:
@@ -47,9 +50,11 @@ def main() -> None:
     arguments = parser.parse_args()
     yaleb_lights.EVERY = 1
     dataset = YaleB(arguments.root)
-    synthetic = mean_of(synthetic_people(arguments.faces, PLAIN if arguments.plain else {}), arguments.faces // 2)
+    made = synthetic_people(arguments.faces, PLAIN if arguments.plain else {})
+    synthetic = mean_of(made, arguments.faces // 2)
     for name, fitted in (("protocol's truth", False), ("strobes' strengths fitted", True)):
-        real = mean_of([real_person(dataset, subject, fitted) for subject in dataset.subjects], 4)
+        people = [real_person(dataset, subject, fitted) for subject in dataset.subjects]
+        real = mean_of(people, 4)
         both = real[1] & synthetic[1]
         if arguments.picture is not None and not fitted:
             write_png(arguments.picture, difference(real[0], synthetic[0], both))
@@ -58,11 +63,23 @@ def main() -> None:
         def apart(x: Floats, mean: Floats = mean, truth: Floats = truth) -> float:
             return float(angular_error(deepened(mean, x[0], x[1]), truth).mean())
 
+        spread = {
+            "a real person from the real mean": from_mean(people, real),
+            "a real person from the synthetic mean": from_mean(people, synthetic),
+            "a synthetic person from the synthetic mean": from_mean(made[: 8 * len(people)], synthetic),
+        }
         best = minimize(apart, [1.0, 0.0], method="Nelder-Mead")
         print(
             f"{name}: means {apart(np.array([1.0, 0.0])):.1f}° apart; "
-            f"{best.fun:.1f}° if heads were {best.x[0]:.2f} times as deep and sheared by {best.x[1]:+.1f}°"
+            f"{best.fun:.1f}° if heads were {best.x[0]:.2f} times as deep and sheared by {best.x[1]:+.1f}°; "
+            + ", ".join(f"{what} {degrees:.1f}°" for what, degrees in spread.items())
         )
+
+
+def from_mean(people: list[Person], mean: Person) -> float:
+    """How far people lie from a mean face, degrees: what an estimate would err that always says the mean."""
+    errors = [angular_error(normals, mean[0])[mask & mean[1]].mean() for normals, mask in people]
+    return float(np.mean(errors))
 
 
 def difference(real: Floats, synthetic: Floats, both: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -82,7 +99,7 @@ def difference(real: Floats, synthetic: Floats, both: NDArray[np.bool_]) -> NDAr
     return np.asarray(cv2.resize(sheet, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def mean_of(people: list[tuple[Floats, NDArray[np.bool_]]], fewest: int) -> tuple[Floats, NDArray[np.bool_]]:
+def mean_of(people: list[Person], fewest: int) -> Person:
     """Mean unit normals, and where at least so many people have one."""
     total = np.sum([normals * mask[..., None] for normals, mask in people], axis=0)
     seen = np.sum([mask for _, mask in people], axis=0) >= fewest
@@ -97,7 +114,7 @@ def deepened(normals: Floats, factor: float, degrees: float) -> Floats:
     return np.asarray(slopes / np.linalg.norm(slopes, axis=-1, keepdims=True))
 
 
-def real_person(dataset: YaleB, name: str, fitted: bool) -> tuple[Floats, NDArray[np.bool_]]:
+def real_person(dataset: YaleB, name: str, fitted: bool) -> Person:
     """One person's normals in the common frame."""
     subject, truth = dataset.subject(name)
     normals = truth.normals.astype(np.float64)
@@ -113,7 +130,7 @@ def real_person(dataset: YaleB, name: str, fitted: bool) -> tuple[Floats, NDArra
     return framed(normals, truth.mask, landmarks)
 
 
-def synthetic_people(count: int, average: dict[str, float]) -> list[tuple[Floats, NDArray[np.bool_]]]:
+def synthetic_people(count: int, average: dict[str, float]) -> list[Person]:
     """Frontal synthetic people in the common frame."""
     bare = {"glasses": 0.0, "hats": 0.0, "covered": 0.0}
     config = SynthConfig(size=SIDE, seed=77, frontal=1.0, yaw=6.0, roll=4.0, pitch=25.0, **bare, **average)
@@ -127,7 +144,7 @@ def synthetic_people(count: int, average: dict[str, float]) -> list[tuple[Floats
     return people
 
 
-def framed(normals: Floats, mask: NDArray[np.bool_], landmarks: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+def framed(normals: Floats, mask: NDArray[np.bool_], landmarks: Floats) -> Person:
     """Normals and mask where the common frame puts them."""
     marks = np.asarray(landmarks, np.float32)
     centres = np.stack([marks[36:42].mean(0), marks[42:48].mean(0), 0.5 * (marks[48] + marks[54])])

@@ -39,6 +39,8 @@ class Ablate:
     """Rows to train; all when left out."""
     faces: int = 2000
     """Synthetic faces to train on."""
+    size: int = 96
+    """Side of the pictures, pixels; smaller ones make room for more steps."""
     output: tuple[Path, ...] = field(default=())
     """Write the table here, too: .md, .csv, .json or .tex."""
 
@@ -72,7 +74,9 @@ def run_ablate(options: Ablate) -> int:
     from lineament.evaluation.ablation import ROWS, AblationConfig, ablate
     from lineament.evaluation.report import write_table
 
-    config = AblationConfig(options.folder, options.budget, options.faces, rows=options.rows or tuple(ROWS))
+    config = AblationConfig(
+        options.folder, options.budget, options.faces, size=options.size, rows=options.rows or tuple(ROWS)
+    )
     console = plain_console(stderr=True)
     table = ablate(config, console.print)
     plain_console().print(table.to_markdown())

@@ -30,7 +30,7 @@ from lineament.synth.write import write_dataset
 from lineament.training.config import LossName, TrainConfig
 from lineament.training.data import Batch, batches
 from lineament.training.export import load_weights
-from lineament.training.loop import train
+from lineament.training.loop import train, uses_bf16
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ def _affordable_steps(config: AblationConfig, faces: Path, say: Callable[[str], 
         recipe = CasFNERecipe(run)
         recipe.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimizers = recipe.optimizers()
-        autocast = torch.autocast("cpu", torch.bfloat16, enabled=False)
+        autocast = torch.autocast("cpu", torch.bfloat16, enabled=uses_bf16(run))
         source = recipe.batches("train", 0, device)
         taken = []
         for step in range(_TRIAL_STEPS):

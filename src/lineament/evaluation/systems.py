@@ -88,7 +88,7 @@ def method_system(name: str, padding: float, flip: bool = True) -> NormalsSystem
 
     estimator = lineament.load(name)
     framed = FramedPredictor(lambda crop: estimator.estimate_crop(crop, flip=flip).normals, Framing(padding))
-    return NormalsSystem(name, framed)
+    return NormalsSystem(Path(name).stem if name.endswith(".safetensors") else name, framed)
 
 
 def peer_system(peer: str) -> NormalsSystem:

@@ -61,7 +61,7 @@ def train(recipe: Recipe[Any], config: LoopConfig, progress: Progress | None = N
 
 
 def _train(recipe: Recipe[Any], config: LoopConfig, device: torch.device, progress: Progress | None) -> Path:
-    folder, bf16, chief = config.output, _bf16(config), rank() == 0
+    folder, bf16, chief = config.output, uses_bf16(config), rank() == 0
     torch.manual_seed(config.seed)
     recipe.start()
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
@@ -164,7 +164,7 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _bf16(config: LoopConfig) -> bool:
+def uses_bf16(config: LoopConfig) -> bool:
     """Whether to compute in bf16: where asked for, or where the processor has instructions for it."""
     if config.precision != "auto":
         return config.precision == "bf16"
