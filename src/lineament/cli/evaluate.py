@@ -3,18 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lineament.errors import UsageError
+from lineament.evaluation.predictions import AXES
+from lineament.evaluation.yaleb import PADDING
 
 if TYPE_CHECKING:
+    from lineament.datasets.sample import Sample
     from lineament.datasets.stream import Dataset
     from lineament.evaluation.systems import System
 
-PADDING = 0.4
 _SHEET_ROWS = 8
 
 
@@ -30,7 +33,7 @@ class Systems:
     """Other systems: Python files with load() and normals(state, image), or mediapipe."""
     predictions: tuple[Path, ...] = field(default=())
     """Folders of predictions, one file per sample, named like it."""
-    axes: str = "+x+y+z"
+    axes: str = AXES
     """What the channels of stored normal maps hold; +x-y-z for OpenCV's, +x-y+z for DirectX's."""
     padding: float = PADDING
     """Margin around each photo before our methods see it, as a share of its longer side."""
@@ -38,6 +41,8 @@ class Systems:
     """Average with the estimate of the mirrored photo, as `lineament estimate` does."""
     output: tuple[Path, ...] = field(default=())
     """Write the table here, too: .md, .csv, .json or .tex."""
+    pictures: Path | None = None
+    """A folder for a sheet of normals, shadings and error maps; of a published table with cumulative error curves."""
 
     def systems(self) -> list[System]:
         """The systems, ready."""
@@ -69,8 +74,6 @@ class EvaluateYaleB(Systems):
     """Folders to test; all when left out."""
     per_light: bool = False
     """Add a row per light."""
-    pictures: Path | None = None
-    """A folder for a sheet of normals, shadings and error maps."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,6 @@ class EvaluateTable(Systems):
 
     recogniser: Path | None = None
     """A face-recognition network (ONNX) for identity similarity, in L2R's texture tables."""
-    pictures: Path | None = None
-    """A folder for a sheet of normals, shadings and error maps, and for cumulative error curves."""
 
 
 def evaluate_yaleb(options: EvaluateYaleB) -> int:
@@ -174,13 +175,13 @@ def evaluate_table(name: str, options: EvaluateTable) -> int:
     return 0
 
 
-def _spread(dataset: Dataset) -> list:  # type: ignore[type-arg]
+def _spread(dataset: Dataset) -> list[Sample]:
     """A few samples from all over a dataset."""
     step = max(1, len(dataset.items) // _SHEET_ROWS)
     return list(dataset.only(dataset.items[::step][:_SHEET_ROWS]))
 
 
-def _write_sheet(path: Path, systems: Sequence[System], samples: list) -> None:  # type: ignore[type-arg]
+def _write_sheet(path: Path, systems: Sequence[System], samples: Sequence[Sample]) -> None:
     from lineament.evaluation.pictures import SheetRow, comparison_sheet
     from lineament.images.write import write_png
 
@@ -193,19 +194,12 @@ def _write_sheet(path: Path, systems: Sequence[System], samples: list) -> None: 
     write_png(path, comparison_sheet(rows))
 
 
-class _progress:
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[float, str], None]]:
     """A progress bar on standard error that goes when it is done."""
+    from rich.console import Console
+    from rich.progress import Progress
 
-    def __init__(self, total: int) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        self.bar, self.total = Progress(console=Console(stderr=True), transient=True), total
-
-    def __enter__(self) -> Callable[[float, str], None]:
-        self.bar.__enter__()
-        task = self.bar.add_task("evaluating", total=self.total)
-        return lambda done, what: self.bar.update(task, completed=done, description=what)
-
-    def __exit__(self, *exception: object) -> None:
-        self.bar.__exit__(None, None, None)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("evaluating", total=total)
+        yield lambda done, what: bar.update(task, completed=done, description=what)

@@ -93,10 +93,25 @@ def read_points(path: Path) -> NDArray[np.float64]:
     return np.array(rows, dtype=np.float64)
 
 
+def triangle_normals(mesh: Mesh) -> NDArray[np.float64]:
+    """Normals [T, 3] of the triangles, as long as twice their area."""
+    corners = mesh.vertices[mesh.triangles]
+    return np.asarray(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+
+
+def normals_at(
+    mesh: Mesh, triangle: NDArray[np.int64], weights: NDArray[np.float64], whole: Mesh | None = None
+) -> NDArray[np.float64]:
+    """Interpolated vertex normals [N, 3], unit, at places given by triangle [N] and barycentric weights [N, 3].
+
+    ``whole`` is the mesh with the same vertices of which ``mesh`` is a part, whose edges would bend.
+    """
+    return normalize((vertex_normals(whole or mesh)[mesh.triangles[triangle]] * weights[:, :, None]).sum(axis=1))
+
+
 def vertex_normals(mesh: Mesh) -> NDArray[np.float64]:
     """Unit normals [V, 3]: means of the triangles around, weighted by their area."""
-    corners = mesh.vertices[mesh.triangles]
-    crossed = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    crossed = triangle_normals(mesh)
     sums = np.zeros_like(mesh.vertices)
     for corner in range(3):
         np.add.at(sums, mesh.triangles[:, corner], crossed)
@@ -152,14 +167,12 @@ def view_mesh(
     hit = triangle >= 0
     if not hit.any():
         raise DataError("nothing of the mesh is seen from the front")
-    corners = mesh.vertices[mesh.triangles[triangle]]
-    facing = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, 2]
+    facing = triangle_normals(mesh)[triangle][:, 2]
     # Some scanners wind triangles the other way; what most pixels see is the outside. The inside is no face.
     outwards = 1.0 if (facing[hit] > 0).mean() >= 0.5 else -1.0
     hit &= facing * outwards > 0
     normals = np.zeros((size * size, 3))
-    own = vertex_normals(normals_of or mesh)[mesh.triangles[triangle[hit]]]
-    normals[hit] = outwards * normalize((own * weights[hit][:, :, None]).sum(axis=1))
+    normals[hit] = outwards * normals_at(mesh, triangle[hit], weights[hit], normals_of)
     depth = np.full(size * size, np.nan)
     depth[hit] = origins[hit, 2] - distance[hit]
     shape = (size, size)
@@ -207,15 +220,17 @@ def cast_rays(
     return np.where(hit, triangle, -1).astype(np.int64), weights, np.where(hit, distance, np.nan)
 
 
-def nearest_on_mesh(points: NDArray[np.float64], mesh: Mesh) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The nearest point [N, 3] of a mesh's surface to each of the points [N, 3], and its triangle [N]."""
+def nearest_on_mesh(
+    points: NDArray[np.float64], mesh: Mesh
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """The nearest place on a mesh to each of the points [N, 3]: points [N, 3], triangles [N], weights [N, 3]."""
     pcu = needed("point_cloud_utils")
     triangles = mesh.triangles.astype(np.int32)
     _, triangle, weights = pcu.closest_points_on_mesh(
         np.ascontiguousarray(points, np.float64), np.ascontiguousarray(mesh.vertices), triangles
     )
     corners = mesh.vertices[mesh.triangles[triangle]]
-    return (corners * weights[:, :, None]).sum(axis=1), np.asarray(triangle, np.int64)
+    return (corners * weights[:, :, None]).sum(axis=1), np.asarray(triangle, np.int64), weights
 
 
 def needed(package: str) -> ModuleType:

@@ -20,6 +20,7 @@ import torch
 
 from lineament.errors import UsageError
 from lineament.evaluation.measures import RunningAngles
+from lineament.evaluation.metrics import masked_angular_error
 from lineament.evaluation.published import published_tables
 from lineament.evaluation.report import Cell, Table
 from lineament.images.write import atomic_path
@@ -181,8 +182,7 @@ def _measured(model: CasFNE, stages: int, tests: Sequence[Batch]) -> tuple[float
     running = RunningAngles()
     for batch in tests:
         normals = model(batch.image, stages).normals[-1]
-        cosine = (normals * batch.normals).sum(1).clamp(-1, 1)
-        degrees = torch.rad2deg(torch.acos(cosine)).double()
-        for picture, face in zip(degrees, batch.face[:, 0], strict=True):
-            running.add(picture[face].numpy())
+        maps = (m.permute(0, 2, 3, 1).numpy() for m in (normals, batch.normals, batch.face))
+        for found, truth, face in zip(*maps, strict=True):
+            running.add(masked_angular_error(found, truth, face[..., 0]))
     return running.figures()

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.datasets.facescape import PUPIL_DISTANCE
 from lineament.datasets.meshes import view_mesh
 from lineament.datasets.realy import REGIONS
 from lineament.datasets.sample import Mesh, Sample
@@ -224,8 +223,7 @@ def measure_facescape(dataset: Dataset, system: System, progress: Progress | Non
         if sample.scan is None or sample.head is None:
             raise DataError(f"sample {sample.name} has no scan")
         own = system.stored("meshes").mesh(sample)
-        scale = float(sample.meta["pupil_scale"]) if sample.meta["part"] == "wild" else PUPIL_DISTANCE
-        mesh = Mesh(own.vertices * scale, own.triangles)
+        mesh = Mesh(own.vertices * float(sample.meta["pupil_scale"]), own.triangles)
         mesh = shifted_in_depth(mesh, sample.scan, perspective=sample.meta["part"] == "lab")
         rotation, offset = sample.head[:3, :3], sample.head[:3, 3]
         there, here = (

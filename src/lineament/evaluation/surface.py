@@ -9,16 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lineament.datasets.meshes import cast_rays, nearest_on_mesh, vertex_normals
+from lineament.datasets.meshes import cast_rays, nearest_on_mesh, normals_at, triangle_normals, vertex_normals
 from lineament.datasets.sample import Mesh
 from lineament.errors import InputError
 from lineament.geometry.angular import angular_error
 from lineament.geometry.normals import normalize
 
 Floats = NDArray[np.float64]
-
-NOW_LANDMARKS = (36, 39, 42, 45, 33, 48, 54)
-"""Seven of the 68 landmarks: corners of the eyes, base of the nose, corners of the mouth (NoW, Sanyal et al. 2019)."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,7 @@ def refine_alignment(
     before = np.inf
     for _ in range(iterations):
         here = moved(mesh, current)
-        nearest, _ = nearest_on_mesh(points, here)
+        nearest, _, _ = nearest_on_mesh(points, here)
         source = np.concatenate([nearest, *[current(own_landmarks)] * repeats])
         step = fit_similarity(source, target, with_scale=False)
         error = float(((step(source) - target) ** 2).sum(axis=1).mean())
@@ -106,7 +103,7 @@ def refine_alignment(
 def scan_to_mesh_distance(scan: ArrayLike, mesh: Mesh) -> Floats:
     """Distance of every scan point [N, 3] to the mesh's surface (NoW; HRN, tables 2 and 4), in their unit."""
     points = np.asarray(scan, np.float64)
-    nearest, _ = nearest_on_mesh(points, mesh)
+    nearest, _, _ = nearest_on_mesh(points, mesh)
     return np.asarray(np.linalg.norm(nearest - points, axis=1))
 
 
@@ -130,12 +127,12 @@ def mean_normal_error(truth: Mesh, predicted: Mesh, largest_distance: float = np
         predicted: Aligned with it.
         largest_distance: Vertices further from the prediction are left out.
     """
-    nearest, triangle = nearest_on_mesh(truth.vertices, predicted)
+    nearest, triangle, weights = nearest_on_mesh(truth.vertices, predicted)
     near = np.linalg.norm(nearest - truth.vertices, axis=1) <= largest_distance
     if not near.any():
         raise InputError("the prediction lies too far from the truth to be compared")
     return float(
-        np.radians(angular_error(_normals_at(predicted, nearest, triangle), vertex_normals(truth))[near]).mean()
+        np.radians(angular_error(normals_at(predicted, triangle, weights), vertex_normals(truth))[near]).mean()
     )
 
 
@@ -162,8 +159,7 @@ def unroll(mesh: Mesh, size: int = 256, half_height: float = 150.0) -> Unrolled:
     triangle, _, distance = cast_rays(mesh, origins, -np.tile(outwards, (size, 1)))
     hit = (triangle >= 0) & (np.nan_to_num(distance, nan=far) < far)  # the wall behind the axis is no outside
     radius = np.where(hit, far - distance, np.nan)
-    corners = mesh.vertices[mesh.triangles[triangle]]
-    normals = normalize(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])) * hit[:, None]
+    normals = normalize(triangle_normals(mesh))[triangle] * hit[:, None]
     return Unrolled(radius.reshape(size, size), normals.reshape(size, size, 3))
 
 
@@ -196,19 +192,6 @@ def facescape_normal_error(truth: ArrayLike, predicted: ArrayLike, mask: ArrayLi
     inside = np.asarray(mask) != 0
     a, b = (normalize(np.asarray(n, np.float64)[inside] + 1.0) for n in (truth, predicted))
     return float(np.arccos(np.clip((a * b).sum(axis=1), -1.0, 1.0)).mean())
-
-
-def _normals_at(mesh: Mesh, places: Floats, triangle: NDArray[np.int64]) -> Floats:
-    """Interpolated vertex normals at places on given triangles."""
-    corners = mesh.vertices[mesh.triangles[triangle]]
-    along, across = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    offset = places - corners[:, 0]
-    d00, d01, d11 = (along * along).sum(1), (along * across).sum(1), (across * across).sum(1)
-    d20, d21 = (offset * along).sum(1), (offset * across).sum(1)
-    below = np.maximum(d00 * d11 - d01 * d01, 1e-300)
-    v, w = (d11 * d20 - d01 * d21) / below, (d00 * d21 - d01 * d20) / below
-    weights = np.stack([1.0 - v - w, v, w], axis=1)
-    return normalize((vertex_normals(mesh)[mesh.triangles[triangle]] * weights[:, :, None]).sum(axis=1))
 
 
 REALY_KEYPOINT_SHARE: Mapping[str, float] = {"nose": 1.0, "mouth": 1.0, "forehead": 1.0, "cheek": 0.25}

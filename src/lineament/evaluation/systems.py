@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.datasets.sample import Mesh, Sample
+from lineament.datasets.sample import Sample
 from lineament.errors import UsageError
 from lineament.evaluation.framing import FramedPredictor, Framing
 from lineament.evaluation.predictions import StoredPredictions
@@ -132,8 +132,3 @@ def _adapter(peer: str) -> ModuleType | Any:
     except ImportError as error:
         raise UsageError(f"{peer}: {error}") from None
     return module
-
-
-def mesh_of(system: System, sample: Sample) -> Mesh:
-    """A stored mesh of a sample."""
-    return system.stored("meshes").mesh(sample)

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from lineament.datasets.meshes import cast_rays, needed, vertex_normals
+from lineament.datasets.meshes import cast_rays, needed, normals_at, triangle_normals
 from lineament.datasets.sample import Mesh
 from lineament.errors import UsageError
-from lineament.geometry.normals import normalize
 
 _MARGINS = (0.2, 0.4, 0.0)
 """Room around the photo, of its longer side, tried in this order: too tight or too loose a face is not found."""
@@ -75,7 +74,7 @@ def rasterised(
     triangle, weights, _ = cast_rays(mesh, origins, np.tile([0.0, 0.0, -1.0], (height * width, 1)))
     hit = triangle >= 0
     out = np.zeros((height * width, 3))
-    out[hit] = normalize((vertex_normals(mesh)[wound[triangle[hit]]] * weights[hit][:, :, None]).sum(axis=1))
+    out[hit] = normals_at(mesh, triangle[hit], weights[hit])
     # Where the mesh does not reach (forehead, eyes), the nearest normal stands in, which is kinder than no answer.
     _, (row, across) = ndimage.distance_transform_edt(~hit.reshape(height, width), return_indices=True)
     return np.asarray(out.reshape(height, width, 3)[row, across], np.float32)
@@ -87,6 +86,5 @@ def _wound(vertices: NDArray[np.float64], triangles: NDArray[np.int64]) -> NDArr
     mesh = trimesh.Trimesh(vertices, triangles, process=False)
     trimesh.repair.fix_winding(mesh)
     wound = np.array(mesh.faces, np.int64)
-    corners = vertices[wound]
-    area = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, 2].sum()
-    return wound if area > 0 else wound[:, ::-1].copy()
+    towards_viewer = triangle_normals(Mesh(vertices, wound))[:, 2].sum() > 0
+    return wound if towards_viewer else wound[:, ::-1].copy()
