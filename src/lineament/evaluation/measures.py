@@ -7,7 +7,7 @@ table over fewer samples would say something else; a sample that is broken itsel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -98,7 +98,7 @@ def measure_normals(
     """
     stages: list[RunningAngles] = []
     samples = 0
-    for sample in dataset:
+    for sample in _each(dataset, progress):
         truth, mask = sample.normals_and_mask()
         maps = system.normals(sample if degrade_to is None else degraded(sample, degrade_to))
         if stages and len(maps) != len(stages):
@@ -107,15 +107,12 @@ def measure_normals(
         for running, normals in zip(stages, maps, strict=True):
             running.add(masked_angular_error(normals, truth, mask))
         samples += 1
-        if progress is not None:
-            progress(samples, len(dataset))
     labels = [f"stage {number}" for number in range(len(stages))] if len(stages) > 1 else [""]
     per_image = {
         f"{kind} over images{', ' + label if label else ''}": float(value)
         for label, running in zip(labels, stages, strict=False)
         for kind, value in (("mean", np.mean(running.images)), ("deviation", np.std(running.images)))
     }
-    _need(samples, dataset)
     rows = tuple((label, running.figures()) for label, running in zip(labels, stages, strict=True))
     return Measured(
         rows,
@@ -144,16 +141,13 @@ def measure_depth(dataset: Dataset, system: System, progress: Progress | None = 
     """
     histogram = np.zeros(20001, np.int64)
     total, squares, samples = 0.0, 0.0, 0
-    for sample in dataset:
+    for sample in _each(dataset, progress):
         depth, mask = _true_depth(sample)
         errors = np.abs(align_depth(system.depth(sample), depth, mask) - depth)[mask]
         errors = errors[np.isfinite(errors)]
         histogram += np.bincount((errors * 100).astype(np.int64).clip(0, 20000), minlength=20001)
         total, squares, samples = total + float(errors.sum()), squares + float((errors**2).sum()), samples + 1
-        if progress is not None:
-            progress(samples, len(dataset))
     count = int(histogram.sum())
-    _need(samples, dataset)
     cumulative = np.cumsum(histogram) / count
     median, largest = (float((np.searchsorted(cumulative, share) + 0.5) / 100) for share in (0.5, 0.9))
     mean = total / count
@@ -171,7 +165,7 @@ def measure_distances(
     """
     side: list[float] = []
     angles: list[float] = []
-    for sample in dataset:
+    for sample in _each(dataset, progress):
         depth, mask = _true_depth(sample)
         size = sample.image.shape[1]
         pixel = 2.0 * np.tan(np.radians(FIELD_OF_VIEW / 2)) / size
@@ -185,9 +179,6 @@ def measure_distances(
         own = depth_to_normals(-distance, inside, camera)
         known = inside & (truth != 0).any(axis=2) & (own != 0).any(axis=2)
         angles.append(float(masked_angular_error(own, truth, known).mean()))
-        if progress is not None:
-            progress(len(side), len(dataset))
-    _need(len(side), dataset)
     figures = (float(np.mean(side)), float(np.std(side)), float(np.mean(angles)), float(np.std(angles)))
     return Measured((("", figures),), len(side), tuple(dataset.skipped))
 
@@ -198,7 +189,7 @@ def measure_landmark_depth(
     """Summed correlation of the depths at landmarks (L2R, table 5)."""
     estimated: list[NDArray[np.float64]] = []
     truth: list[NDArray[np.float64]] = []
-    for sample in dataset:
+    for sample in _each(dataset, progress):
         if sample.landmarks is None or sample.landmarks.shape[1] != 3:
             raise DataError(f"sample {sample.name} has no landmarks in space")
         depth = system.depth(sample if degrade_to is None else degraded(sample, degrade_to))
@@ -207,8 +198,6 @@ def measure_landmark_depth(
         row = sample.landmarks[:, 1].astype(int).clip(0, height - 1)
         estimated.append(np.asarray(depth[row, column], np.float64))
         truth.append(sample.landmarks[:, 2])
-        if progress is not None:
-            progress(len(truth), len(dataset))
     if len(truth) < 2:
         raise DataError(f"fewer than two samples of {dataset.root} could be measured")
     figure = depth_correlation(np.array(estimated), np.array(truth))
@@ -219,7 +208,7 @@ def measure_facescape(dataset: Dataset, system: System, progress: Progress | Non
     """Chamfer distance (mm) and mean normal error (rad) on a common cylinder (FaceScape's benchmark; HRN, table 1)."""
     distances: list[float] = []
     angles: list[float] = []
-    for sample in dataset:
+    for sample in _each(dataset, progress):
         if sample.scan is None or sample.head is None:
             raise DataError(f"sample {sample.name} has no scan")
         own = system.stored("meshes").mesh(sample)
@@ -232,9 +221,6 @@ def measure_facescape(dataset: Dataset, system: System, progress: Progress | Non
         common = np.isfinite(there.radius) & np.isfinite(here.radius)
         distances.append(chamfer_distance(rolled(there.radius, common), rolled(here.radius, common)))
         angles.append(facescape_normal_error(there.normals, here.normals, common))
-        if progress is not None:
-            progress(len(angles), len(dataset))
-    _need(len(angles), dataset)
     return Measured((("", (float(np.mean(distances)), float(np.mean(angles)))),), len(angles), tuple(dataset.skipped))
 
 
@@ -257,8 +243,7 @@ def shifted_in_depth(mesh: Mesh, truth: Mesh, perspective: bool) -> Mesh:
 def measure_realy(dataset: Dataset, system: System, progress: Progress | None = None) -> Measured:
     """Regional errors (mm), averaged over the four regions, of frontal and of side pictures (HRN, table 1)."""
     by_view: dict[bool, list[list[float]]] = {True: [], False: []}
-    done = 0
-    for sample in dataset:
+    for sample in _each(dataset, progress):
         if sample.landmarks is None:
             raise DataError(f"sample {sample.name} has no landmarks")
         stored = system.stored("meshes")
@@ -272,10 +257,6 @@ def measure_realy(dataset: Dataset, system: System, progress: Progress | None = 
             for name in REGIONS
         ]
         by_view[sample.meta["view"] == "frontal"].append(errors)
-        done += 1
-        if progress is not None:
-            progress(done, len(dataset))
-    _need(done, dataset)
     figures = tuple(float(np.mean(by_view[front])) if by_view[front] else None for front in (True, False))
     details = {
         f"{'frontal' if front else 'side'} {name}": float(np.mean([errors[number] for errors in by_view[front]]))
@@ -284,6 +265,7 @@ def measure_realy(dataset: Dataset, system: System, progress: Progress | None = 
         for number, name in enumerate(REGIONS)
     }
     note = "Root mean square after regional alignment; REALY's own programme deforms the prediction besides."
+    done = sum(map(len, by_view.values()))
     return Measured((("", figures),), done, tuple(dataset.skipped), (note,), details)
 
 
@@ -301,7 +283,7 @@ def measure_scan_distance(
     first = {item.files["scan"]: item for item in reversed(dataset.items)}
     points_of = {item.name: path.with_suffix(".txt") for path, item in first.items()}
     scans = dataset.only([item for item in dataset.items if item.name in points_of])
-    for sample in scans:
+    for sample in _each(scans, progress):
         if sample.scan is None:
             raise DataError(f"sample {sample.name} has no scan")
         points = points_of[sample.name]
@@ -310,9 +292,6 @@ def measure_scan_distance(
         mesh = stored.mesh(sample)
         motion = fit_similarity(stored.landmarks(sample, mesh), landmarks, with_scale=False)
         distances.append(scan_to_mesh_distance(sample.scan.vertices, moved(mesh, motion)))
-        if progress is not None:
-            progress(len(distances), len(scans))
-    _need(len(distances), scans)
     everything = np.concatenate(distances)
     figures = (float(np.median(everything)), float(everything.mean()), float(everything.std()))[:columns]
     return Measured((("", figures),), len(distances), tuple(scans.skipped))
@@ -324,14 +303,11 @@ def measure_texture(
     """Identity similarity over rendered views (with a recogniser) and SSIM on the face (L2R, tables 3 and 7)."""
     similar: list[float] = []
     alike: list[float] = []
-    for sample in dataset:
+    for sample in _each(dataset, progress):
         stored = system.stored("pictures")
         alike.append(structural_similarity(stored.picture(sample), sample.image, sample.mask))
         if recogniser is not None:
             similar.append(identity_similarity(recogniser, sample.image, stored.views(sample)))
-        if progress is not None:
-            progress(len(alike), len(dataset))
-    _need(len(alike), dataset)
     figures = (float(np.mean(similar)) if similar else None, float(np.mean(alike)))
     notes = (
         () if recogniser is not None else ("No recogniser was given (--recogniser FILE.onnx): no cosine similarity.",)
@@ -339,8 +315,19 @@ def measure_texture(
     return Measured((("", figures),), len(alike), tuple(dataset.skipped), notes)
 
 
-def _need(samples: int, dataset: Dataset) -> None:
-    if not samples:
+def _each(dataset: Dataset, progress: Progress | None) -> Iterator[Sample]:
+    """The samples, each reported when it is done.
+
+    Raises:
+        DataError: At the end, if there was none.
+    """
+    done = 0
+    for sample in dataset:
+        yield sample
+        done += 1
+        if progress is not None:
+            progress(done, len(dataset))
+    if not done:
         why = "; ".join(dataset.skipped[:3]) or "it is empty"
         raise DataError(f"no sample of {dataset.root} could be measured: {why}")
 
