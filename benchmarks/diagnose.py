@@ -4,8 +4,10 @@
 
 Of every person's photos under lights within 35°: the mean angular error; how much of it is *bias*, the error of the
 mean of the person's estimates, and how much *spread* around that mean; which rotation of the estimates would fit the
-truth best and what it would leave; the error of shape alone, both blurred by 16 pixels of the photo; errors by region
-and by the light's direction. The synthetic people are looked at in one photo each, cut and padded as the real ones.
+truth best and what it would leave; the error of shape alone, both blurred by 16 pixels of the photo; errors by region,
+by scale (both blurred) and by the light's direction; what would be left without the bias that people share, taken from
+all others (leave one out); how much photos with other tone curves change. The synthetic people are looked at in one
+photo each, cut and padded as the real ones.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ from lineament.result import unit_normals
 
 HEIGHT, WIDTH = 192, 168  # px, of the database's photos
 BLUR = 16.0  # px
+SCALES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)  # px
+TONES = (0.6, 0.8, 1.3, 1.7, 2.2)  # photos to the power of one over these
 REGIONS = {  # rows and columns, shares of the photo: brows to chin, ear to ear, eyes at a quarter of the height
     "forehead and brows": ((0.00, 0.18), (0.00, 1.00)),
     "around the eyes": ((0.18, 0.40), (0.00, 0.38)),
@@ -57,8 +61,9 @@ class Person:
     lights: list[tuple[float, float]]  # azimuth and elevation, degrees
 
 
-def real_people(root: Path, estimator: Estimator, stage: int) -> Iterator[Person]:
-    """The database's people."""
+def real_people(root: Path, estimator: Estimator, stage: int, tone: float = 1.0) -> Iterator[Person]:
+    """The database's people, their photos with another tone curve if one is asked for."""
+    curve = np.rint(255.0 * (np.arange(256) / 255.0) ** (1.0 / tone)).astype(np.uint8)
     framing, dataset = Framing(PADDING), YaleB(root)
     for name in dataset.subjects:
         samples = list(dataset.samples(name, SUBSETS["frontal35"]))
@@ -67,7 +72,7 @@ def real_people(root: Path, estimator: Estimator, stage: int) -> Iterator[Person
             samples[0].normals,
             samples[0].mask,
             [s.image for s in samples],
-            [estimate(estimator, framing, s.image, stage) for s in samples],
+            [estimate(estimator, framing, curve[s.image], stage) for s in samples],
             [(float(s.meta["azimuth"]), float(s.meta["elevation"])) for s in samples],
         )
 
@@ -113,11 +118,18 @@ def estimate(estimator: Estimator, framing: Framing, photo: NDArray[np.uint8], s
     return framing.undo(found.normals[stage], HEIGHT, WIDTH)
 
 
-def blurred(normals: Normals, mask: NDArray[np.bool_]) -> Normals:
+def blurred(normals: Normals, mask: NDArray[np.bool_], sigma: float = BLUR) -> Normals:
     """The shape without its detail: a blur inside the mask."""
+    if sigma == 0.0:
+        return normals
+    return unit_normals(mean_inside(normals, mask, sigma))
+
+
+def mean_inside(values: NDArray[np.float32], mask: NDArray[np.bool_], sigma: float) -> NDArray[np.float32]:
+    """Values [H, W, C] blurred over a mask alone."""
     inside = mask.astype(np.float32)
-    total = cv2.GaussianBlur(normals * inside[..., None], (0, 0), BLUR)
-    return unit_normals(total / np.maximum(cv2.GaussianBlur(inside, (0, 0), BLUR), 1e-3)[..., None])
+    total = cv2.GaussianBlur(values * inside[..., None], (0, 0), sigma)
+    return np.asarray(total / np.maximum(cv2.GaussianBlur(inside, (0, 0), sigma), 1e-3)[..., None])
 
 
 def figures(person: Person) -> dict[str, float]:
@@ -162,6 +174,31 @@ def by_light(people: list[Person]) -> dict[str, float]:
     return {name: float(np.mean(values)) for name, values in groups.items() if values}
 
 
+def by_scale(people: list[Person]) -> dict[float, float]:
+    """Mean error of the mean estimate when it and the truth are blurred, by the blur's sigma."""
+    errors: dict[float, list[float]] = {sigma: [] for sigma in SCALES}
+    for p in people:
+        mean = unit_normals(np.mean(p.estimates, axis=0))
+        for sigma, found in errors.items():
+            pair = (blurred(n, p.mask, sigma)[p.mask] for n in (mean, p.truth))
+            found.append(float(angular_error(*pair).mean()))
+    return {sigma: float(np.mean(found)) for sigma, found in errors.items()}
+
+
+def without_shared_bias(people: list[Person], sigma: float = 10.0) -> list[float]:
+    """Each person's error after the mean bias of all others at the same place, blurred, is taken away."""
+    biases = [(p.truth - np.mean(p.estimates, axis=0)) * p.mask[..., None] for p in people]
+    errors = []
+    for number, person in enumerate(people):
+        others = [i for i in range(len(people)) if i != number]
+        total = cv2.GaussianBlur(np.sum([biases[i] for i in others], axis=0), (0, 0), sigma)
+        count = cv2.GaussianBlur(np.sum([people[i].mask for i in others], axis=0).astype(np.float32), (0, 0), sigma)
+        shared = (total / np.maximum(count, 0.3)[..., None]).astype(np.float32)
+        corrected = (unit_normals(e + shared)[person.mask] for e in person.estimates)
+        errors.append(float(np.mean([angular_error(e, person.truth[person.mask]).mean() for e in corrected])))
+    return errors
+
+
 def write_maps(people: list[Person], path: Path) -> None:
     """A row per person: a photo, the truth, the mean estimate, its error, and truth minus estimate in x and y."""
 
@@ -193,6 +230,7 @@ def main() -> None:
     parser.add_argument("--method", default="casfne-s")
     parser.add_argument("--stage", type=int, default=-1)
     parser.add_argument("--synthetic", type=int, default=64, help="synthetic people")
+    parser.add_argument("--tones", action="store_true", help="also photos with other tone curves")
     parser.add_argument("--maps", type=Path)
     arguments = parser.parse_args()
     estimator = lineament.load(arguments.method)
@@ -210,6 +248,16 @@ def main() -> None:
     print("\n| light | real |\n|---|---:|")
     for name, error in by_light(real).items():
         print(f"| {name} | {error:.1f} |")
+    print("\n| both blurred by, px | real | synthetic |\n|---|---:|---:|")
+    scales = by_scale(synthetic)
+    for sigma, error in by_scale(real).items():
+        print(f"| {sigma:g} | {error:.1f} | {scales[sigma]:.1f} |")
+    left = without_shared_bias(real)
+    cells = " ".join(f"{error:.1f}" for error in left)
+    print(f"\nwithout the bias that the others share: {cells}, mean {np.mean(left):.2f}")
+    for tone in TONES if arguments.tones else ():
+        errors = [figures(p)["error"] for p in real_people(arguments.root, estimator, arguments.stage, tone)]
+        print(f"photos to the power of 1/{tone:g}: {' '.join(f'{e:.1f}' for e in errors)}, mean {np.mean(errors):.2f}")
     if arguments.maps:
         write_maps(real, arguments.maps)
 

@@ -16,13 +16,16 @@ from numpy.typing import NDArray
 from lineament.errors import NoFaceError, UsageError
 from lineament.face import Box, Detector, Face, crop_of_whole, find, read_crop, read_face
 from lineament.face.check import check_face
+from lineament.face.crop import FaceCrop
+from lineament.face.parse import FACE_CLASSES
 from lineament.face.paste import paste_parse
 from lineament.images.read import as_image, read_image
 from lineament.result import FaceGeometry, unit_normals
-from lineament.runtime.session import CasFNESession, expected_angle
+from lineament.runtime.methods import open_session
+from lineament.runtime.session import NormalsSession, expected_angle
 from lineament.weights import weights_path
 
-Method = Literal["casfne", "casfne-s"]
+Method = Literal["casfne", "casfne-s", "hffne", "hffne-s"]
 Faces = Literal["whole"] | Sequence[Box] | Detector | None
 Photo = str | PathLike[str] | NDArray[Any]
 
@@ -37,17 +40,15 @@ class CropEstimate:
     """What a method says of one crop, also where there is no face."""
 
     normals: list[NDArray[np.float32]]
-    """S×S×3 unit normals per stage, the initial block's first; camera frame of the crop."""
+    """S×S×3 unit normals per stage, the first stage's first; camera frame of the crop."""
     uncertainty: list[NDArray[np.float32]]
-    """S×S per stage: the angular error to expect, degrees."""
-    probability: NDArray[np.float32]
-    """S×S, that it is face."""
+    """S×S per stage: the angular error to expect, degrees; empty for a method that does not say."""
 
 
 class Estimator:
     """A loaded method. Make one with `lineament.load`."""
 
-    def __init__(self, session: CasFNESession) -> None:
+    def __init__(self, session: NormalsSession) -> None:
         self.session = session
 
     def estimate(
@@ -57,6 +58,7 @@ class Estimator:
         stages: int | None = None,
         flip: bool = True,
         fine: bool = True,
+        exemplar: NDArray[np.float32] | None = None,
     ) -> list[FaceGeometry]:
         """Estimate the geometry of every face in a photo.
 
@@ -65,21 +67,26 @@ class Estimator:
             faces: None finds faces with `lineament.face.find`; another `lineament.face.Detector` finds them its own
                 way; "whole" says that the picture is one face crop already (brows to chin spanning about 0.45 to 0.9
                 of it); else boxes (x, y, width, height), brows to chin.
-            stages: Cascaded stages, 0 to 5; by default as many as the weights were trained with.
+            stages: Stages after the first (Cas-FNE: 0 to 5, HFFNE: 0 or 1); by default as many as the weights were
+                trained with.
             flip: Average with the estimate of the mirrored crop: more accurate, and twice the time.
             fine: Look at large faces a second time in a finer crop, for detail; more than twice the time.
+            exemplar: Coarse normals H×W×3 of the same photo, upright, in the camera frame, zero where there are none:
+                HFFNE refines them in place of its own.
 
         Returns:
             One `FaceGeometry` per face, from left to right.
 
         Raises:
             NoFaceError: No face was found.
-            UsageError: Boxes or a number of stages that make no sense.
+            UsageError: Boxes, a number of stages or an exemplar that make no sense.
             InputError: A photo that cannot be used (see `lineament.errors` for its kinds).
         """
         name = "image" if isinstance(photo, np.ndarray) else str(photo)
         image = as_image(photo) if isinstance(photo, np.ndarray) else read_image(photo)
         height, width = image.shape[:2]
+        self._check_exemplar(exemplar, height, width)
+        asked = _Asked(stages, flip, fine, exemplar)
         if faces is None or callable(faces):
             found = (faces or find)(image)
             if not found:
@@ -90,23 +97,30 @@ class Estimator:
             found = [replace(face, box=_checked(face.box, width, height, smallest=1)) for face in found]
             found = [face if face.reading is not None else read_face(image, face) for face in found]
             found.sort(key=lambda face: face.box[0] + 0.5 * face.box[2])
-            return [self._face(image, face, stages, flip, fine) for face in found]
+            return [self._face(image, face, asked) for face in found]
         if isinstance(faces, str):
             if faces != "whole":
                 raise UsageError(f'faces must be None, "whole" or a list of boxes, not {faces!r}')
             reading = read_crop(image, crop_of_whole(height, width))
             whole = Face((0.0, 0.0, float(width), float(height)), 1.0, reading=reading)
-            return [self._face(image, whole, stages, flip, fine)]
+            return [self._face(image, whole, asked)]
         given = [Face(_checked(box, width, height, smallest=_SMALLEST_BOX), 1.0) for box in faces]
-        return [self._face(image, read_face(image, face), stages, flip, fine) for face in given]
+        return [self._face(image, read_face(image, face), asked) for face in given]
 
-    def estimate_crop(self, crop: NDArray[np.uint8], stages: int | None = None, flip: bool = False) -> CropEstimate:
+    def estimate_crop(
+        self,
+        crop: NDArray[np.uint8],
+        stages: int | None = None,
+        flip: bool = False,
+        exemplar: NDArray[np.float32] | None = None,
+    ) -> CropEstimate:
         """Estimate one canonical crop, everywhere on it.
 
         Args:
             crop: S×S×3 RGB uint8, any S; it is resized to the network's.
             stages: As in `estimate`.
             flip: As in `estimate`.
+            exemplar: S×S×3 normals to refine, in the crop's frame, zero where there are none.
 
         Raises:
             UsageError: A number of stages that makes no sense.
@@ -117,67 +131,104 @@ class Estimator:
         if side != size:
             how = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
             crop = np.asarray(cv2.resize(crop, (size, size), interpolation=how), dtype=np.uint8)
-        maps = self._run(crop, stages, flip)
+            exemplar = None if exemplar is None else _resized(exemplar, size)
+        maps = self._run(crop, stages, flip, exemplar)
         if side == size:
             return maps
 
         normals = [unit_normals(_resized(m, side)) for m in maps.normals]
-        return CropEstimate(normals, [_resized(u, side) for u in maps.uncertainty], _resized(maps.probability, side))
+        return CropEstimate(normals, [_resized(u, side) for u in maps.uncertainty])
 
-    def _run(self, crop: NDArray[np.uint8], stages: int | None, flip: bool) -> CropEstimate:
+    def _run(
+        self,
+        crop: NDArray[np.uint8],
+        stages: int | None,
+        flip: bool,
+        exemplar: NDArray[np.float32] | None = None,
+    ) -> CropEstimate:
+        """Estimate a crop of a side that the network takes, with an exemplar S×S×3 in the crop's frame, if any."""
+        mirror = np.array([-1.0, 1.0, 1.0], np.float32)
         pair = np.stack([crop, crop[:, ::-1]]) if flip else crop[None]
-        maps = self.session.run(pair, stages)
+        given = exemplar
+        if exemplar is not None:
+            given = np.stack([exemplar, exemplar[:, ::-1] * mirror]) if flip else exemplar[None]
+        maps = self.session.run(pair, stages, given)
         angles = [expected_angle(kappa) for kappa in maps.concentrations]
         if not flip:
-            return CropEstimate([m[0] for m in maps.normals], [a[0] for a in angles], maps.probability[0])
-        mirror = np.array([-1.0, 1.0, 1.0], np.float32)
+            return CropEstimate([m[0] for m in maps.normals], [a[0] for a in angles])
         return CropEstimate(
             [unit_normals(m[0] + m[1][:, ::-1] * mirror) for m in maps.normals],
-            [_mirrored_mean(a) for a in angles],
-            _mirrored_mean(maps.probability),
+            [np.asarray(0.5 * (a[0] + a[1][:, ::-1]), dtype=np.float32) for a in angles],
         )
 
-    def _face(self, image: NDArray[Any], face: Face, stages: int | None, flip: bool, fine: bool) -> FaceGeometry:
+    def _check_exemplar(self, exemplar: NDArray[np.float32] | None, height: int, width: int) -> None:
+        """Raise UsageError for an exemplar that the method does not take or that is of another photo."""
+        if exemplar is None:
+            return
+        if not self.session.TAKES_EXEMPLARS:
+            raise UsageError(f"{self.session.METHOD} takes no exemplar; take the method hffne (--method hffne)")
+        if exemplar.shape != (height, width, 3):
+            shape = "×".join(map(str, exemplar.shape))
+            raise UsageError(f"the exemplar is {shape}, the photo's normals are {height}×{width}×3")
+
+    def _face(self, image: NDArray[Any], face: Face, asked: _Asked) -> FaceGeometry:
         """Estimate one face that has been read."""
         assert face.reading is not None
         height, width = image.shape[:2]
         crop = face.reading.crop.at(self.session.size)
         picture = crop.extract(image)
-        seen = self._run(picture, stages, flip)
-        maps, uncertainty = seen.normals, seen.uncertainty[-1]
-        if fine and crop.side >= _FINE_FROM * crop.size:
-            crop = crop.at(_multiple_of_32(_FINER * crop.size))
+        seen = self._run(picture, asked.stages, asked.flip, asked.exemplar_in(crop))
+        maps, uncertainty = seen.normals, seen.uncertainty[-1] if seen.uncertainty else None
+        if asked.fine and crop.side >= _FINE_FROM * crop.size:
+            crop = crop.at(_multiple(_FINER * crop.size, self.session.multiple))
             picture = crop.extract(image)
-            finer = self._run(picture, stages, False).normals
+            finer = self._run(picture, asked.stages, False, asked.exemplar_in(crop)).normals
             maps = [_with_detail(*pair) for pair in zip(maps, finer, strict=True)]
-            uncertainty = _resized(uncertainty, crop.size)
+            uncertainty = None if uncertainty is None else _resized(uncertainty, crop.size)
         parse, mask = paste_parse(face.reading, height, width)
+        sureness = np.abs(2.0 * face.reading.parse[..., list(FACE_CLASSES)].sum(-1) - 1.0)
         return FaceGeometry(
             mask=mask,
             parse=parse,
             box=face.box,
             score=face.score,
-            confidence=float(np.abs(2 * seen.probability - 1).mean()),
+            confidence=float(sureness.mean()),
             landmarks=face.reading.landmarks,
             visibility=face.reading.visibility,
             pose=face.reading.pose,
             check=check_face(image, face),
             crop=crop,
             crop_image=picture,
+            photo=image,
             stages=tuple(crop.normals_to_photo(m) for m in maps),
             crop_uncertainty=uncertainty,
             about={
                 "lineament": _version(),
-                "method": "casfne",
+                "method": self.session.METHOD,
                 "weights": {
                     "name": self.session.weights.stem,
                     "sha256": self.session.sha256,
                     "licence": self.session.licence,
                 },
-                "mirrored_average": flip,
+                "mirrored_average": asked.flip,
                 "finer_crop": crop.size > self.session.size,
+                "exemplar": asked.exemplar is not None,
             },
         )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the caller of `Estimator.estimate` asks for, face by face."""
+
+    stages: int | None
+    flip: bool
+    fine: bool
+    exemplar: NDArray[np.float32] | None
+
+    def exemplar_in(self, crop: FaceCrop) -> NDArray[np.float32] | None:
+        """The exemplar as a crop sees it, in the crop's frame."""
+        return None if self.exemplar is None else crop.normals_from_photo(self.exemplar)
 
 
 def _resized(crop_map: NDArray[np.float32], side: int) -> NDArray[np.float32]:
@@ -187,13 +238,9 @@ def _resized(crop_map: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(crop_map, (side, side), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
-def _mirrored_mean(pair: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean of a map of a crop and one of its mirror image, 2×S×S to S×S."""
-    return np.asarray(0.5 * (pair[0] + pair[1][:, ::-1]), dtype=np.float32)
-
-
-def _multiple_of_32(side: float) -> int:
-    return max(32, 32 * round(side / 32))
+def _multiple(side: float, step: int) -> int:
+    """The multiple of a step that is closest to a side."""
+    return max(step, step * round(side / step))
 
 
 def _with_detail(coarse: NDArray[np.float32], fine: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -235,13 +282,14 @@ def load(name: str = "casfne-s", threads: int = 0) -> Estimator:
     """Load a method's weights, once per process.
 
     Args:
-        name: "casfne-s", "casfne" (whose default size is casfne-s), or the path of a weights file.
+        name: "casfne-s", "hffne-s", "casfne" or "hffne" (whose default sizes are the small ones), or the path of a
+            weights file.
         threads: Threads of one operation; 0 takes all cores.
 
     Raises:
         WeightsError: No such weights, or damaged ones.
     """
-    return Estimator(CasFNESession(weights_path(name), threads))
+    return Estimator(open_session(weights_path(name), threads))
 
 
 def estimate(

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,14 @@ from lineament.face.check import PhotoCheck
 from lineament.face.crop import Box, FaceCrop
 from lineament.face.face import Pose
 from lineament.face.parse import PARSE_COLOURS, MaskClass
+from lineament.geometry.mesh import Mesh
 from lineament.images.encoding import DESCRIPTIONS, NormalsConvention, convert_normals, encode_normals
+from lineament.images.mesh import MeshFormat, write_mesh
 from lineament.images.write import atomic_folder, write_exr, write_indexed_png, write_png
 from lineament.render.preview import LIGHTS, shade_normals, shading_strip
+from lineament.surface import FaceSurface
+
+Output = Literal["normals", "depth", "mesh"]
 
 _SHEET_SIDE = 256
 _PREVIEW_SIDE = 1024
@@ -45,7 +50,7 @@ class FaceGeometry:
     score: float
     """Confidence of the finder, 0 to 1; 1 for boxes that the caller gave."""
     confidence: float
-    """How sure the network is of what it took for the face: mean of |2 p - 1| over the crop, 0 to 1."""
+    """How sure the reader is of what it took for the face: mean of |2 p - 1| over the crop, 0 to 1."""
     landmarks: NDArray[np.float64]
     """[68, 2] in the photo's pixels, iBUG order; pixel centres at integer + 0.5."""
     visibility: NDArray[np.float32]
@@ -58,11 +63,13 @@ class FaceGeometry:
     """The square of the photo that the network saw."""
     crop_image: NDArray[np.uint8]
     """S×S×3, that square."""
+    photo: NDArray[Any]
+    """H×W×3 RGB, the photo as it was seen upright, uint8 or float32 in [0, 1]."""
     stages: tuple[NDArray[np.float32], ...]
-    """S×S×3 unit normals of every stage on the whole crop, the initial block's first, unmasked; in the photo's camera
+    """S×S×3 unit normals of every stage on the whole crop, the first stage's first, unmasked; in the photo's camera
     frame, also where the crop is turned."""
-    crop_uncertainty: NDArray[np.float32]
-    """S×S, the last stage's expected angular error on the whole crop, degrees."""
+    crop_uncertainty: NDArray[np.float32] | None
+    """S×S, the last stage's expected angular error on the whole crop, degrees; None if the method does not say."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """Method, weights, versions: what ``face.json`` says of the origin."""
 
@@ -72,13 +79,36 @@ class FaceGeometry:
         return self.stage(-1)
 
     @cached_property
-    def uncertainty(self) -> NDArray[np.float32]:
+    def uncertainty(self) -> NDArray[np.float32] | None:
         """H×W angular error to expect of each normal of the last stage, degrees; zero outside the face.
+
+        None if the method does not say (HFFNE).
 
         It is the mean of the distribution that the network predicts. It tells hard places from easy ones; an error that
         a whole face shares (a head read as bowed) is not in it.
         """
+        if self.crop_uncertainty is None:
+            return None
         return self._filled(self.crop_uncertainty, np.zeros(self.mask.shape, np.float32))
+
+    @cached_property
+    def surface(self) -> FaceSurface:
+        """The surface that the last stage's normals integrate to; made when first asked for.
+
+        Raises:
+            InputError: There is no face in the crop.
+        """
+        normals = self.crop.normals_to_crop(self.stages[-1])
+        return FaceSurface.of(normals, self._crop_mask(), self.crop, self.landmarks, self.visibility)
+
+    @cached_property
+    def depth(self) -> NDArray[np.float32]:
+        """H×W in pixels of the photo, larger is nearer, zero mean on the face; zero outside. See `surface`."""
+        return self.surface.depth(self.mask)
+
+    def mesh(self) -> Mesh:
+        """The face's surface, triangulated, in millimetres of an average adult; see `FaceSurface.mesh`."""
+        return self.surface.mesh(*self.mask.shape)
 
     def stage(self, number: int) -> NDArray[np.float32]:
         """Normals of one stage in the photo's frame, H×W×3, zero outside the face."""
@@ -101,6 +131,8 @@ class FaceGeometry:
         directory: str | PathLike[str],
         convention: NormalsConvention = "opengl",
         photo: str | None = None,
+        outputs: Sequence[Output] = ("normals",),
+        mesh_formats: Sequence[MeshFormat] = ("glb",),
     ) -> Path:
         """Write the maps, previews and ``face.json``; the folder appears whole or not at all.
 
@@ -108,6 +140,9 @@ class FaceGeometry:
             directory: Folder, made if missing; files of the same names are replaced.
             convention: Sign convention of the normal maps.
             photo: Name of the photo, for ``face.json``.
+            outputs: "normals" (which everything else comes with), "depth" for depth.png and depth.exr, "mesh" for a
+                textured mesh.
+            mesh_formats: Files of the mesh: "glb", "obj", "ply".
 
         Returns:
             The folder.
@@ -120,20 +155,56 @@ class FaceGeometry:
             write_png(temporary / "normals.png", self.encoded(convention), self.png_text(convention))
             write_exr(
                 temporary / "normals.exr",
-                self._half(convention),
+                {"RGB": self._half(convention)},
                 {"normalsConvention": convention, "normalsFrame": DESCRIPTIONS[convention]},
             )
-            write_png(
-                temporary / "uncertainty.png",
-                self._filled(self.crop_uncertainty, np.zeros(self.mask.shape, np.uint8), grey_of_degrees),
-            )
+            if self.crop_uncertainty is not None:
+                grey = self._filled(self.crop_uncertainty, np.zeros(self.mask.shape, np.uint8), grey_of_degrees)
+                write_png(temporary / "uncertainty.png", grey)
             write_png(temporary / "mask.png", self.mask * np.uint8(255))
             write_indexed_png(temporary / "parse.png", self.parse, PARSE_COLOURS.values())
             write_png(temporary / "shading.png", shading_strip(*self._close_up()))
             write_png(temporary / "sheet.png", self.sheet())
-            sidecar = json.dumps(self.describe(convention, photo), indent=2, ensure_ascii=False)
+            described = self.describe(convention, photo)
+            if "depth" in outputs:
+                described["depth"] = self._write_depth(temporary)
+            if "mesh" in outputs:
+                described["mesh"] = self._write_mesh(temporary, mesh_formats)
+            sidecar = json.dumps(described, indent=2, ensure_ascii=False)
             (temporary / "face.json").write_text(sidecar + "\n", encoding="utf-8")
         return folder
+
+    def _write_depth(self, folder: Path) -> dict[str, Any]:
+        """Write depth.png and depth.exr; return what ``face.json`` says of them."""
+        depth, surface = self.depth, self.surface
+        low, high = (float(v) for v in (depth[self.mask].min(), depth[self.mask].max()))
+        step = max(high - low, 1e-6) / 65534
+        levels = np.where(self.mask, np.rint((depth - low) / step) + 1, 0).astype(np.uint16)
+        write_png(folder / "depth.png", levels)
+        about = {"unit": "pixels of the photo", "pixelsPerMillimetre": f"{surface.scale:.6g}"}
+        write_exr(folder / "depth.exr", {"Z": depth}, about)
+        return {
+            "unit": "pixels of the photo, larger is nearer, mean of the face 0",
+            "encoding_png": "depth = offset + step · value, 16 bit; 0 where there is no face",
+            "offset": low - step,
+            "step": step,
+            "encoding_exr": "channel Z, float; zero where there is no face",
+            "pixels_per_millimetre": surface.scale,
+            "scale": "of an average adult's head: one photo does not tell its size",
+            "angle_to_normals": {"mean": round(surface.disagreement, 2), "unit": "degrees"},
+        }
+
+    def _write_mesh(self, folder: Path, formats: Sequence[MeshFormat]) -> dict[str, Any]:
+        """Write the mesh; return what ``face.json`` says of it."""
+        mesh, texture = self.mesh(), self.surface.texture(self.photo)
+        files = [file.name for kind in formats for file in write_mesh(folder / f"mesh.{kind}", mesh, texture)]
+        return {
+            "files": files,
+            "unit": "millimetres of an average adult's head",
+            "frame": f"{DESCRIPTIONS['opengl']}; the origin is the middle of the crop",
+            "vertices": len(mesh.vertices),
+            "triangles": len(mesh.triangles),
+        }
 
     def png_text(self, convention: NormalsConvention = "opengl") -> dict[str, str]:
         """What a normal map's PNG says of itself."""
@@ -171,14 +242,21 @@ class FaceGeometry:
                 "encoding_exr": "rgb = n, half float; zero where there is no face",
                 "unit": "unit vectors",
             },
-            "uncertainty": {
-                "encoding_png": f"grey = {_STEPS_PER_DEGREE} · degrees of angular error to expect, 8 bit; black where "
-                "there is no face",
-                "mean": round(float(self.crop_uncertainty[self._crop_mask()].mean()), 2) if self.mask.any() else None,
-            },
+            "uncertainty": self._describe_uncertainty(),
             "camera": "scaled orthography assumed; normals are in the camera frame of the crop's centre",
             "shading": {"lights": [list(light) for light in LIGHTS], "frame": DESCRIPTIONS["opengl"]},
             **self.about,
+        }
+
+    def _describe_uncertainty(self) -> dict[str, Any] | None:
+        """The part of ``face.json`` on the uncertainty, if there is any."""
+        if self.crop_uncertainty is None:
+            return None
+        mean = round(float(self.crop_uncertainty[self._crop_mask()].mean()), 2) if self.mask.any() else None
+        return {
+            "encoding_png": f"grey = {_STEPS_PER_DEGREE} · degrees of angular error to expect, 8 bit; black where "
+            "there is no face",
+            "mean": mean,
         }
 
     def sheet(self) -> NDArray[np.uint8]:

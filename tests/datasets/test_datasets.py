@@ -21,13 +21,13 @@ from lineament.datasets.meshes import picture_of, read_mesh, view_mesh
 from lineament.datasets.micc import MICC
 from lineament.datasets.photoface import Photoface, read_lights
 from lineament.datasets.realy import REALY, REGIONS
-from lineament.datasets.sample import Mesh
 from lineament.datasets.stream import Dataset, Item, by_identity
 from lineament.datasets.synface import SynFace
 from lineament.datasets.three_hundred_w import ThreeHundredW
 from lineament.datasets.threedfaw import ThreeDFAW
 from lineament.errors import DataError
 from lineament.geometry.angular import angular_error
+from lineament.geometry.mesh import Mesh
 
 from . import files
 

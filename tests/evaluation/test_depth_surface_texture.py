@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lineament.datasets.sample import Mesh
 from lineament.errors import InputError, UsageError, WeightsError
 from lineament.evaluation.depth import (
     align_depth,
@@ -19,7 +18,7 @@ from lineament.evaluation.depth import (
     scale_invariant_depth_error,
 )
 from lineament.evaluation.measures import RunningAngles
-from lineament.evaluation.predictions import Axes, landmarks_of
+from lineament.evaluation.predictions import landmarks_of
 from lineament.evaluation.surface import (
     chamfer_distance,
     facescape_normal_error,
@@ -34,6 +33,8 @@ from lineament.evaluation.surface import (
 )
 from lineament.evaluation.texture import FaceRecogniser, identity_similarity, structural_similarity
 from lineament.geometry.angular import angular_error_statistics
+from lineament.geometry.mesh import Mesh
+from lineament.images.maps import Axes
 
 from ..datasets import files
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from lineament.cli import main
 from lineament.errors import UsageError
-from lineament.evaluation.ablation import ROWS, AblationConfig, ablate
+from lineament.evaluation.ablation import AblationConfig, ablate
 from lineament.evaluation.cost import cost_of
 from lineament.evaluation.metrics import sparsification
 from lineament.evaluation.peers.mediapipe import rasterised, triangles_of
@@ -25,6 +25,7 @@ from lineament.evaluation.pictures import (
     error_map,
     sparsification_plot,
 )
+from lineament.evaluation.studies import STUDIES
 from lineament.methods.casfne.model import CasFNE, casfne_s
 
 from ..datasets import files
@@ -96,7 +97,23 @@ def test_the_ablation_trains_measures_and_remembers(tmp_path: Path) -> None:
     assert not again  # nothing was trained again
     with pytest.raises(UsageError, match="rows"):
         AblationConfig(tmp_path, 1.0, rows=("CARN",))
-    assert len(ROWS) == 11
+    assert {name: len(study().rows) for name, study in STUDIES.items()} == {"casfne": 11, "hffne": 8}
+
+
+def test_the_ablation_of_hffne_shares_its_coarse_networks(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    rows = ("Iter50k", "A1", "unpaired", "A3")
+    config = AblationConfig(tmp_path, 0.01, "hffne", faces=60, test_faces=10, size=64, batch_size=2, rows=rows)
+    table = ablate(config)
+    assert [row[-1] for row in table.rows] == [15.05, 9.6, None, 11.3]
+    assert all(0 < row[1] < 180 for row in table.rows)
+    assert sorted(p.name for p in tmp_path.glob("coarse-*")) == ["coarse-1", "coarse-100", "coarse-50"]
+
+
+def test_hffne_is_counted_with_and_without_its_second_stage() -> None:
+    coarse, whole = (cost_of("hffne-s", stages, 64, threads=1, runs=1) for stages in (0, 1))
+    assert coarse.parameters < whole.parameters < 5.5e6
+    assert whole.operations > coarse.operations > 1e7
 
 
 def test_the_peers_mesh_becomes_triangles_and_normals() -> None:

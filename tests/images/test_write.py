@@ -63,7 +63,7 @@ def test_png_keeps_pixels_and_text(tmp_path: Path, dtype: type) -> None:
 def test_exr_keeps_values_and_attributes(tmp_path: Path) -> None:
     normals = normals_of(1)
     path = tmp_path / "map.exr"
-    write_exr(path, normals, {"normalsConvention": "opengl"})
+    write_exr(path, {"RGB": normals.astype(np.float16)}, {"normalsConvention": "opengl"})
     with OpenEXR.File(str(path)) as file:
         assert file.header()["normalsConvention"] == "opengl"
         stored = file.channels()["RGB"].pixels

@@ -14,7 +14,8 @@ from lineament.errors import UsageError, WeightsError
 from lineament.methods.casfne import losses
 from lineament.methods.casfne.model import CasFNE, CasFNEConfig, casfne, casfne_s
 from lineament.methods.casfne.recipe import CasFNERecipe
-from lineament.networks.resnet import ResNet18Encoder, load_imagenet_weights
+from lineament.networks.checkpoint import load_torchvision_weights
+from lineament.networks.resnet import ResNet18Encoder
 from lineament.training.config import TrainConfig
 from lineament.training.data import Batch
 
@@ -87,12 +88,12 @@ def test_torchvision_checkpoints_load(tmp_path: Path, suffix: str) -> None:
 
         save_file(state, path)
     target = ResNet18Encoder()
-    load_imagenet_weights(target, path)
+    load_torchvision_weights(target, path)
     assert torch.equal(target.layer3[0].downsample[0].weight, state["layer3.0.downsample.0.weight"])
     with pytest.raises(WeightsError, match="width 1"):
-        load_imagenet_weights(ResNet18Encoder(0.5), path)
+        load_torchvision_weights(ResNet18Encoder(0.5), path)
     with pytest.raises(WeightsError, match="cannot read"):
-        load_imagenet_weights(target, tmp_path / "missing.pth")
+        load_torchvision_weights(target, tmp_path / "missing.pth")
 
 
 def tilted(degrees: float) -> torch.Tensor:

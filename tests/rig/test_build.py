@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from lineament.errors import LineamentError
+from lineament.geometry.mesh import Mesh, vertex_normals
 from lineament.rig import Part, load_rig
-from lineament.rig.build import build_from_path, build_rig, vertex_normals
+from lineament.rig.build import build_from_path, build_rig
 from lineament.rig.chart import border_loops
 from lineament.rig.ict_facekit import FaceKitError, read_ict_facekit, read_obj_faces, split_quads
 
@@ -59,7 +60,8 @@ def test_skin_keeps_vertices_of_the_source_and_faces_outwards(built, small_head)
     assert skin.sum() < 750 < 48 * 19
     arms = built.mean[skin] - centre
     np.testing.assert_allclose(np.linalg.norm(arms, axis=1), 90.0, atol=1e-3)
-    normals = vertex_normals(built.mean, built.weld()[built.faces])[built.weld()][skin]
+    welded = Mesh(built.mean.astype(np.float64), built.weld()[built.faces])
+    normals = vertex_normals(welded)[built.weld()][skin]
     assert np.median(np.sum(arms * normals, axis=1)) > 89.0
     assert np.sum(arms * normals, axis=1).min() > 60.0
 

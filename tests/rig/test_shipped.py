@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lineament.geometry.mesh import Mesh, vertex_normals
 from lineament.rig import Part, Rig
-from lineament.rig.build import vertex_normals
 from lineament.rig.chart import border_loops
 
 MIRROR = np.concatenate(
@@ -25,7 +25,7 @@ MIRROR = np.concatenate(
 
 @pytest.fixture(scope="module")
 def normals(shipped: Rig):
-    return vertex_normals(shipped.mean, shipped.weld()[shipped.faces])
+    return vertex_normals(Mesh(shipped.mean.astype(np.float64), shipped.weld()[shipped.faces]))
 
 
 def test_landmarks_are_symmetric_and_in_ibug_order(shipped):

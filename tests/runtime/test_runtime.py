@@ -16,8 +16,9 @@ from lineament.errors import UsageError, WeightsError
 from lineament.methods.casfne.model import CasFNE
 from lineament.methods.finder.model import FaceFinder
 from lineament.methods.reader.model import FaceReader
+from lineament.runtime.casfne import CasFNESession
 from lineament.runtime.faces import FinderSession, ReaderSession
-from lineament.runtime.session import CasFNESession, expected_angle
+from lineament.runtime.session import expected_angle
 from lineament.training.export import load_weights
 from lineament.weights import FOLDER, weights_path
 
@@ -31,7 +32,6 @@ def disagreement(weights: Path, stages: int) -> list[float]:
     maps = session.run(crops, stages)
     with torch.no_grad():
         output = model(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255, stages)
-    assert np.abs(maps.probability - torch.sigmoid(output.mask_logits)[:, 0].numpy()).max() < 1e-2
     angles = []
     for kappa, expected in zip(maps.concentrations, output.concentrations, strict=True):
         assert np.abs(kappa - expected[:, 0].numpy()).mean() < 1e-2 * expected.mean()
@@ -67,7 +67,6 @@ def test_other_sizes_run(tiny_weights: Path) -> None:
     maps = CasFNESession(tiny_weights, threads=1).run(np.zeros((1, 96, 96, 3), np.uint8), 1)
     assert [m.shape for m in maps.normals] == [(1, 96, 96, 3)] * 2
     assert [k.shape for k in maps.concentrations] == [(1, 96, 96)] * 2
-    assert maps.probability.shape == (1, 96, 96)
 
 
 @pytest.mark.parametrize("kappa", [0.05, 1.0, 8.0, 60.0])

@@ -22,7 +22,12 @@ _TABLES = (
     *("hrn-table3", "hrn-table4"),
     *("l2r-table2", "l2r-table3", "l2r-table4", "l2r-table5", "l2r-table6", "l2r-table7"),
 )
-_KINDS = {"evaluate": _TABLES, "ablate": ("casfne",), "train": ("casfne", "finder", "reader"), "rig": ("build",)}
+_KINDS = {
+    "evaluate": _TABLES,
+    "ablate": ("casfne", "hffne"),
+    "train": ("casfne", "hffne", "finder", "reader", "features"),
+    "rig": ("build",),
+}
 """Commands of two words: the first, and what may follow it."""
 
 _HELP = """\
@@ -36,10 +41,11 @@ One photo of a face in, its fine geometry out.
   check PHOTO...        say whether photos are good enough, and what to improve
   evaluate TABLE        measure a method, a peer or stored predictions: yaleb, or any table of the papers
   bench                 parameters, operations and latency of the networks
-  ablate casfne         train each row of the paper's ablation for a small budget
+  ablate casfne, hffne  train each row of the paper's ablation for a small budget
   synth                 write synthetic faces with every label
-  train casfne          train a method
+  train casfne, hffne   train a method
   train finder, reader  train the finder of faces, the reader of landmarks and parts
+  train features        train the features that perceptual losses compare
   export WEIGHTS        write the ONNX graphs of trained weights
   rig build PATH        build a face rig from ICT-FaceKit
   version               say which version this is
@@ -145,7 +151,7 @@ def _dispatch(command: str, rest: list[str]) -> int:
     if command == "ablate":
         from lineament.cli.measure import Ablate, run_ablate
 
-        return run_ablate(tyro.cli(Ablate, prog=f"lineament ablate {kind}", args=rest))
+        return run_ablate(kind, tyro.cli(Ablate, prog=f"lineament ablate {kind}", args=rest))
     if command == "train":
         from lineament.cli.train import run_train
 

@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from lineament.errors import UsageError
 from lineament.face.find import SMALLEST_SCORE
 from lineament.images.encoding import NormalsConvention
+from lineament.images.maps import AXES, Axes, read_normals
+from lineament.images.mesh import MeshFormat
+from lineament.result import Output
 
 if TYPE_CHECKING:
     from lineament.estimator import Faces
@@ -27,9 +31,13 @@ class Estimate:
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = field(default=Path("lineament-out"))
     """Folder; each photo gets one of its own in it."""
     method: str = "casfne"
-    """casfne, casfne-s, or a path to weights (.safetensors)."""
+    """casfne, hffne, or a path to weights (.safetensors)."""
     stages: int | None = None
-    """Cascaded stages, 0 to 5; by default as many as the weights were trained with."""
+    """Stages after the first, 0 to 5 of casfne, 0 or 1 of hffne; as many as were trained by default."""
+    exemplar: Path | None = None
+    """Coarse normals of the photo, which hffne refines instead of its own: a picture of (n + 1) / 2, .exr, .npy."""
+    exemplar_axes: str = AXES
+    """What its channels hold; +x-y-z for OpenCV's, +x-y+z for DirectX's."""
     whole: bool = False
     """Each picture is one face crop already; nothing is searched."""
     face_box: Annotated[str | None, tyro.conf.arg(metavar="X,Y,W,H")] = None
@@ -42,6 +50,10 @@ class Estimate:
     """Find faces that lie on their side or upside down, too."""
     normals_convention: NormalsConvention = "opengl"
     """Signs of the normal maps: opengl (y up), directx (y down), opencv (y down, z away)."""
+    outputs: tuple[Output, ...] = ("normals",)
+    """What to write: normals (always), depth (depth.png, depth.exr), mesh (textured, in millimetres)."""
+    mesh_formats: tuple[MeshFormat, ...] = ("glb",)
+    """Files of the mesh: glb, obj, ply."""
     flip: bool = True
     """Average with the mirrored photo: more accurate, twice the time."""
     fine: bool = True
@@ -72,6 +84,11 @@ def run_estimate(options: Estimate) -> int:
 
     chosen = _faces(options)
     photos = find_images(options.photos)
+    exemplar = None
+    if options.exemplar is not None:
+        if len(photos) > 1:
+            raise UsageError(f"an exemplar belongs to one photo, but there are {len(photos)}")
+        exemplar = Axes(options.exemplar_axes).to_ours(read_normals(options.exemplar))
     estimator = load(options.method)
     console = plain_console(stderr=True)
     failures = Failures(console)
@@ -81,16 +98,17 @@ def run_estimate(options: Estimate) -> int:
         task = bar.add_task("estimating", total=len(photos))
         for photo, folder in zip(photos, folders, strict=True):
             with failures.reported():
-                faces = estimator.estimate(photo, chosen, options.stages, options.flip, options.fine)
+                faces = estimator.estimate(photo, chosen, options.stages, options.flip, options.fine, exemplar)
                 for number, face in enumerate(faces, 1):
                     which = f", face {number}" if len(faces) > 1 else ""
                     for warning in face.check.warnings:
                         console.print(f"{photo.name}{which}: {warning}")
+                how = (options.normals_convention, photo.name, options.outputs, options.mesh_formats)
                 if len(faces) == 1:
-                    faces[0].save(folder, options.normals_convention, photo.name)
+                    faces[0].save(folder, *how)
                 else:
                     for number, face in enumerate(faces, 1):
-                        face.save(folder / f"face-{number}", options.normals_convention, photo.name)
+                        face.save(folder / f"face-{number}", *how)
                     together = combined_map(faces, options.normals_convention)
                     write_png(folder / "normals.png", together, faces[0].png_text(options.normals_convention))
             bar.advance(task)
@@ -102,7 +120,6 @@ def run_estimate(options: Estimate) -> int:
 
 def _faces(options: Estimate) -> Faces:
     """Which faces the options ask for."""
-    from lineament.errors import UsageError
     from lineament.face import find, largest
 
     if options.whole + options.largest + (options.face_box is not None) > 1:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lineament.errors import UsageError
-from lineament.evaluation.predictions import AXES
 from lineament.evaluation.yaleb import PADDING
+from lineament.images.maps import AXES, Axes
 
 if TYPE_CHECKING:
     from lineament.datasets.sample import Sample
@@ -46,7 +46,7 @@ class Systems:
 
     def systems(self) -> list[System]:
         """The systems, ready."""
-        from lineament.evaluation.predictions import Axes, StoredPredictions
+        from lineament.evaluation.predictions import StoredPredictions
         from lineament.evaluation.systems import StoredSystem, method_system, peer_system
 
         axes = Axes(self.axes)

@@ -13,10 +13,10 @@ from lineament.errors import UsageError
 class Bench:
     """Parameters, operations and latency of the networks on this machine's CPU (Cas-FNE, table IV)."""
 
-    method: tuple[str, ...] = ("casfne-s", "casfne")
+    method: tuple[str, ...] = ("casfne-s", "casfne", "hffne-s", "hffne")
     """Networks to measure."""
     stages: tuple[int, ...] = (0, 1, 2, 3)
-    """Cascaded stages to measure."""
+    """Stages after the first to measure, of each network as many as it can have."""
     size: int = 256
     """Side of the picture, pixels."""
     threads: int = 2
@@ -29,7 +29,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Ablate:
-    """Train each row of Cas-FNE's table I for the same small budget on synthetic faces, and print the table."""
+    """Train each row of a paper's ablation table for the same small budget on synthetic faces, and print the table."""
 
     budget: float
     """Minutes for all rows together."""
@@ -48,7 +48,7 @@ class Ablate:
 def run_bench(options: Bench) -> int:
     """Measure and print."""
     from lineament.cli.console import plain_console
-    from lineament.evaluation.cost import SIZES, cost_of, cost_table
+    from lineament.evaluation.cost import MOST_STAGES, SIZES, cost_of, cost_table
     from lineament.evaluation.report import write_table
 
     unknown = sorted(set(options.method) - set(SIZES))
@@ -60,6 +60,7 @@ def run_bench(options: Bench) -> int:
         cost_of(method, stages, options.size, options.threads, options.runs)
         for method in options.method
         for stages in options.stages
+        if stages <= MOST_STAGES[method]
     ]
     table = cost_table(costs, options.size, options.threads, options.runs)
     plain_console().print(table.to_markdown())
@@ -68,15 +69,13 @@ def run_bench(options: Bench) -> int:
     return 0
 
 
-def run_ablate(options: Ablate) -> int:
-    """Train, measure and print."""
+def run_ablate(study: str, options: Ablate) -> int:
+    """Train, measure and print the table of "casfne" or "hffne"."""
     from lineament.cli.console import plain_console
-    from lineament.evaluation.ablation import ROWS, AblationConfig, ablate
+    from lineament.evaluation.ablation import AblationConfig, ablate
     from lineament.evaluation.report import write_table
 
-    config = AblationConfig(
-        options.folder, options.budget, options.faces, size=options.size, rows=options.rows or tuple(ROWS)
-    )
+    config = AblationConfig(options.folder, options.budget, study, options.faces, size=options.size, rows=options.rows)
     console = plain_console(stderr=True)
     table = ablate(config, console.print)
     plain_console().print(table.to_markdown())

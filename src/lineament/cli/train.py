@@ -4,40 +4,61 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lineament.training.config import LoopConfig
 from lineament.training.recipe import Recipe
 
+if TYPE_CHECKING:
+    from lineament.methods.hffne.config import HFFNETrainConfig
+
 
 def run_train(kind: str, arguments: Sequence[str]) -> int:
-    """Train "casfne", "finder" or "reader", as the command line's arguments ask for."""
-    recipe, config = _chosen(kind, arguments)
-    return _train(recipe, config)
-
-
-def _chosen(kind: str, arguments: Sequence[str]) -> tuple[Recipe[Any], LoopConfig]:
-    """The recipe and its configuration; only what is needed is imported."""
+    """Train "casfne", "hffne", "finder", "reader" or "features", as the command line's arguments ask for."""
     import tyro
 
     prog = f"lineament train {kind}"
+    if kind == "hffne":
+        from lineament.methods.hffne.config import HFFNETrainConfig
+
+        return _train_hffne(tyro.cli(HFFNETrainConfig, prog=prog, args=arguments))
     if kind == "finder":
         from lineament.methods.finder.config import FinderTrainConfig
         from lineament.methods.finder.recipe import FaceFinderRecipe
 
         finder = tyro.cli(FinderTrainConfig, prog=prog, args=arguments)
-        return FaceFinderRecipe(finder), finder
+        return _train(FaceFinderRecipe(finder), finder)
     if kind == "reader":
         from lineament.methods.reader.config import ReaderTrainConfig
         from lineament.methods.reader.recipe import FaceReaderRecipe
 
         reader = tyro.cli(ReaderTrainConfig, prog=prog, args=arguments)
-        return FaceReaderRecipe(reader), reader
+        return _train(FaceReaderRecipe(reader), reader)
+    if kind == "features":
+        from lineament.methods.features.config import FeaturesTrainConfig
+        from lineament.methods.features.recipe import FaceFeaturesRecipe
+
+        features = tyro.cli(FeaturesTrainConfig, prog=prog, args=arguments)
+        return _train(FaceFeaturesRecipe(features), features)
     from lineament.methods.casfne.recipe import CasFNERecipe
     from lineament.training.config import TrainConfig
 
     casfne = tyro.cli(TrainConfig, prog=prog, args=arguments)
-    return CasFNERecipe(casfne), casfne
+    return _train(CasFNERecipe(casfne), casfne)
+
+
+def _train_hffne(config: HFFNETrainConfig) -> int:
+    """Stage one, unless its weights are given or there already, then stage two."""
+    from lineament.methods.hffne.recipe import CoarseRecipe, HFFNERecipe
+
+    coarse = config.coarse
+    if coarse is None:
+        first = config.stage_one()
+        recipe = CoarseRecipe(first)
+        coarse = first.output / f"{recipe.name}.safetensors"
+        if not coarse.exists():
+            _train(recipe, first)
+    return _train(HFFNERecipe(config, coarse), config)
 
 
 def _train(recipe: Recipe[Any], config: LoopConfig) -> int:

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.datasets.meshes import read_mesh
-from lineament.datasets.sample import Mesh, Sample
+from lineament.datasets.sample import Sample
 from lineament.datasets.stream import Dataset, Item, folders, pictures, rgb
 from lineament.errors import DataError
+from lineament.geometry.mesh import Mesh
 
 Part = Literal["wild", "lab"]
 

@@ -17,8 +17,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from lineament.datasets.meshes import picture_of, read_mesh, view_mesh
-from lineament.datasets.sample import Mesh, Sample
+from lineament.datasets.sample import Sample
 from lineament.datasets.stream import Dataset, Item, folders, pictures, rgb
+from lineament.geometry.mesh import Mesh
 
 SIZE = 256
 """Side of the renderings; HFFNE and Cas-FNE test at 256 × 256."""

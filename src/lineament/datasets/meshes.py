@@ -12,9 +12,8 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.datasets.sample import Mesh
 from lineament.errors import DataError, UsageError
-from lineament.geometry.normals import normalize
+from lineament.geometry.mesh import Mesh, normals_at, triangle_normals
 
 _LARGEST_FILE = 1 << 30
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
@@ -91,31 +90,6 @@ def read_points(path: Path) -> NDArray[np.float64]:
     if not rows:
         raise DataError(f"{path} holds no vertices")
     return np.array(rows, dtype=np.float64)
-
-
-def triangle_normals(mesh: Mesh) -> NDArray[np.float64]:
-    """Normals [T, 3] of the triangles, as long as twice their area."""
-    corners = mesh.vertices[mesh.triangles]
-    return np.asarray(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
-
-
-def normals_at(
-    mesh: Mesh, triangle: NDArray[np.int64], weights: NDArray[np.float64], whole: Mesh | None = None
-) -> NDArray[np.float64]:
-    """Interpolated vertex normals [N, 3], unit, at places given by triangle [N] and barycentric weights [N, 3].
-
-    ``whole`` is the mesh with the same vertices of which ``mesh`` is a part, whose edges would bend.
-    """
-    return normalize((vertex_normals(whole or mesh)[mesh.triangles[triangle]] * weights[:, :, None]).sum(axis=1))
-
-
-def vertex_normals(mesh: Mesh) -> NDArray[np.float64]:
-    """Unit normals [V, 3]: means of the triangles around, weighted by their area."""
-    crossed = triangle_normals(mesh)
-    sums = np.zeros_like(mesh.vertices)
-    for corner in range(3):
-        np.add.at(sums, mesh.triangles[:, corner], crossed)
-    return normalize(sums)
 
 
 @dataclass(frozen=True)

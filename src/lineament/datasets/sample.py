@@ -10,27 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import DataError, InputError
-
-
-@dataclass(frozen=True)
-class Mesh:
-    """A triangle mesh, such as a scan."""
-
-    vertices: NDArray[np.float64]
-    """[V, 3], millimetres unless the dataset says otherwise."""
-    triangles: NDArray[np.int64]
-    """[T, 3] indices of vertices, counter-clockwise seen from outside."""
-    corner_uv: NDArray[np.float64] | None = None
-    """[T, 3, 2] texture coordinates of the triangles' corners, origin bottom left, where the file has them."""
-
-    def __post_init__(self) -> None:
-        v, t = self.vertices, self.triangles
-        if v.ndim != 2 or v.shape[1] != 3 or t.ndim != 2 or t.shape[1] != 3 or not len(t):
-            raise DataError(f"a mesh needs vertices [V, 3] and triangles [T, 3], got {v.shape} and {t.shape}")
-        if not np.isfinite(v).all() or t.min() < 0 or t.max() >= len(v):
-            raise DataError("the mesh has vertices that are no numbers, or triangles without vertices")
-        if self.corner_uv is not None and self.corner_uv.shape != (len(t), 3, 2):
-            raise DataError(f"texture coordinates {self.corner_uv.shape} do not fit {len(t)} triangles")
+from lineament.geometry.mesh import Mesh
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,20 @@ import torch
 
 from lineament.evaluation.published import published_tables
 from lineament.evaluation.report import Cell, Table
-from lineament.methods.casfne.model import CasFNE, CasFNEConfig, casfne, casfne_s
-from lineament.runtime.export import export_casfne
-from lineament.runtime.session import CasFNESession
+from lineament.methods.casfne.model import MAX_STAGES, CasFNE, casfne, casfne_s
+from lineament.methods.hffne.model import HFFNE, hffne, hffne_s
+from lineament.runtime.export import export_graphs
+from lineament.runtime.methods import open_session
 from lineament.training.export import save_weights
 
-SIZES: dict[str, Callable[[], CasFNEConfig]] = {"casfne-s": casfne_s, "casfne": casfne}
+SIZES: dict[str, Callable[[], CasFNE | HFFNE]] = {
+    "casfne-s": lambda: CasFNE(casfne_s()),
+    "casfne": lambda: CasFNE(casfne()),
+    "hffne-s": lambda: HFFNE(hffne_s(256)),
+    "hffne": lambda: HFFNE(hffne()),
+}
+MOST_STAGES = {name: MAX_STAGES if name.startswith("casfne") else 1 for name in SIZES}
+"""Stages after the first that each network can have."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ def cost_of(method: str, stages: int, side: int, threads: int, runs: int) -> Cos
 
     Args:
         method: One of `SIZES`; weights are random, since only their shape matters.
-        stages: Cascaded stages.
+        stages: Stages after the first.
         side: Of the picture, pixels.
         threads: Of one operation.
         runs: How often each engine is timed.
@@ -50,18 +58,26 @@ def cost_of(method: str, stages: int, side: int, threads: int, runs: int) -> Cos
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    config = SIZES[method]()
-    model = CasFNE(config).eval()
+    model = SIZES[method]().eval()
     image = torch.rand(1, 3, side, side)
+
+    def estimate() -> None:
+        if isinstance(model, CasFNE):
+            model(image, stages)
+        elif stages:
+            model(image)
+        else:
+            model.coarse(image)
+
     with torch.no_grad():
         with FlopCounterMode(display=False) as counter:
-            model(image, stages)
-        torch_ms = _median_ms(lambda: model(image, stages), runs)
+            estimate()
+        torch_ms = _median_ms(estimate, runs)
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / f"{method}.safetensors"
         save_weights(model, weights)
-        export_casfne(model, weights)
-        session = CasFNESession(weights, threads)
+        export_graphs(weights)
+        session = open_session(weights, threads)
         crop = np.zeros((1, side, side, 3), np.uint8)
         onnx_ms = _median_ms(lambda: session.run(crop, stages), runs)
     used = sum(p.numel() for name, p in model.named_parameters() if _used(name, stages))
@@ -86,13 +102,16 @@ def cost_table(costs: Sequence[Cost], side: int, threads: int, runs: int) -> Tab
             f"Latency: median of {runs} runs, {threads} threads, fp32, one picture without its mirror image.",
             "FLOPs: two for a multiplication with its addition, as torch counts them; papers often count one.",
             f"Published rows: {published.paper}, table {published.number}, at 256 × 256. {published.notes[0]}",
-            "Parameters are those that so many stages use; without a cascade its half of the weights lies idle.",
+            "Parameters are those that so many stages use; without a second stage its share of the weights lies idle.",
         ),
     )
 
 
 def _used(name: str, stages: int) -> bool:
-    return not name.startswith("coarse_head") and (stages > 0 or name.startswith(("encoder", "initial_decoder")))
+    """Whether so many stages use a parameter."""
+    return not name.startswith("coarse_head") and (
+        stages > 0 or name.startswith(("encoder.", "initial_decoder.", "coarse."))
+    )
 
 
 def _median_ms(call: Callable[[], object], runs: int) -> float:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lineament.datasets.meshes import view_mesh
 from lineament.datasets.realy import REGIONS
-from lineament.datasets.sample import Mesh, Sample
+from lineament.datasets.sample import Sample
 from lineament.datasets.stream import Dataset
 from lineament.datasets.synface import FIELD_OF_VIEW
 from lineament.errors import DataError, InputError
@@ -36,6 +36,7 @@ from lineament.evaluation.surface import (
 from lineament.evaluation.systems import System
 from lineament.evaluation.texture import FaceRecogniser, identity_similarity, structural_similarity
 from lineament.geometry.camera import Perspective
+from lineament.geometry.mesh import Mesh
 from lineament.geometry.normals import depth_to_normals
 
 Progress = Callable[[int, int], None]

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lineament.datasets.meshes import cast_rays, nearest_on_mesh, normals_at, triangle_normals, vertex_normals
-from lineament.datasets.sample import Mesh
+from lineament.datasets.meshes import cast_rays, nearest_on_mesh
 from lineament.errors import InputError
 from lineament.geometry.angular import angular_error
+from lineament.geometry.mesh import Mesh, normals_at, triangle_normals, vertex_normals
 from lineament.geometry.normals import normalize
 
 Floats = NDArray[np.float64]

@@ -8,7 +8,7 @@ centred, and that box's longer side spans `SPAN` of the crop's side.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -83,6 +83,25 @@ class FaceCrop:
         (cosine, _), (sine, _) = self.turn
         x, y, z = np.moveaxis(normals, -1, 0)
         return np.stack([cosine * x + sine * y, cosine * y - sine * x, z], axis=-1).astype(np.float32)
+
+    def normals_to_crop(self, normals: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Normals H×W×3 of the photo's camera frame in the crop's: the inverse of `normals_to_photo`."""
+        return replace(self, roll=-self.roll).normals_to_photo(normals)
+
+    def normals_from_photo(self, normals: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The photo's normals H×W×3 (camera frame, zero where there are none) as the crop sees them, in its own frame.
+
+        Returns:
+            size×size×3 unit normals, zero where there are none and outside the photo; exact to 8 bits a channel.
+        """
+        # As colours, so that they are resampled as the photo is; mid grey, a normal of length zero, fills the gaps.
+        colours = np.rint((0.5 * normals + 0.5).clip(0.0, 1.0) * 255).astype(np.uint8)
+        framed = np.pad(colours, ((1, 1), (1, 1), (0, 0)), constant_values=128)
+        moved = replace(self, left=self.left + 1.0, top=self.top + 1.0).extract(framed)
+        vectors = moved.astype(np.float32) * np.float32(2.0 / 255) - np.float32(1)
+        length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+        unit = np.where(length > 0.5, vectors / np.maximum(length, 1e-6), 0.0).astype(np.float32)
+        return self.normals_to_crop(unit)
 
     def extract(self, photo: NDArray[Any]) -> NDArray[np.uint8]:
         """The crop's pixels; what lies outside the photo repeats its border.

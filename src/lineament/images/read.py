@@ -60,7 +60,7 @@ def read_image(path: str | PathLike[str]) -> NDArray[np.uint8] | NDArray[np.floa
             # Pillow's own bound is lower and only warns; ours is below.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as picture:
-                _check_size(path, *picture.size)
+                check_size(path, *picture.size)
                 return _decode(path, picture)
     except UnidentifiedImageError as error:
         raise NotAnImageError(f"{path}: not a picture in any known format") from error
@@ -70,7 +70,8 @@ def read_image(path: str | PathLike[str]) -> NDArray[np.uint8] | NDArray[np.floa
         raise InputError(f"{path}: the picture is damaged ({error})") from error
 
 
-def _check_size(name: object, width: int, height: int) -> None:
+def check_size(name: object, width: int, height: int) -> None:
+    """Raise ImageTooLargeError for a picture with more pixels than are decoded."""
     if width * height > MAXIMUM_PIXELS:
         raise ImageTooLargeError(_too_large(name, f"{width}×{height}"))
     if min(width, height) < MINIMUM_SIDE:
@@ -158,7 +159,7 @@ def as_image(image: Any, name: str = "image") -> NDArray[np.uint8] | NDArray[np.
         array = np.repeat(array[..., None], 3, axis=-1)
     if array.ndim != 3 or array.shape[2] != 3:
         raise InputError(f"{name}: expected an array H×W×3 (RGB) or H×W (grey), got the shape {array.shape}")
-    _check_size(name, array.shape[1], array.shape[0])
+    check_size(name, array.shape[1], array.shape[0])
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array)
     if not np.issubdtype(array.dtype, np.floating):

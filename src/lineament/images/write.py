@@ -108,8 +108,13 @@ def _text_chunk(key: str, value: str) -> bytes:
     return struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
 
 
-def write_exr(path: Path, normals: NDArray[np.floating[Any]], attributes: Mapping[str, str]) -> None:
-    """Write H×W×3 float values as a half-float RGB OpenEXR file with string attributes.
+def write_exr(path: Path, channels: Mapping[str, NDArray[np.floating[Any]]], attributes: Mapping[str, str]) -> None:
+    """Write an OpenEXR file with string attributes.
+
+    Args:
+        path: The file.
+        channels: H×W×3 under "RGB", or H×W under any name, half or single floats.
+        attributes: Entries for the file's header.
 
     Raises:
         OutputError: The file cannot be written.
@@ -119,7 +124,9 @@ def write_exr(path: Path, normals: NDArray[np.floating[Any]], attributes: Mappin
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage, **attributes}
     with atomic_path(path) as temporary:
         try:
-            with OpenEXR.File(header, {"RGB": np.ascontiguousarray(normals, dtype=np.float16)}) as file:
+            with OpenEXR.File(
+                header, {name: np.ascontiguousarray(values) for name, values in channels.items()}
+            ) as file:
                 file.write(str(temporary))
         except RuntimeError as error:
             raise OutputError(f"cannot write {path}: {error}") from error

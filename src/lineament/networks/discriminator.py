@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class PatchDiscriminator(nn.Module):
@@ -20,3 +24,17 @@ class PatchDiscriminator(nn.Module):
         """Logits [B, 1, h, w] of maps [B, C, H, W] being real; H and W at least 32."""
         logits: Tensor = self.layers(maps)
         return logits
+
+
+def adversarial_loss(logits: Sequence[Tensor]) -> Tensor:
+    """What the discriminator's logits on every stage cost the generator (Cas-FNE, equation 7)."""
+    losses = [F.binary_cross_entropy_with_logits(each, torch.ones_like(each)) for each in logits]
+    return torch.stack(losses).sum()
+
+
+def discriminator_loss(real: Tensor, fake: Sequence[Tensor]) -> Tensor:
+    """What logits on ground truth and on detached predictions cost the discriminator."""
+    loss = F.binary_cross_entropy_with_logits(real, torch.ones_like(real))
+    for each in fake:
+        loss = loss + F.binary_cross_entropy_with_logits(each, torch.zeros_like(each)) / len(fake)
+    return 0.5 * loss

@@ -6,13 +6,8 @@ Parameters are named as in torchvision, so that its ImageNet checkpoint loads at
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from lineament.errors import WeightsError
 
 STRIDES = (2, 4, 8, 16, 32)
 
@@ -65,32 +60,3 @@ class ResNet18Encoder(nn.Module):
         second = self.layer2(first)  # [B, C2, H/8, W/8]
         third = self.layer3(second)  # [B, C3, H/16, W/16]
         return stem, first, second, third, self.layer4(third)  # [B, C4, H/32, W/32]
-
-
-def load_imagenet_weights(encoder: ResNet18Encoder, path: Path) -> None:
-    """Load a torchvision ResNet-18 checkpoint file into an encoder of width 1.
-
-    Args:
-        encoder: The encoder to fill.
-        path: ``resnet18-*.pth`` as torchvision distributes it, or the same tensors as safetensors.
-
-    Raises:
-        WeightsError: The file cannot be read, or its tensors do not fit the encoder.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise WeightsError(f"cannot read ImageNet weights from {path}: {error}") from error
-    state = {name: value for name, value in state.items() if not name.startswith("fc.")}
-    own = encoder.state_dict()
-    wrong = [name for name, value in own.items() if name not in state or state[name].shape != value.shape]
-    if wrong:
-        raise WeightsError(
-            f"{path} does not fit this encoder (first difference: {wrong[0]}); ImageNet weights need width 1"
-        )
-    encoder.load_state_dict({name: state[name] for name in own})

@@ -17,6 +17,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from lineament.geometry.mesh import Mesh, vertex_normals
 from lineament.rig import ict_facekit as kit
 from lineament.rig.chart import skin_chart
 from lineament.rig.eyes import IRIS_RADIUS, RING_DEGREES, SEGMENTS, Eyeball, fit_eyeball
@@ -136,7 +137,7 @@ def build_rig(
 
     landmark_points = source.vertices[source.landmarks].astype(np.float64) - origin
     landmarks = cKDTree(mean[: offsets[1]]).query(landmark_points)[1]
-    normals = vertex_normals(mean, faces)
+    normals = vertex_normals(Mesh(mean.astype(np.float64), faces.astype(np.int64)))
     regions = compute_regions(mean, normals, faces, part, landmark_points)
     part = _skin_parts(part, mean, normals, regions, landmark_points)
     outer = face_part == Part.FACE
@@ -177,16 +178,6 @@ def build_rig(
             "identity_mean_shift_mm": f"{statistics.mean_shift:.4f}",
         },
     )
-
-
-def vertex_normals(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> NDArray[np.float64]:
-    """[V, 3] unit normals, area weighted, outward for counter-clockwise triangles."""
-    corners = vertices[faces].astype(np.float64)
-    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals = np.zeros((len(vertices), 3))
-    for k in range(3):
-        np.add.at(normals, faces[:, k], cross)
-    return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12))
 
 
 def _vertex_areas(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> NDArray[np.float64]:

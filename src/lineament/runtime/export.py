@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from lineament.errors import OutputError, WeightsError
 from lineament.methods.casfne.model import CasFNE
 from lineament.methods.finder.model import FaceFinder
+from lineament.methods.hffne.model import HFFNE
 from lineament.methods.reader.model import FaceReader
 from lineament.training.export import load_weights, method_of
 from lineament.weights import graph_path
@@ -50,6 +51,25 @@ class _Cascade(nn.Module):
         return self.model.cascade((f0, f1, f2, f3, f4), normals)
 
 
+class _Coarse(nn.Module):
+    def __init__(self, model: HFFNE) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> Tensor:
+        normals: Tensor = self.model.coarse(image)
+        return normals
+
+
+class _Refine(nn.Module):
+    def __init__(self, model: HFFNE) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor, exemplar: Tensor) -> Tensor:
+        return self.model.refine(image, exemplar)
+
+
 class _Whole(nn.Module):
     """A network whose output is one tensor, or a dataclass of tensors."""
 
@@ -75,6 +95,8 @@ def export_graphs(weights: Path) -> list[Path]:
     method = method_of(weights)
     if method == CasFNE.METHOD:
         return list(export_casfne(load_weights(weights, CasFNE), weights))
+    if method == HFFNE.METHOD:
+        return list(export_hffne(load_weights(weights, HFFNE), weights))
     path = graph_path(weights, "network")
     if method == FaceFinder.METHOD:
         finder = _unalike(load_weights(weights, FaceFinder))
@@ -114,6 +136,29 @@ def export_casfne(model: CasFNE, weights: Path) -> tuple[Path, Path]:
     refined = ["normals", "concentration"]
     _write(_Cascade(model), (*features, normals), given, refined, cascade, [*given, *refined])
     return initial, cascade
+
+
+def export_hffne(model: HFFNE, weights: Path) -> tuple[Path, Path]:
+    """Write the two graphs that belong to a weights file of HFFNE.
+
+    Args:
+        model: The network, in evaluation mode, on the CPU.
+        weights: The weights file beside which the graphs are written.
+
+    Returns:
+        Paths of the coarse network's graph and of the refining one's.
+
+    Raises:
+        OutputError: They cannot be written.
+    """
+    size = model.config.crop_size
+    model = _unalike(model)
+    image, exemplar = torch.rand(2, 1, 3, size, size)
+    coarse, refine = graph_path(weights, "coarse"), graph_path(weights, "refine")
+    _write(_Coarse(model), (image,), ["image"], ["normals"], coarse, ["image", "normals"])
+    names = ["image", "exemplar"]
+    _write(_Refine(model), (image, exemplar), names, ["normals"], refine, [*names, "normals"])
+    return coarse, refine
 
 
 def _unalike(model: Model) -> Model:

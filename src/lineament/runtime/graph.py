@@ -17,6 +17,19 @@ from lineament.weights import graph_path
 Tensors = Mapping[str, NDArray[np.float32]]
 
 
+def read_header(weights: Path) -> dict[str, str]:
+    """A weights file's header.
+
+    Raises:
+        WeightsError: It cannot be read.
+    """
+    try:
+        with safe_open(weights, framework="np") as file:
+            return dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"cannot read the weights {weights}: {error}") from error
+
+
 def read_weights(weights: Path, method: str) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
     """A weights file's tensors as float32, and its header.
 

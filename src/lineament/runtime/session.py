@@ -1,44 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running Cas-FNE on ONNX Runtime, with the weights of the safetensors file (no torch)."""
+"""What every method's networks look like on ONNX Runtime, with the weights of the safetensors file (no torch)."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import UsageError
-from lineament.runtime.graph import as_input, open_graph, read_weights
-
-MAX_STAGES = 5
-_FEATURES = tuple(f"features{i}" for i in range(5))
-
-# ONNX Runtime takes only those weights that a graph names; the modules tell them apart.
-_MODULES = {
-    "initial": ("encoder.", "initial_decoder."),
-    "cascade": ("normal_encoder.", "fusion.", "cascade_decoder."),
-}
+from lineament.runtime.graph import open_graph, read_weights
 
 
 @dataclass(frozen=True)
-class CasFNEMaps:
-    """What the network says of B crops."""
+class NormalMaps:
+    """What a method's networks say of B crops."""
 
     normals: list[NDArray[np.float32]]
-    """Unit normals B×S×S×3 per stage, the initial block's first."""
+    """Unit normals B×S×S×3 per stage, the first stage's first."""
     concentrations: list[NDArray[np.float32]]
-    """κ B×S×S per stage: the larger, the surer (`expected_angle`)."""
-    probability: NDArray[np.float32]
-    """The face's, B×S×S."""
+    """κ B×S×S per stage: the larger, the surer (`expected_angle`); empty if the method does not say."""
 
 
-class CasFNESession:
-    """A network ready to run. The cascade's graph is run as often as stages are asked for."""
+class NormalsSession:
+    """A method's networks, ready to run; each method has its own kind."""
+
+    METHOD: ClassVar[str]
+    """Its name in the weights' header."""
+    GRAPHS: ClassVar[Mapping[str, tuple[str, ...]]]
+    """Its graphs, and the prefixes of the weights that each names: ONNX Runtime takes no others."""
+    MAX_STAGES: ClassVar[int]
+    TAKES_EXEMPLARS: ClassVar[bool] = False
+    """Whether `run` can be given normals to refine."""
 
     def __init__(self, weights: Path, threads: int = 0) -> None:
         """Load weights and graphs.
@@ -50,46 +48,54 @@ class CasFNESession:
         Raises:
             WeightsError: Files that are missing, damaged or do not fit each other.
         """
-        tensors, header = read_weights(weights, "casfne")
+        tensors, header = read_weights(weights, self.METHOD)
         self.weights = weights
         self.config: dict[str, Any] = json.loads(header.get("config", "{}"))
         self.licence = header.get("license", "unknown")
         self.size = int(self.config.get("crop_size", 256))
         self.sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
-        self._initial, self._cascade = (
-            open_graph(weights, part, {k: v for k, v in tensors.items() if k.startswith(_MODULES[part])}, threads)
-            for part in ("initial", "cascade")
-        )
+        self._graphs = {
+            part: open_graph(weights, part, {k: v for k, v in tensors.items() if k.startswith(prefixes)}, threads)
+            for part, prefixes in self.GRAPHS.items()
+        }
 
-    def run(self, crops: NDArray[np.uint8], stages: int | None = None) -> CasFNEMaps:
+    @property
+    def multiple(self) -> int:
+        """Sides of crops must be multiples of this."""
+        return 32
+
+    def run(
+        self,
+        crops: NDArray[np.uint8],
+        stages: int | None = None,
+        exemplars: NDArray[np.float32] | None = None,
+    ) -> NormalMaps:
         """Estimate normals of crops.
 
         Args:
-            crops: B×S×S×3 RGB, S being `size` or another multiple of 32.
-            stages: Cascaded stages, 0 to 5; by default as many as the weights were trained with.
+            crops: B×S×S×3 RGB, S being `size` or another multiple of `multiple`.
+            stages: Stages after the first; by default as many as the weights were trained with.
+            exemplars: Normals B×S×S×3 to refine, zero where there are none, for a method that takes some.
 
         Raises:
-            UsageError: Another shape, or a number of stages that is out of range.
+            UsageError: Another shape, a number of stages that is out of range, or exemplars that are not taken.
         """
-        stages = int(self.config.get("stages", 2)) if stages is None else stages
-        if not 0 <= stages <= MAX_STAGES:
-            raise UsageError(f"the number of stages must be 0 to {MAX_STAGES}, not {stages}")
+        raise NotImplementedError
+
+    def check(self, crops: NDArray[np.uint8], stages: int) -> None:
+        """Raise UsageError for crops or a number of stages that `run` does not take."""
+        if not 0 <= stages <= self.MAX_STAGES:
+            raise UsageError(f"the number of stages must be 0 to {self.MAX_STAGES}, not {stages}")
         side = crops.shape[1] if crops.ndim == 4 else 0
-        if crops.shape[1:] != (side, side, 3) or side == 0 or side % 32 or crops.dtype != np.uint8:
-            raise UsageError(f"crops must be B×S×S×3 uint8, S a multiple of 32, not {crops.dtype} {crops.shape}")
-        *features, normals, kappa, logits = self._initial.run(None, {"image": as_input(crops)})
-        maps, kappas = [normals], [kappa]
-        named = dict(zip(_FEATURES, features, strict=True))
-        for _ in range(stages):
-            normals, kappa = self._cascade.run(None, {**named, "previous": maps[-1]})
-            maps.append(normals)
-            kappas.append(kappa)
-        probability = 1.0 / (1.0 + np.exp(-logits[:, 0]))
-        return CasFNEMaps(
-            [np.ascontiguousarray(m.transpose(0, 2, 3, 1)) for m in maps],
-            [k[:, 0] for k in kappas],
-            probability.astype(np.float32),
-        )
+        if crops.shape[1:] != (side, side, 3) or side == 0 or side % self.multiple or crops.dtype != np.uint8:
+            raise UsageError(
+                f"crops must be B×S×S×3 uint8, S a multiple of {self.multiple}, not {crops.dtype} {crops.shape}"
+            )
+
+
+def channels_last(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """B×C×H×W as B×H×W×C."""
+    return np.ascontiguousarray(maps.transpose(0, 2, 3, 1))
 
 
 def expected_angle(concentration: NDArray[np.float32]) -> NDArray[np.float32]:

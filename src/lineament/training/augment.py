@@ -10,9 +10,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lineament.training.config import LoopConfig
 from lineament.training.data import Batch
+from lineament.training.parallel import processes, rank
 
 _LUMA = (0.299, 0.587, 0.114)
+
+
+def prepared(batch: Batch, config: LoopConfig, step: int) -> Batch:
+    """A batch as a step learns from it: varied, if the configuration says so, and in its memory layout."""
+    if config.augment:
+        batch = augment(batch, config.seed, step * processes() + rank())
+    layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    return Batch(batch.image.contiguous(memory_format=layout), batch.normals, batch.face)
 
 
 def augment(batch: Batch, seed: int, step: int) -> Batch:

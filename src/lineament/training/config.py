@@ -75,7 +75,15 @@ class LoopConfig:
 
 
 @dataclass(frozen=True)
-class TrainConfig(LoopConfig):
+class FaceConfig(LoopConfig):
+    """A training on synthetic faces: read from folders (data), or made while training when there are none."""
+
+    cache: float = 4.0
+    """Gigabytes of memory for samples that were read once; those beyond are read again each time."""
+
+
+@dataclass(frozen=True)
+class TrainConfig(FaceConfig):
     """A training of Cas-FNE. Defaults are the paper's where it names a value (section IV-C).
 
     Faces are made while training when no data is given.
@@ -92,8 +100,6 @@ class TrainConfig(LoopConfig):
     adversarial."""
     reconstruction: Literal["cosine", "angle"] = "cosine"
     """The paper's cosine, or an angle that does not reward flattened shapes."""
-    cache: float = 4.0
-    """Gigabytes of memory for samples that were read once; those beyond are read again each time."""
     half: bool = False
     """Train the initial block at half the pictures' resolution, which is faster on a CPU. For the first part of a long
     training; another one that starts from its weights (init) must follow."""

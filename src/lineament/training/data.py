@@ -20,7 +20,7 @@ from lineament.geometry.fields import unit
 from lineament.synth.batch import SampleBatch
 from lineament.synth.config import SynthConfig
 from lineament.synth.stream import FaceStream
-from lineament.training.config import TrainConfig
+from lineament.training.config import FaceConfig
 from lineament.training.folders import labelled_samples, read_picture
 from lineament.training.parallel import processes, rank
 
@@ -50,7 +50,7 @@ def face_of(mask: Tensor) -> Tensor:
     return torch.isin(mask.to(torch.int64), classes)
 
 
-def batches(config: TrainConfig, split: str, first: int, device: torch.device) -> Iterator[Batch]:
+def batches(config: FaceConfig, split: str, first: int, device: torch.device) -> Iterator[Batch]:
     """Endless batches from the ``first`` on; batch n is a pure function of the configuration and n.
 
     Raises:
@@ -95,7 +95,7 @@ class DatasetFolder(IterableDataset[Batch]):
     configuration's ``cache``.
     """
 
-    def __init__(self, config: TrainConfig, split: str, first: int) -> None:
+    def __init__(self, config: FaceConfig, split: str, first: int) -> None:
         """Read the lists of samples.
 
         Raises:

@@ -9,8 +9,8 @@ from lineament.errors import WeightsError
 
 FOLDER = Path(__file__).parent
 
-ALIASES = {"casfne": "casfne-s"}
-"""Names that stand for another one's weights: the paper's size has none that ship."""
+ALIASES = {"casfne": "casfne-s", "hffne": "hffne-s"}
+"""Names that stand for another one's weights: the papers' sizes have none that ship."""
 
 
 def weights_path(name: str) -> Path:
@@ -32,5 +32,5 @@ def weights_path(name: str) -> Path:
 
 
 def graph_path(weights: Path, part: str) -> Path:
-    """The ONNX graph ("initial" or "cascade") that belongs to a weights file."""
+    """The ONNX graph ("initial", "refine", ...) that belongs to a weights file."""
     return weights.with_name(f"{weights.stem}.{part}.onnx")

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from lineament.datasets.meshes import cast_rays, needed, normals_at, triangle_normals
-from lineament.datasets.sample import Mesh
+from lineament.datasets.meshes import cast_rays, needed
 from lineament.errors import UsageError
+from lineament.geometry.mesh import Mesh, normals_at, triangle_normals
 
 _MARGINS = (0.2, 0.4, 0.0)
 """Room around the photo, of its longer side, tried in this order: too tight or too loose a face is not found."""

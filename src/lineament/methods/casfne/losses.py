@@ -90,20 +90,6 @@ def _squared(vectors: Tensor) -> Tensor:
     return dot(vectors, vectors)
 
 
-def adversarial_loss(logits: Sequence[Tensor]) -> Tensor:
-    """What the discriminator's logits on every stage cost the generator (equation 7)."""
-    losses = [F.binary_cross_entropy_with_logits(each, torch.ones_like(each)) for each in logits]
-    return torch.stack(losses).sum()
-
-
-def discriminator_loss(real: Tensor, fake: Sequence[Tensor]) -> Tensor:
-    """What logits on ground truth and on detached predictions cost the discriminator."""
-    loss = F.binary_cross_entropy_with_logits(real, torch.ones_like(real))
-    for each in fake:
-        loss = loss + F.binary_cross_entropy_with_logits(each, torch.zeros_like(each)) / len(fake)
-    return 0.5 * loss
-
-
 def mask_loss(logits: Tensor, face: Tensor) -> Tensor:
     """Binary cross-entropy of the face's mask, [B, 1, H, W] logits and bool (ours, not the paper's)."""
     return F.binary_cross_entropy_with_logits(logits.float(), face.to(torch.float32))

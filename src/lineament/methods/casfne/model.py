@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lineament.errors import UsageError
-from lineament.geometry.fields import unit
+from lineament.networks.modulation import AdaptiveInstanceNorm, channel_deviation
+from lineament.networks.normals import unit_normals
 from lineament.networks.resnet import ResNet18Encoder, pyramid_channels
 
 Fusion = Literal["cat", "adain", "fmm"]
@@ -254,25 +255,18 @@ class ConcatenationFusion(PriorFusion):
 
 
 class AdaptiveInstanceFusion(PriorFusion):
-    """AdaIN (Huang and Belongie 2017): features take the channel statistics that the prior asks for."""
+    """AdaIN (Huang and Belongie 2017): features take the channel statistics that the prior's statistics ask for."""
 
     def __init__(self, feature_channels: int, prior_channels: int) -> None:
         super().__init__()
         self.out_channels = feature_channels
-        self.statistics = nn.Linear(2 * prior_channels, 2 * feature_channels)
+        self.normalisation = AdaptiveInstanceNorm(feature_channels, 2 * prior_channels)
 
     def forward(self, features: Tensor, prior: Tensor) -> Tensor:
         """[B, F, h, w] and [B, P, h, w] to [B, F, h, w]."""
-        described = torch.cat([prior.mean((2, 3)), _deviation(prior)[:, :, 0, 0]], dim=1)  # [B, 2P]
-        scale, shift = self.statistics(described)[:, :, None, None].chunk(2, dim=1)  # [B, F, 1, 1] each
-        normalised = (features - features.mean((2, 3), keepdim=True)) / _deviation(features)
-        fused: Tensor = (1.0 + scale) * normalised + shift
+        described = torch.cat([prior.mean((2, 3)), channel_deviation(prior)[:, :, 0, 0]], dim=1)  # [B, 2P]
+        fused: Tensor = self.normalisation(features, described)
         return fused
-
-
-def _deviation(x: Tensor) -> Tensor:
-    """Standard deviation over the picture, [B, C, 1, 1]."""
-    return (x.var((2, 3), keepdim=True, unbiased=False) + 1e-5).sqrt()
 
 
 class FeatureModulationFusion(PriorFusion):
@@ -297,11 +291,6 @@ _FUSIONS: dict[Fusion, Callable[[int, int], PriorFusion]] = {
     "adain": AdaptiveInstanceFusion,
     "fmm": FeatureModulationFusion,
 }
-
-
-def unit_normals(raw: Tensor) -> Tensor:
-    """tanh, then unit length, in full precision: [B, 3, H, W]."""
-    return unit(torch.tanh(raw.float()))
 
 
 def concentration(raw: Tensor) -> Tensor:

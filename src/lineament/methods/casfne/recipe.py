@@ -13,15 +13,14 @@ from torch import Tensor, nn
 
 from lineament.methods.casfne import losses
 from lineament.methods.casfne.model import CasFNE, CasFNEConfig, CasFNEOutput, casfne, casfne_s
-from lineament.networks.discriminator import PatchDiscriminator
-from lineament.networks.resnet import load_imagenet_weights
-from lineament.training.augment import augment
+from lineament.networks.checkpoint import load_torchvision_weights
+from lineament.networks.discriminator import PatchDiscriminator, adversarial_loss, discriminator_loss
+from lineament.training.augment import prepared
 from lineament.training.config import TrainConfig
 from lineament.training.data import Batch, batches
 from lineament.training.export import load_weights, save_weights
-from lineament.training.log import write_sheet
-from lineament.training.parallel import processes, rank
 from lineament.training.recipe import descend
+from lineament.training.validation import angular_errors
 
 DISCRIMINATOR_DECAY = 5e-4  # the paper's authors' weight decay of the discriminator's optimiser
 
@@ -45,7 +44,7 @@ class CasFNERecipe:
         self.name: str = config.model
         self.model = CasFNE(model_config(config))
         if config.imagenet is not None:
-            load_imagenet_weights(self.model.encoder, config.imagenet)
+            load_torchvision_weights(self.model.encoder, config.imagenet)
         self.discriminator: nn.Module | None = PatchDiscriminator() if "adv" in config.losses else None
 
     def start(self) -> None:
@@ -81,10 +80,7 @@ class CasFNERecipe:
     ) -> dict[str, Tensor]:
         """One step of the generator and, where there is one, of the discriminator."""
         config = self.config
-        if config.augment:
-            batch = augment(batch, config.seed, step * processes() + rank())
-        layout = torch.channels_last if config.channels_last else torch.contiguous_format
-        batch = Batch(batch.image.contiguous(memory_format=layout), batch.normals, batch.face)
+        batch = prepared(batch, config, step)
         total, parts, _ = self.generator_loss(batch, autocast)
         norm = descend(total, self.model, optimizers["model"], config.clip)
         values: dict[str, Tensor] = {"loss": total.detach(), "gradient_norm": norm, **parts}
@@ -124,7 +120,7 @@ class CasFNERecipe:
         if self.discriminator is not None:
             with autocast:
                 logits = [self.discriminator(n * batch.face) for n in output.normals]
-            parts["adv"] = losses.adversarial_loss([each.float() for each in logits])
+            parts["adv"] = adversarial_loss([each.float() for each in logits])
         total = torch.stack([losses.WEIGHTS[name] * part for name, part in parts.items()]).sum()
         self._predicted = [n.detach() for n in output.normals]
         return total, {name: part.detach() for name, part in parts.items()}, self._predicted[-1]
@@ -135,7 +131,7 @@ class CasFNERecipe:
         with autocast:
             real = self.discriminator(batch.normals * batch.face)
             fake = [self.discriminator(n * batch.face) for n in self._predicted]
-        return losses.discriminator_loss(real.float(), [each.float() for each in fake])
+        return discriminator_loss(real.float(), [each.float() for each in fake])
 
 
 def estimated(model: CasFNE, batch: Batch, config: TrainConfig) -> tuple[CasFNEOutput, Batch]:
@@ -145,19 +141,13 @@ def estimated(model: CasFNE, batch: Batch, config: TrainConfig) -> tuple[CasFNEO
     return model(batch.image, config.stages), batch
 
 
-@torch.no_grad()
 def validate(model: CasFNE, config: TrainConfig, device: torch.device, sheet: Path | None) -> dict[str, float]:
     """Mean angular error in degrees, over face pixels of people kept from training, per stage."""
-    errors = torch.zeros(config.stages + 1, dtype=torch.float64)
-    pixels = 0
-    for number, batch in enumerate(islice(batches(config, "validation", 0, device), config.validation_batches)):
+
+    def estimate(batch: Batch) -> tuple[list[Tensor], Batch]:
         output, batch = estimated(model, batch, config)
-        stages = output.normals
-        face = batch.face[:, 0]
-        for stage, normals in enumerate(stages):
-            cosine = (normals * batch.normals).sum(1).clamp(-1, 1)[face]
-            errors[stage] += torch.rad2deg(torch.acos(cosine)).double().sum().cpu()
-        pixels += int(face.sum())
-        if number == 0 and sheet is not None:
-            write_sheet(sheet, batch, stages)
-    return {f"validation_error_stage_{i}": float(e) / max(1, pixels) for i, e in enumerate(errors)}
+        return output.normals, batch
+
+    source = islice(batches(config, "validation", 0, device), config.validation_batches)
+    errors = angular_errors(source, estimate, sheet)
+    return {f"validation_error_stage_{stage}": error for stage, error in enumerate(errors)}

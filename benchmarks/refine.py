@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What HFFNE makes of coarse normals that others bring: ``python benchmarks/refine.py --root YALEB``.
+
+Photos of Extended Yale B under lights within 35°, padded as `lineament evaluate yaleb` does. The exemplars: the
+network's own coarse normals; the truth strongly blurred; another person's truth; MediaPipe's smooth mesh, where it is
+installed. The angular error of each, and of what comes out.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+import lineament
+from lineament.datasets.sample import Sample
+from lineament.datasets.yaleb import YaleB
+from lineament.errors import UsageError
+from lineament.evaluation.framing import Framing
+from lineament.evaluation.systems import peer_system
+from lineament.evaluation.yaleb import PADDING, SUBSETS
+from lineament.geometry import angular_error
+from lineament.result import unit_normals
+
+Floats = NDArray[np.float32]
+Source = Callable[[Sample], Floats]
+
+
+def blurred(sample: Sample, share: float) -> Floats:
+    """The truth, blurred by a share of the photo's height; zero outside the face."""
+    normals, mask = sample.normals_and_mask()
+    sigma = share * len(mask)
+    inside = mask[..., None].astype(np.float32)
+    smooth = cv2.GaussianBlur(normals * inside, (0, 0), sigma)
+    return unit_normals(smooth) * inside
+
+
+def framed(normals: Floats, framing: Framing) -> Floats:
+    """Normals [H, W, 3] in the middle of the square that the network sees, zero around them."""
+    height, width = normals.shape[:2]
+    side, top, left = framing.place(height, width)
+    square = np.zeros((side, side, 3), np.float32)
+    square[top : top + height, left : left + width] = normals
+    small = np.asarray(cv2.resize(square, (framing.size, framing.size), interpolation=cv2.INTER_AREA))
+    return unit_normals(small) * (np.linalg.norm(small, axis=-1, keepdims=True) > 0.5)
+
+
+def sources(dataset: YaleB) -> dict[str, Source]:
+    """The exemplars, by name."""
+    following = dict(zip(dataset.subjects, [*dataset.subjects[1:], dataset.subjects[0]], strict=True))
+
+    def of_another(sample: Sample) -> Floats:
+        truth = dataset.subject(following[sample.subject])[1]
+        size = sample.image.shape[1::-1]
+        other = cv2.resize(truth.normals * truth.mask[..., None], size, interpolation=cv2.INTER_LINEAR)
+        return unit_normals(np.asarray(other, np.float32)) * (np.linalg.norm(other, axis=-1, keepdims=True) > 0.5)
+
+    found: dict[str, Source] = {
+        "truth, blurred by 5 % of the height": lambda sample: blurred(sample, 0.05),
+        "truth, blurred by 10 %": lambda sample: blurred(sample, 0.10),
+        "truth, blurred by 20 %": lambda sample: blurred(sample, 0.20),
+        "another person's truth": of_another,
+    }
+    try:
+        peer = peer_system("mediapipe")
+        found["MediaPipe Face Mesh"] = lambda sample: peer.normals(sample)[-1]
+    except UsageError as error:
+        print(f"MediaPipe is left out: {error}")
+    return found
+
+
+def main() -> None:
+    """Measure and print, a row per exemplar and person."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="folder with yaleB01, ...")
+    parser.add_argument("--method", default="hffne-s")
+    arguments = parser.parse_args()
+    estimator, framing, dataset = lineament.load(arguments.method), Framing(PADDING), YaleB(arguments.root)
+    people = " | ".join(name.removeprefix("yaleB") for name in dataset.subjects)
+    print(f"| exemplar | | {people} | mean |\n|---|---|{'---:|' * (len(dataset.subjects) + 1)}")
+    every: dict[str, Source | None] = {"its own coarse normals": None, **sources(dataset)}
+    for name, source in every.items():
+        before: list[float] = []
+        after: list[float] = []
+        for subject in dataset.subjects:
+            pairs = [
+                errors_of(estimator, framing, sample, source)
+                for sample in dataset.samples(subject, SUBSETS["frontal35"])
+            ]
+            given, refined = np.mean(pairs, axis=0)
+            before.append(float(given))
+            after.append(float(refined))
+        for label, figures in (("exemplar", before), ("refined", after)):
+            cells = " | ".join(f"{value:.1f}" for value in figures)
+            print(f"| {name} | {label} | {cells} | {np.mean(figures):.2f} |", flush=True)
+
+
+def errors_of(
+    estimator: lineament.Estimator, framing: Framing, sample: Sample, source: Source | None
+) -> tuple[float, float]:
+    """Mean angular error in degrees of an exemplar, where it says something, and of what is made of it there."""
+    truth, mask = sample.normals_and_mask()
+    exemplar = None if source is None else source(sample)
+    square = None if exemplar is None else framed(exemplar, framing)
+    found = estimator.estimate_crop(framing.apply(sample.image), flip=True, exemplar=square).normals
+    own, refined = (framing.undo(normals, *mask.shape) for normals in found)
+    given = own if exemplar is None else exemplar
+    there = mask & (given != 0).any(-1)
+    return tuple(float(angular_error(m[there], truth[there]).mean()) for m in (given, refined))  # type: ignore[return-value]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Normal-enhanced geometry: a base mesh whose vertices are moved so that its normals become given fine ones.
+
+Cas-FNE and HFFNE show their normals on base meshes of other methods this way. The positions are those of Nehab,
+Rusinkiewicz, Davis and Ramamoorthi ("Efficiently combining positions and normals for precise 3D geometry", SIGGRAPH
+2005): every edge shall stand upright on the mean of its ends' fine normals, every vertex shall stay near its place.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import cg
+
+from lineament.errors import InputError
+from lineament.geometry.mesh import Mesh, vertex_normals
+from lineament.geometry.normals import normalize
+
+Floats = NDArray[np.float64]
+
+
+def edges_of(triangles: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Every edge once, [E, 2], the smaller vertex first."""
+    pairs = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    return np.unique(np.sort(pairs, axis=1), axis=0)
+
+
+def enhance(mesh: Mesh, normals: NDArray[np.floating], keep: float = 0.05, keep_shape: bool = True) -> Mesh:
+    """Move the vertices of a mesh so that its normals become given ones.
+
+    Args:
+        mesh: The base: anybody's smooth face, in any unit.
+        normals: [V, 3] the wanted normals of its vertices, in the mesh's frame, any length; zero where none is known
+            (hidden parts, outside the photo): there the base stays.
+        keep: How strongly vertices hold on to their places, relative to the edges' wish to stand upright on the
+            normals. Small values follow the normals over wide regions, large ones in fine detail only.
+        keep_shape: Trust the base for all that is wider than a few edges, as Nehab et al. do: the normals' smooth part
+            is replaced by the base's own before.
+
+    Returns:
+        The mesh with moved vertices. Vertices move along the base's normals only, so that the mesh does not fold.
+
+    Raises:
+        InputError: Normals of another shape, or ``keep`` that is not positive.
+    """
+    wanted = np.asarray(normals, dtype=np.float64)
+    if wanted.shape != mesh.vertices.shape:
+        raise InputError(f"normals {wanted.shape} do not belong to {len(mesh.vertices)} vertices")
+    if not keep > 0:
+        raise InputError(f"keep must be positive, not {keep}")
+    known = np.linalg.norm(wanted, axis=1) > 1e-6
+    base = vertex_normals(mesh)
+    edges = edges_of(mesh.triangles)
+    target = normalize(np.where(known[:, None], wanted, base))
+    if keep_shape:
+        target = _with_shape_of(base, target, edges)
+    offsets = _offsets(mesh, base, target, known, edges, keep)
+    return Mesh(mesh.vertices + base * offsets[:, None], mesh.triangles, mesh.corner_uv)
+
+
+def _with_shape_of(base: Floats, target: Floats, edges: NDArray[np.int64], rounds: int = 20) -> Floats:
+    """The fine normals, turned by the rotation that takes their smooth part to the base's smooth part."""
+    count = len(base)
+    ones = np.ones(len(edges))
+    links = sparse.coo_matrix((ones, (edges[:, 0], edges[:, 1])), shape=(count, count))
+    links = (links + links.T + sparse.eye(count)).tocsr()
+    mean = sparse.diags(1.0 / np.asarray(links.sum(axis=1)).ravel()) @ links
+    smooth, smooth_base = target, base
+    for _ in range(rounds):
+        smooth, smooth_base = mean @ smooth, mean @ smooth_base
+    smooth, smooth_base = normalize(smooth), normalize(smooth_base)
+    # Rodrigues' rotation from one unit vector to another, applied to a third.
+    axis = np.cross(smooth, smooth_base)
+    cosine = (smooth * smooth_base).sum(1, keepdims=True).clip(-0.99, 1.0)
+    turned = target + np.cross(axis, target) + np.cross(axis, np.cross(axis, target)) / (1.0 + cosine)
+    return normalize(turned)
+
+
+def _offsets(
+    mesh: Mesh, base: Floats, target: Floats, known: NDArray[np.bool_], edges: NDArray[np.int64], keep: float
+) -> Floats:
+    """How far each vertex moves along the base's normal [V], by least squares."""
+    tail, head = edges[:, 0], edges[:, 1]
+    heard = known[tail] & known[head]
+    tail, head = tail[heard], head[heard]
+    edge = mesh.vertices[head] - mesh.vertices[tail]
+    # The chord of a curved surface is upright on the mean of its ends' normals, not on either:
+    # n · (p_head + o_head b_head - p_tail - o_tail b_tail) = 0.
+    upright = normalize(target[tail] + target[head])
+    number = np.arange(len(tail))
+    values = np.concatenate([(upright * base[head]).sum(1), -(upright * base[tail]).sum(1)])
+    places = (np.tile(number, 2), np.concatenate([head, tail]))
+    count = len(base)
+    system = sparse.coo_matrix((values, places), shape=(len(tail), count)).tocsr()
+    wanted = -(upright * edge).sum(1)
+    hold = np.where(known, keep, 1e3)
+    normal_equations = (system.T @ system + sparse.diags(hold**2)).tocsr()
+    offsets, _ = cg(normal_equations, system.T @ wanted, rtol=1e-6, maxiter=2000)
+    return np.asarray(offsets)

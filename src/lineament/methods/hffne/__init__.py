@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HFFNE: high-fidelity face normals by example (Wang et al. 2022)."""

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration of HFFNE's training, both stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from lineament.errors import UsageError
+from lineament.methods.hffne.model import HFFNEConfig, Injection, Modulation, hffne, hffne_s
+from lineament.training.config import FaceConfig
+
+
+@dataclass(frozen=True)
+class HFFNETrainConfig(FaceConfig):
+    """A training of HFFNE. Defaults are the paper's where it names a value (section 4.1).
+
+    Stage one learns coarse normals from labelled faces, in the folder ``coarse`` of the run; stage two refines them
+    on pictures without labels: the faces again, their labels withheld, and real photos. One command does both, and
+    goes on where it was stopped.
+    """
+
+    steps: int = 150_000
+    """Steps of stage two."""
+    coarse_steps: int = 200_000
+    """Steps of stage one."""
+    init: Path | None = None
+    """Weights (safetensors) from which stage two goes on, as at another size; its coarse network is stage one's."""
+    coarse: Path | None = None
+    """Weights of a coarse network (hffne-coarse.safetensors); stage one is left out."""
+    coarse_learning_rate: float = 2e-4
+    coarse_init: Path | None = None
+    """Weights from which stage one goes on, as at another size."""
+    adversarial: float = 0.01
+    """Weight of stage one's adversarial loss beside the L1 norm's 1, as in pix2pix; 0 leaves its discriminator out."""
+    model: Literal["hffne-s", "hffne"] = "hffne-s"
+    """Small (4.9 M parameters) or the paper's size."""
+    injection: Injection = "modulation"
+    """How the exemplar joins the face: A1 skips, A2 bottleneck, A3 modulation."""
+    modulation: Modulation = "stylegan2"
+    """What A3's vector does: modulated convolutions, AdaIN, or none (it is concatenated)."""
+    paired: bool = True
+    """Give each photo its own coarse normals as the exemplar, or another's of the batch (--no-paired)."""
+    photos: tuple[Path, ...] = ()
+    """Files and folders with photos of faces, for stage two; the largest face of each is used."""
+    photo_share: float = 0.5
+    """Share of a batch of stage two that comes from them, where there are any."""
+    perceptual: float = 1.0
+    """Weight of the perceptual loss beside the reconstruction's 1."""
+    features: Path | None = None
+    """Features for the perceptual loss and for E_R: torchvision's vgg19 checkpoint (paper size), or weights that
+    `lineament train features` wrote; by default those that ship."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0.0 <= self.photo_share <= 1.0:
+            raise UsageError(f"photo_share must be between 0 and 1, not {self.photo_share}")
+        if self.coarse_steps < 1:
+            raise UsageError(f"coarse_steps must be at least 1, not {self.coarse_steps}")
+        if not self.paired and self.batch_size < 2:
+            raise UsageError("unpaired exemplars come from the same batch: take a batch_size of 2 or more")
+
+    def network(self) -> HFFNEConfig:
+        """The networks that the training asks for."""
+        size = hffne_s(self.size) if self.model == "hffne-s" else hffne(self.size)
+        return replace(size, injection=self.injection, modulation=self.modulation)
+
+    def stage_one(self) -> HFFNETrainConfig:
+        """The same training as the loop of stage one sees it."""
+        folder = self.output / "coarse"
+        return replace(self, output=folder, steps=self.coarse_steps, learning_rate=self.coarse_learning_rate)

@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HFFNE's networks (Wang, Wang, Guo and Zhang 2022, "Towards High-Fidelity Face Normal Estimation", section 3).
+
+The paper's symbols and where they are here: the pre-trained network is ``CoarseNormals``, E_R is ``ExemplarEncoder``
+(equation 1), E_I is ``FaceEncoder`` (equation 2), D_N is ``NormalDecoder`` (equation 3), F is the ``modulation`` of
+its levels (equations 4 to 7), R is ``exemplar``, z is ``vector``. Photos are seen in grey.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lineament.errors import UsageError
+from lineament.networks.blocks import keep_variance
+from lineament.networks.modulation import AdaptiveInstanceNorm, ModulatedConv2d
+from lineament.networks.normals import unit_normals
+from lineament.networks.unet import Pix2PixUNet
+from lineament.networks.vgg import VGG19Features, vgg_channels
+
+Injection = Literal["skips", "bottleneck", "modulation"]
+Modulation = Literal["stylegan2", "adain", "none"]
+
+_LUMA = (0.299, 0.587, 0.114)
+_SLOPE = 0.2  # of all leaky ReLUs
+_KERNELS = (3, 3, 5, 5)  # of the modulated convolutions, from the deepest level to the shallowest
+
+
+@dataclass(frozen=True)
+class CoarseConfig:
+    """Size of the coarse network."""
+
+    levels: int = 8
+    """Depth of the U-Net: crops must be multiples of 2 ** levels."""
+    width: int = 64
+    """Channels of its first level."""
+    crop_size: int = 256
+    """Side of the crop, pixels, that the weights were trained for."""
+
+    def __post_init__(self) -> None:
+        if self.crop_size % 2**self.levels:
+            raise UsageError(f"crops must be multiples of {2**self.levels} pixels, not {self.crop_size}")
+
+
+@dataclass(frozen=True)
+class HFFNEConfig:
+    """Sizes of all networks, and how the exemplar joins the face."""
+
+    coarse_levels: int = 8
+    """Depth of the coarse U-Net."""
+    coarse_width: int = 64
+    """Channels of its first level."""
+    vgg_width: float = 1.0
+    """Width of the VGG-19 before the exemplar encoder; 1.0 is the original."""
+    face_channels: tuple[int, int, int, int, int] = (64, 128, 256, 512, 512)
+    """Channels of the face encoder E_I at 1/2 to 1/32."""
+    vector: int = 512
+    """Length of z, the exemplar's description."""
+    injection: Injection = "modulation"
+    """How the exemplar joins the face: A1 (concatenated at the skips), A2 (its features at the bottleneck), A3 (as a
+    vector that modulates the decoder)."""
+    modulation: Modulation = "stylegan2"
+    """How A3's vector acts: modulated convolutions, AdaIN, or concatenated to the features ("w/o modulation")."""
+    crop_size: int = 256
+    """Side of the crop, pixels, that the weights were trained for."""
+
+    def __post_init__(self) -> None:
+        self.coarse()
+        if self.injection not in ("skips", "bottleneck", "modulation"):
+            raise UsageError(f"injection must be skips, bottleneck or modulation, not {self.injection!r}")
+        if self.modulation not in ("stylegan2", "adain", "none"):
+            raise UsageError(f"modulation must be stylegan2, adain or none, not {self.modulation!r}")
+
+    def coarse(self) -> CoarseConfig:
+        """The coarse network's part."""
+        return CoarseConfig(self.coarse_levels, self.coarse_width, self.crop_size)
+
+
+def hffne(crop_size: int = 256) -> HFFNEConfig:
+    """The paper's size."""
+    return HFFNEConfig(crop_size=crop_size)
+
+
+def hffne_s(crop_size: int = 192) -> HFFNEConfig:
+    """The small size, about 5.5 M parameters."""
+    return HFFNEConfig(
+        coarse_levels=6,
+        coarse_width=16,
+        vgg_width=0.25,
+        face_channels=(16, 32, 64, 128, 128),
+        vector=128,
+        crop_size=crop_size,
+    )
+
+
+@dataclass(frozen=True)
+class HFFNEOutput:
+    """What the networks say of a batch of crops."""
+
+    coarse: Tensor
+    """[B, 3, H, W] unit normals in the camera frame, of the first stage."""
+    refined: Tensor
+    """The same of the second."""
+
+
+class CoarseNormals(nn.Module):
+    """Stage one: the coarse normal of a photo, by pix2pix's generator."""
+
+    METHOD: ClassVar[str] = "hffne-coarse"
+    CONFIG: ClassVar[type] = CoarseConfig
+
+    def __init__(self, config: CoarseConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.unet = Pix2PixUNet(1, 3, config.levels, config.width)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Unit normals [B, 3, H, W] of photos [B, 3, H, W] in [0, 1].
+
+        Raises:
+            UsageError: Sides that are no multiples of 2 ** levels.
+        """
+        step = 2**self.config.levels
+        if image.ndim != 4 or image.shape[1] != 3 or image.shape[2] % step or image.shape[3] % step:
+            raise UsageError(f"images must be [B, 3, H, W], H and W multiples of {step}, not {tuple(image.shape)}")
+        return unit_normals(self.unet(2.0 * grey(image) - 1.0))
+
+
+class HFFNE(nn.Module):
+    """Both stages: the frozen coarse network, and the exemplar-based one that refines."""
+
+    METHOD: ClassVar[str] = "hffne"
+    CONFIG: ClassVar[type] = HFFNEConfig
+
+    def __init__(self, config: HFFNEConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.coarse = CoarseNormals(config.coarse()).requires_grad_(False)
+        self.face_encoder = FaceEncoder(config.face_channels)
+        self.exemplar_encoder = None if config.injection == "skips" else ExemplarEncoder(config)
+        self.decoder = NormalDecoder(config)
+        self.train()
+
+    def train(self, mode: bool = True) -> HFFNE:
+        """Switch the second stage's mode; the coarse network always stays as it is in use."""
+        super().train(mode)
+        self.coarse.eval()
+        return self
+
+    def refine(self, image: Tensor, exemplar: Tensor) -> Tensor:
+        """Stage two, φ(I, R): fine normals from a photo and any coarse normals.
+
+        Args:
+            image: [B, 3, H, W] in [0, 1].
+            exemplar: [B, 3, H, W] normals, zero where there are none.
+
+        Returns:
+            [B, 3, H, W] unit normals in the camera frame.
+        """
+        features = self.face_encoder(2.0 * grey(image) - 1.0)
+        described = exemplar if self.exemplar_encoder is None else self.exemplar_encoder(exemplar)
+        return unit_normals(self.decoder(features, described))
+
+    def forward(self, image: Tensor, exemplar: Tensor | None = None) -> HFFNEOutput:
+        """Estimate normals.
+
+        Args:
+            image: [B, 3, H, W] in [0, 1]; sides that are multiples of 32 and of 2 ** coarse_levels.
+            exemplar: [B, 3, H, W] normals to refine instead of the coarse network's.
+        """
+        with torch.no_grad():
+            coarse = self.coarse(image)
+        return HFFNEOutput(coarse, self.refine(image, coarse if exemplar is None else exemplar))
+
+
+class ExemplarEncoder(nn.Module):
+    """E_R: VGG-19's relu5_2 of the exemplar, then convolutions with pooling, to a vector (A3) or to a map (A2)."""
+
+    def __init__(self, config: HFFNEConfig) -> None:
+        super().__init__()
+        self.vgg = VGG19Features(config.vgg_width).requires_grad_(False)
+        deep, out = vgg_channels(config.vgg_width)[-1], config.vector
+        self.to_vector = config.injection == "modulation"
+        blocks = 3 if self.to_vector else 1
+        layers: list[nn.Module] = []
+        for block in range(blocks):
+            layers += [
+                nn.Conv2d(deep if block == 0 else out, out, 3, 1, 1),
+                nn.LeakyReLU(_SLOPE),
+                nn.MaxPool2d(2, ceil_mode=True),
+            ]
+        self.blocks = nn.Sequential(*layers)
+        keep_variance(self.blocks, _SLOPE)
+
+    def forward(self, exemplar: Tensor) -> Tensor:
+        """Normals [B, 3, H, W] to z [B, vector], or to features [B, vector, H/32, W/32]."""
+        deepest = self.vgg(0.5 * exemplar + 0.5)[-1]
+        described: Tensor = self.blocks(deepest)
+        return described.mean((2, 3)) if self.to_vector else described
+
+
+class FaceEncoder(nn.Module):
+    """E_I: five levels of a stride-2 4×4 convolution and a residual block."""
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(inside, outside, 4, 2, 1), nn.LeakyReLU(_SLOPE), ResidualBlock(outside))
+            for inside, outside in zip((1, *channels[:-1]), channels, strict=True)
+        )
+        keep_variance(self, _SLOPE)
+
+    def forward(self, picture: Tensor) -> list[Tensor]:
+        """f_1 to f_5, [B, C_i, H / 2^i, W / 2^i], of a grey picture [B, 1, H, W] in [-1, 1]."""
+        features: list[Tensor] = []
+        x = picture
+        for level in self.levels:
+            x = level(x)
+            features.append(x)
+        return features
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions beside the identity, their sum scaled by 1/√2 to keep its variance."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, 1, 1),
+            nn.LeakyReLU(_SLOPE),
+            nn.Conv2d(channels, channels, 3, 1, 1),
+            nn.LeakyReLU(_SLOPE),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] to [B, C, H, W]."""
+        out: Tensor = (x + self.layers(x)) / math.sqrt(2.0)
+        return out
+
+
+class NormalDecoder(nn.Module):
+    """D_N: four levels that take f_5 up to 1/2, each joined by a skip, and a last step to the full resolution."""
+
+    def __init__(self, config: HFFNEConfig) -> None:
+        super().__init__()
+        channels = config.face_channels
+        self.injection = config.injection
+        if config.injection == "bottleneck":
+            self.join = nn.Conv2d(channels[4] + config.vector, channels[4], 1)
+        vector = config.vector if config.injection == "modulation" else 0
+        beside = 3 if config.injection == "skips" else 0
+        self.levels = nn.ModuleList(
+            DecoderLevel(channels[i + 1], channels[i] // 4 + beside, channels[i], kernel, vector, config.modulation)
+            for i, kernel in zip((3, 2, 1, 0), _KERNELS, strict=True)
+        )
+        self.last = nn.Sequential(
+            nn.Conv2d(channels[0], channels[0], 3, 1, 1), nn.LeakyReLU(_SLOPE), nn.Conv2d(channels[0], 3, 3, 1, 1)
+        )
+        keep_variance(self, _SLOPE)
+
+    def forward(self, features: Sequence[Tensor], described: Tensor) -> Tensor:
+        """Decode.
+
+        Args:
+            features: f_1 to f_5.
+            described: z [B, vector] (A3), features [B, vector, H/32, W/32] (A2) or the exemplar [B, 3, H, W] (A1).
+
+        Returns:
+            [B, 3, H, W] of any range.
+        """
+        x = features[4]
+        if self.injection == "bottleneck":
+            x = self.join(torch.cat([x, described], dim=1))
+        for level, feature in zip(self.levels, features[3::-1], strict=True):
+            skip = feature[:, : feature.shape[1] // 4]
+            if self.injection == "skips":
+                small = F.interpolate(described, feature.shape[2:], mode="bilinear", align_corners=False)
+                skip = torch.cat([skip, small], dim=1)
+            x = level(x, skip, described)
+        out: Tensor = self.last(upsampled(x))
+        return out
+
+
+class DecoderLevel(nn.Module):
+    """Up, joined by a skip, two convolutions, the modulation F, and a shortcut beside them."""
+
+    def __init__(self, inside: int, skip: int, outside: int, kernel: int, vector: int, modulation: Modulation) -> None:
+        """Make a level; ``vector`` 0 leaves the modulation out."""
+        super().__init__()
+        self.modulation: Modulation | None = modulation if vector else None
+        entering = inside + skip + (vector if self.modulation == "none" else 0)
+        self.convolutions = nn.Sequential(
+            nn.Conv2d(entering, outside, 1),
+            nn.LeakyReLU(_SLOPE),
+            nn.Conv2d(outside, outside, 3, 1, 1),
+            nn.LeakyReLU(_SLOPE),
+        )
+        self.modulated: nn.Module
+        if self.modulation == "stylegan2":
+            self.modulated = ModulatedConv2d(outside, outside, kernel, vector)
+        else:
+            self.modulated = nn.Conv2d(outside, outside, kernel, 1, kernel // 2)
+        if self.modulation == "adain":
+            self.normalisation = AdaptiveInstanceNorm(outside, vector)
+        self.activation = nn.LeakyReLU(_SLOPE)
+        self.shortcut = nn.Conv2d(entering, outside, 1, bias=False)
+
+    def forward(self, x: Tensor, skip: Tensor, z: Tensor) -> Tensor:
+        """[B, inside, h, w], [B, skip, 2h, 2w] and z [B, vector] to [B, outside, 2h, 2w]."""
+        x = torch.cat([upsampled(x), skip], dim=1)
+        if self.modulation == "none":
+            x = torch.cat([x, z[:, :, None, None].expand(-1, -1, *x.shape[2:])], dim=1)
+        y = self.convolutions(x)
+        y = self.modulated(y, z) if self.modulation == "stylegan2" else self.modulated(y)
+        if self.modulation == "adain":
+            y = self.normalisation(y, z)
+        out: Tensor = (self.activation(y) + self.shortcut(x)) / math.sqrt(2.0)
+        return out
+
+
+def upsampled(x: Tensor) -> Tensor:
+    """Twice the resolution, bilinear."""
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def grey(image: Tensor) -> Tensor:
+    """Luma [B, 1, H, W] of [B, 3, H, W]."""
+    weights = torch.tensor(_LUMA, device=image.device, dtype=image.dtype).view(1, 3, 1, 1)
+    return (image * weights).sum(1, keepdim=True)

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How HFFNE is trained: a recipe per stage, as the training loop wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from lineament.errors import WeightsError
+from lineament.methods.features.model import FaceFeatures
+from lineament.methods.hffne import losses
+from lineament.methods.hffne.config import HFFNETrainConfig
+from lineament.methods.hffne.model import HFFNE, CoarseNormals, grey
+from lineament.networks.checkpoint import load_torchvision_weights
+from lineament.networks.discriminator import PatchDiscriminator, adversarial_loss, discriminator_loss
+from lineament.networks.vgg import VGG19Features
+from lineament.synth.degrade import gaussian_blur
+from lineament.training.augment import prepared
+from lineament.training.data import Batch, batches
+from lineament.training.export import load_weights, save_weights
+from lineament.training.parallel import processes, rank
+from lineament.training.photos import kept_face_crops, photo_batches
+from lineament.training.recipe import descend
+from lineament.training.validation import angular_errors
+from lineament.weights import weights_path
+
+FEATURES = "face-features"
+"""Weights of the features that ship."""
+_MIRROR = (-1.0, 1.0, 1.0)
+_SMOOTHED = 0.5  # share of exemplars that are blurred
+_BLUR = 0.04  # largest sigma of that blur, of the crop's side
+
+
+class CoarseRecipe:
+    """Stage one: pix2pix on labelled faces, L1 norm and adversarial."""
+
+    def __init__(self, config: HFFNETrainConfig) -> None:
+        """Build the network and its discriminator, which sees the grey photo beside the normals."""
+        self.config = config
+        self.name: str = CoarseNormals.METHOD
+        self.model = CoarseNormals(config.network().coarse())
+        self.discriminator = PatchDiscriminator(in_channels=4) if config.adversarial else None
+
+    def start(self) -> None:
+        """Take the first weights from a file, if one is named."""
+        if self.config.coarse_init is not None:
+            self.model.load_state_dict(load_weights(self.config.coarse_init, CoarseNormals).state_dict())
+
+    def beside(self) -> dict[str, nn.Module]:
+        """The discriminator, where there is one."""
+        return {} if self.discriminator is None else {"discriminator": self.discriminator}
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Adam for the network and for the discriminator."""
+        rate, decay = self.config.learning_rate, self.config.weight_decay
+        networks = {"model": self.model, **self.beside()}
+        return {name: torch.optim.Adam(net.parameters(), rate, weight_decay=decay) for name, net in networks.items()}
+
+    def batches(self, split: str, first: int, device: torch.device) -> Iterator[Batch]:
+        """Photos, normals and faces."""
+        return batches(self.config, split, first, device)
+
+    def step(
+        self, batch: Batch, step: int, optimizers: Mapping[str, torch.optim.Optimizer], autocast: torch.autocast
+    ) -> dict[str, Tensor]:
+        """One step of the network and, where there is one, of the discriminator."""
+        batch = prepared(batch, self.config, step)
+        with autocast:
+            normals = self.model(batch.image)
+        parts = {"rec": losses.absolute_loss(normals, batch.normals, batch.face)}
+        total = parts["rec"]
+        if self.discriminator is not None:
+            parts["adv"] = adversarial_loss([self._judged(batch, normals, autocast)])
+            total = total + self.config.adversarial * parts["adv"]
+        norm = descend(total, self.model, optimizers["model"], self.config.clip)
+        if self.discriminator is not None:
+            real, fake = (self._judged(batch, n, autocast) for n in (batch.normals, normals.detach()))
+            parts["discriminator"] = discriminator_loss(real, [fake])
+            descend(parts["discriminator"], self.discriminator, optimizers["discriminator"], self.config.clip)
+        figures = {"loss": total, "gradient_norm": norm, **parts}
+        return {name: value.detach() for name, value in figures.items()}
+
+    def _judged(self, batch: Batch, normals: Tensor, autocast: torch.autocast) -> Tensor:
+        """The discriminator's logits on normals beside their photo."""
+        assert self.discriminator is not None
+        with autocast:
+            pair = torch.cat([2.0 * grey(batch.image) - 1.0, normals * batch.face], dim=1)
+            logits: Tensor = self.discriminator(pair)
+        return logits.float()
+
+    def validate(self, model: CoarseNormals, device: torch.device, sheet: Path) -> dict[str, float]:
+        """Angular error on people kept from training."""
+        source = islice(self.batches("validation", 0, device), self.config.validation_batches)
+        (error,) = angular_errors(source, lambda batch: ([model(batch.image)], batch), sheet)
+        return {"validation_error": error}
+
+    def save(self, model: CoarseNormals, path: Path, metadata: Mapping[str, str]) -> None:
+        """Write the averaged weights."""
+        save_weights(model, path, metadata)
+
+
+class HFFNERecipe:
+    """Stage two: fine normals from pictures without labels, guided by the frozen coarse network."""
+
+    def __init__(self, config: HFFNETrainConfig, coarse: Path) -> None:
+        """Build the networks.
+
+        Args:
+            config: The training.
+            coarse: Weights of stage one.
+
+        Raises:
+            WeightsError: Weights that are missing or do not fit.
+        """
+        self.config = config
+        self.name: str = config.model
+        self.model = HFFNE(config.network())
+        frozen = load_weights(coarse, CoarseNormals)
+        wanted = replace(self.model.coarse.config, crop_size=frozen.config.crop_size)
+        if frozen.config != wanted:
+            raise WeightsError(f"{coarse} is for a coarse network of another size than {config.model} has")
+        self.model.coarse.load_state_dict(frozen.state_dict())
+        self.features = _features(config)
+        if self.model.exemplar_encoder is not None:
+            self.model.exemplar_encoder.vgg.load_state_dict(self.features.state_dict())
+
+    def start(self) -> None:
+        """Take the first weights of what is learned from a file, if one is named."""
+        if self.config.init is not None:
+            known = load_weights(self.config.init, HFFNE).state_dict()
+            own = {name: value for name, value in known.items() if not name.startswith("coarse.")}
+            wrong = sorted(set(own) ^ {name for name in self.model.state_dict() if not name.startswith("coarse.")})
+            if wrong:
+                raise WeightsError(f"{self.config.init} is of another configuration (first difference: {wrong[0]})")
+            self.model.load_state_dict(own, strict=False)
+
+    def beside(self) -> dict[str, nn.Module]:
+        """The frozen features that the perceptual loss compares."""
+        return {"features": self.features}
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Adam for what is not frozen."""
+        learned = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        return {"model": torch.optim.Adam(learned, self.config.learning_rate, weight_decay=self.config.weight_decay)}
+
+    def batches(self, split: str, first: int, device: torch.device) -> Iterator[Batch]:
+        """Synthetic photos, whose labels only the validation uses, and real ones besides."""
+        config = self.config
+        real = round(config.photo_share * config.batch_size) if config.photos and split == "train" else 0
+        if real == 0:
+            yield from batches(config, split, first, device)
+            return
+        crops = kept_face_crops(config.photos, config.size, config.output)
+        photos = photo_batches(crops, real, config.seed, first, device)
+        if real == config.batch_size:
+            yield from photos
+            return
+        made = batches(replace(config, batch_size=config.batch_size - real), split, first, device)
+        for some, others in zip(made, photos, strict=True):
+            yield Batch(*(torch.cat(pair) for pair in zip(vars(some).values(), vars(others).values(), strict=True)))
+
+    def step(
+        self, batch: Batch, step: int, optimizers: Mapping[str, torch.optim.Optimizer], autocast: torch.autocast
+    ) -> dict[str, Tensor]:
+        """One step (equation 10)."""
+        # The coarse network sees the picture as it is, the second stage sees it varied: labels never enter.
+        guide = self.coarse_normals(batch.image, autocast)
+        batch = prepared(Batch(batch.image, guide * batch.face, batch.face), self.config, step)
+        target = batch.normals if self.config.paired else batch.normals.roll(1, 0)
+        with autocast:
+            normals = self.model.refine(batch.image, self._smoothed(target, step))
+            parts = {"perc": losses.perceptual_loss(self.features, batch.image, normals, batch.face)}
+        parts["rec"] = losses.reconstruction_loss(normals, batch.normals, batch.face)
+        total = parts["rec"] + self.config.perceptual * parts["perc"]
+        norm = descend(total, self.model, optimizers["model"], self.config.clip)
+        figures = {"loss": total, "gradient_norm": norm, **parts}
+        return {name: value.detach() for name, value in figures.items()}
+
+    @torch.no_grad()
+    def coarse_normals(self, image: Tensor, autocast: torch.autocast) -> Tensor:
+        """The frozen network's normals [B, 3, S, S], averaged with those of the mirrored pictures."""
+        with autocast:
+            plain, mirrored = self.model.coarse(image), self.model.coarse(image.flip(-1))
+        signs = torch.tensor(_MIRROR, device=image.device).view(1, 3, 1, 1)
+        return torch.nn.functional.normalize(plain + mirrored.flip(-1) * signs, dim=1)
+
+    def _smoothed(self, exemplar: Tensor, step: int) -> Tensor:
+        """Exemplars, some of them blurred: those that users bring are often smooth meshes'."""
+        draw = torch.Generator().manual_seed((self.config.seed + 2) * 1_000_003 + step * processes() + rank())
+        sigma, chosen = torch.rand(2, len(exemplar), generator=draw)
+        sigma = _BLUR * exemplar.shape[-1] * sigma * (chosen < _SMOOTHED)
+        return gaussian_blur(exemplar, sigma.to(exemplar.device))
+
+    def validate(self, model: HFFNE, device: torch.device, sheet: Path) -> dict[str, float]:
+        """Angular error of the coarse and the fine normals on people kept from training."""
+
+        def estimate(batch: Batch) -> tuple[list[Tensor], Batch]:
+            output = model(batch.image)
+            return [output.coarse, output.refined], batch
+
+        source = islice(self.batches("validation", 0, device), self.config.validation_batches)
+        coarse, refined = angular_errors(source, estimate, sheet)
+        return {"validation_error_coarse": coarse, "validation_error_refined": refined}
+
+    def save(self, model: HFFNE, path: Path, metadata: Mapping[str, str]) -> None:
+        """Write the averaged weights, the frozen ones with them."""
+        save_weights(model, path, metadata)
+
+
+def _features(config: HFFNETrainConfig) -> VGG19Features:
+    """The features that the configuration names, frozen."""
+    width = config.network().vgg_width
+    path = config.features or weights_path(FEATURES)
+    if path.suffix == ".pth":
+        network = VGG19Features(width)
+        load_torchvision_weights(network, path)
+    else:
+        network = load_weights(path, FaceFeatures).vgg
+        if network.channels != VGG19Features(width).channels:
+            raise WeightsError(
+                f"{path} holds features of another width than {config.model}'s ({width:g}); name torchvision's VGG-19 "
+                "checkpoint or other weights with --features, or train them with `lineament train features`"
+            )
+    return network.requires_grad_(False).eval()

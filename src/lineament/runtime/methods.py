@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a weights file to the session of its method."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lineament.errors import WeightsError
+from lineament.runtime.casfne import CasFNESession
+from lineament.runtime.graph import read_header
+from lineament.runtime.hffne import HFFNESession
+from lineament.runtime.session import NormalsSession
+
+_SESSIONS: dict[str, type[NormalsSession]] = {kind.METHOD: kind for kind in (CasFNESession, HFFNESession)}
+
+
+def open_session(weights: Path, threads: int = 0) -> NormalsSession:
+    """The networks of a weights file, ready to run; see `NormalsSession`.
+
+    Raises:
+        WeightsError: Files that are missing, damaged or do not fit each other, or weights of no method that estimates.
+    """
+    method = read_header(weights).get("method", "nothing that is known")
+    if method not in _SESSIONS:
+        raise WeightsError(f"{weights} is for {method}, which estimates no normals")
+    return _SESSIONS[method](weights, threads)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real photos without labels: canonical crops of their faces, and endless batches of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lineament.errors import DataError, LineamentError
+from lineament.training.data import Batch
+from lineament.training.parallel import dealt
+
+Crops = tuple[NDArray[np.uint8], NDArray[np.bool_]]
+"""Crops [N, S, S, 3] RGB, and where the face is in each, [N, S, S]."""
+
+
+def face_crops(photos: Sequence[Path], size: int) -> Crops:
+    """The largest face of each photo in its canonical crop; photos without one, or damaged ones, are left out.
+
+    Args:
+        photos: Files and folders.
+        size: Side of the crops, pixels.
+
+    Raises:
+        DataError: No face in any of them.
+        NoImagesError: No photos.
+    """
+    from lineament.face import find, largest
+    from lineament.face.paste import paste_parse
+    from lineament.images.read import find_images, read_image
+
+    crops, masks = [], []
+    for path in find_images(photos):
+        try:
+            image = read_image(path)
+        except LineamentError:
+            continue
+        for face in largest(find)(image):
+            assert face.reading is not None
+            crop = face.reading.crop.at(size)
+            _, mask = paste_parse(face.reading, *image.shape[:2])
+            crops.append(crop.extract(image))
+            masks.append(crop.extract(mask * np.uint8(255)) > 127)
+    if not crops:
+        raise DataError(f"no face was found in {', '.join(map(str, photos))}")
+    return np.stack(crops), np.stack(masks)
+
+
+def kept_face_crops(photos: Sequence[Path], size: int, folder: Path) -> Crops:
+    """`face_crops`, kept in a folder, so that a run that goes on need not search again."""
+    path = folder / f"photos-{size}.npz"
+    if not path.exists():
+        crops, masks = face_crops(photos, size)
+        temporary = path.with_name(f"{path.stem}.{os.getpid()}.npz")
+        np.savez(temporary, crops=crops, masks=masks)
+        os.replace(temporary, path)
+    with np.load(path, allow_pickle=False) as kept:
+        return kept["crops"], kept["masks"]
+
+
+def photo_batches(crops: Crops, count: int, seed: int, first: int, device: torch.device) -> Iterator[Batch]:
+    """Endless batches of photos from the ``first`` on, with zero normals; batch n is a function of (seed, n).
+
+    Args:
+        crops: Crops and masks.
+        count: Photos of a batch.
+        seed: Of the choice.
+        first: Number of the first batch.
+        device: Where batches are put.
+    """
+    pictures, masks = crops
+    for number in dealt(first, "train"):
+        picked = np.random.default_rng((seed, number)).integers(0, len(pictures), count)
+        image = torch.from_numpy(pictures[picked]).permute(0, 3, 1, 2).float() / 255.0
+        face = torch.from_numpy(masks[picked])[:, None]
+        yield Batch(image, torch.zeros_like(image), face).to(device)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From normals in a crop to depth in the photo and a mesh in millimetres, on an ellipsoid, and by command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import OpenEXR
+import pytest
+import trimesh
+from skimage import data
+
+import lineament
+from lineament.cli import main
+from lineament.errors import InputError
+from lineament.face import FaceCrop
+from lineament.face.scale import average_landmarks
+from lineament.geometry import angular_error, depth_to_normals
+from lineament.geometry.mesh import triangle_normals
+from lineament.surface import FaceSurface
+
+SCALE = 1.5  # px of the photo per mm
+
+
+def ellipsoid(crop: FaceCrop) -> tuple[FaceSurface, np.ndarray]:
+    """The surface of an ellipsoid with half axes of 90, 120 and 60 px in the photo, seen by a crop; its photo mask."""
+    height, width = 400, 500
+    half = np.array([90.0, 120.0, 60.0])
+
+    def height_at(points: np.ndarray) -> np.ndarray:
+        x, y = points[..., 0] - 260.0, 190.0 - points[..., 1]
+        return half[2] * np.sqrt(np.clip(1 - (x / half[0]) ** 2 - (y / half[1]) ** 2, 0, None))
+
+    grid = np.stack(np.meshgrid(np.arange(crop.size) + 0.5, np.arange(crop.size) + 0.5), -1)
+    places = crop.to_photo(grid)
+    z = height_at(places)
+    x, y = places[..., 0] - 260.0, 190.0 - places[..., 1]
+    normals = np.stack([x, y, z], -1) / half**2
+    normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
+    mask = z > 0.45 * half[2]
+    landmarks = SCALE * average_landmarks()[:, :2] * [1.0, -1.0] + [260.0, 190.0]
+    surface = FaceSurface.of(
+        crop.normals_to_crop(normals.astype(np.float32)), mask, crop, landmarks, np.ones(68, np.float32)
+    )
+    rows, columns = np.mgrid[:height, :width] + 0.5
+    return surface, height_at(np.stack([columns, rows], -1))
+
+
+@pytest.mark.parametrize("roll", [0.0, 25.0, -100.0])
+def test_depth_lies_in_the_photos_frame(roll: float) -> None:
+    surface, truth = ellipsoid(FaceCrop(110.0, 40.0, 300.0, 128, roll))
+    mask = truth > 0.6 * 60.0
+    depth = surface.depth(mask)
+    assert (depth[~mask] == 0).all()
+    difference = (depth - truth)[mask]
+    assert np.abs(difference - difference.mean()).max() < 1.5  # of 60 px
+    again, wanted = depth_to_normals(depth, mask), depth_to_normals(truth, mask)
+    inner = cv2.erode(mask.astype(np.uint8), np.ones((9, 9))) > 0
+    assert angular_error(again[inner], wanted[inner]).mean() < 0.5
+    assert surface.disagreement < 1.0
+    assert surface.scale == pytest.approx(SCALE, rel=1e-6)
+
+
+@pytest.mark.parametrize("roll", [0.0, 25.0])
+def test_the_mesh_is_in_millimetres_and_right_way_up(roll: float) -> None:
+    crop = FaceCrop(110.0, 40.0, 300.0, 128, roll)
+    surface, truth = ellipsoid(crop)
+    mesh = surface.mesh(*truth.shape)
+    assert (triangle_normals(mesh)[:, 2] > 0).all()
+    centred = mesh.vertices * SCALE  # in pixels, the crop's middle at (260, 190)
+    x, y = centred[:, 0], centred[:, 1]
+    z = 60.0 * np.sqrt(1 - (x / 90) ** 2 - (y / 120) ** 2)
+    assert np.abs((centred[:, 2] - z) - (centred[:, 2] - z).mean()).max() < 1.5
+    photo = np.zeros((*truth.shape, 3), np.uint8)
+    photo[:190, :, 0], photo[:, 260:, 1] = 255, 255  # red above, green on the right
+    texture = surface.texture(photo)
+    assert mesh.corner_uv is not None
+    corners = mesh.vertices[mesh.triangles].reshape(-1, 3)
+    uv = mesh.corner_uv.reshape(-1, 2)
+    column = (uv[:, 0] * texture.shape[1]).astype(int).clip(0, texture.shape[1] - 1)
+    row = ((1 - uv[:, 1]) * texture.shape[0]).astype(int).clip(0, texture.shape[0] - 1)
+    seen = texture[row, column]
+    clear = (np.abs(corners[:, :2]) > 2).all(1)
+    assert ((seen[:, 0] > 127) == (corners[:, 1] > 0))[clear].all()
+    assert ((seen[:, 1] > 127) == (corners[:, 0] > 0))[clear].all()
+
+
+def test_a_crop_without_a_face_has_no_surface() -> None:
+    normals, mask = np.zeros((64, 64, 3), np.float32), np.zeros((64, 64), bool)
+    with pytest.raises(InputError, match="no face in the crop"):
+        FaceSurface.of(normals, mask, FaceCrop(0, 0, 64, 64), np.zeros((68, 2)), np.ones(68, np.float32))
+
+
+def test_depth_and_meshes_by_command(tiny_weights: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), data.astronaut()[..., ::-1])
+    words = ["estimate", str(photo), "-o", str(tmp_path / "out"), "--method", str(tiny_weights), "--no-fine"]
+    assert main([*words, "--outputs", "depth", "mesh", "--mesh-formats", "glb", "obj", "ply"]) == 0
+    folder = tmp_path / "out" / "photo"
+    said = json.loads((folder / "face.json").read_text())
+    face = lineament.load(str(tiny_weights)).estimate(data.astronaut(), fine=False)[0]
+    levels = cv2.imread(str(folder / "depth.png"), cv2.IMREAD_UNCHANGED)
+    assert levels.dtype == np.uint16
+    assert np.array_equal(levels > 0, face.mask)
+    decoded = said["depth"]["offset"] + said["depth"]["step"] * levels
+    assert np.abs(decoded - face.depth)[face.mask].max() < 2 * said["depth"]["step"]
+    stored = OpenEXR.File(str(folder / "depth.exr")).channels()["Z"].pixels
+    assert np.abs(stored - face.depth).max() < 1e-4
+    for name in ("mesh.glb", "mesh.obj", "mesh.ply"):
+        assert name in said["mesh"]["files"]
+        read = trimesh.load(folder / name, force="mesh", process=False)
+        assert len(read.faces) == said["mesh"]["triangles"]
+        assert 100 < np.ptp(read.vertices[:, 1]) < 300  # mm, a face
+    plain = tmp_path / "plain"
+    assert main([*words[:2], "-o", str(plain), *words[4:]]) == 0
+    assert not list((plain / "photo").glob("depth*")) + list((plain / "photo").glob("mesh*"))
