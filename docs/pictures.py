@@ -8,11 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image
+from scipy.spatial.transform import Rotation
 from skimage import data
 
 import lineament
+from lineament.datasets.meshes import picture_of, view_mesh
 from lineament.face import draw_faces, find
 from lineament.face.parse import colours_of
+from lineament.geometry.mesh import Mesh
 from lineament.images import encode_normals
 from lineament.rig import load_rig
 from lineament.synth import Generator, SynthConfig
@@ -30,7 +33,21 @@ def main() -> None:
     rows = [np.concatenate(list(tiles[start : start + 8]), axis=1) for start in (0, 8) for tiles in (photos, normals)]
     picture = (np.concatenate(rows, axis=0).clip(0, 1) * 255).astype(np.uint8)
     Image.fromarray(picture).save(FOLDER / "synthetic.jpg", quality=88)
+    Image.fromarray(mesh_views()).save(FOLDER / "mesh.jpg", quality=90)
     Image.fromarray(canonical_crop()).save(FOLDER / "crop.jpg", quality=90)
+
+
+def mesh_views(size: int = 240) -> np.ndarray:
+    """The astronaut's mesh turned from side to side, textured above, shaded below."""
+    face = lineament.estimate(data.astronaut())[0]
+    mesh, texture = face.mesh(), face.surface.texture(data.astronaut())
+    columns = []
+    for yaw in (-50, -25, 0, 25, 50):
+        turned = Rotation.from_euler("y", yaw, degrees=True).apply(mesh.vertices)
+        shown = Mesh(turned, mesh.triangles, mesh.corner_uv)
+        view = view_mesh(shown, size)
+        columns.append(np.concatenate([picture_of(view, shown, texture), picture_of(view, shown, None)]))
+    return np.concatenate(columns, axis=1)
 
 
 def canonical_crop() -> np.ndarray:

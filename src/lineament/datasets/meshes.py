@@ -189,7 +189,9 @@ def cast_rays(
     """
     pcu = needed("point_cloud_utils")
     triangles = mesh.triangles.astype(np.int32)
-    triangle, weights, distance = pcu.ray_mesh_intersection(mesh.vertices, triangles, origins, towards)
+    triangle, weights, distance = pcu.ray_mesh_intersection(
+        np.ascontiguousarray(mesh.vertices), triangles, origins, towards
+    )
     hit = np.isfinite(distance) & (triangle >= 0)
     return np.where(hit, triangle, -1).astype(np.int64), weights, np.where(hit, distance, np.nan)
 
