@@ -19,7 +19,7 @@ from lineament.errors import InputError
 from lineament.face import FaceCrop
 from lineament.face.scale import average_landmarks
 from lineament.geometry import angular_error, depth_to_normals
-from lineament.geometry.mesh import triangle_normals
+from lineament.geometry.mesh import Mesh, triangle_normals, vertex_normals
 from lineament.surface import FaceSurface
 
 SCALE = 1.5  # px of the photo per mm
@@ -117,3 +117,22 @@ def test_depth_and_meshes_by_command(tiny_weights: Path, tmp_path: Path) -> None
     plain = tmp_path / "plain"
     assert main([*words[:2], "-o", str(plain), *words[4:]]) == 0
     assert not list((plain / "photo").glob("depth*")) + list((plain / "photo").glob("mesh*"))
+
+
+def test_a_base_mesh_takes_over_the_faces_normals() -> None:
+    face = lineament.load().estimate(data.astronaut(), fine=False)[0]
+    own = face.mesh()
+    pixels = own.vertices[:, :2] * face.surface.scale * [1.0, -1.0] + np.array(face.crop.centre)
+    x, y, z = own.vertices.T
+    bowl = np.stack([np.ones_like(x), x, y, x**2, x * y, y**2], -1)
+    smooth = Mesh(np.stack([x, y, bowl @ np.linalg.lstsq(bowl, z, rcond=None)[0]], -1), own.triangles)
+    wanted = vertex_normals(own)
+    before = angular_error(vertex_normals(smooth), wanted).mean()
+    enhanced = face.enhance(smooth, pixels)
+    assert before > 10
+    assert angular_error(vertex_normals(enhanced), wanted).mean() < 0.6 * before
+    assert np.abs(enhanced.vertices - smooth.vertices).max() < 25  # mm: the nose grows out of the bowl
+    away = face.enhance(Mesh(smooth.vertices, smooth.triangles[:, ::-1]), pixels)
+    assert np.allclose(away.vertices, smooth.vertices)  # it looks away from the camera
+    with pytest.raises(InputError, match="do not belong"):
+        face.enhance(smooth, pixels[:-1])

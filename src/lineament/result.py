@@ -14,11 +14,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lineament.errors import InputError
 from lineament.face.check import PhotoCheck
 from lineament.face.crop import Box, FaceCrop
 from lineament.face.face import Pose
 from lineament.face.parse import PARSE_COLOURS, MaskClass
-from lineament.geometry.mesh import Mesh
+from lineament.geometry.enhance import enhance
+from lineament.geometry.mesh import Mesh, vertex_normals
 from lineament.images.encoding import DESCRIPTIONS, NormalsConvention, convert_normals, encode_normals
 from lineament.images.mesh import MeshFormat, write_mesh
 from lineament.images.write import atomic_folder, write_exr, write_indexed_png, write_png
@@ -27,6 +29,7 @@ from lineament.surface import FaceSurface
 
 Output = Literal["normals", "depth", "mesh"]
 
+_GRAZING = 0.1  # n_z of a base mesh below which the photo says nothing of it
 _SHEET_SIDE = 256
 _PREVIEW_SIDE = 1024
 _STRIP_ROWS = 256
@@ -109,6 +112,34 @@ class FaceGeometry:
     def mesh(self) -> Mesh:
         """The face's surface, triangulated, in millimetres of an average adult; see `FaceSurface.mesh`."""
         return self.surface.mesh(*self.mask.shape)
+
+    def enhance(
+        self, mesh: Mesh, pixels: NDArray[np.floating[Any]], keep: float = 0.05, base_from: float | None = None
+    ) -> Mesh:
+        """Anybody's base mesh of this face with these normals: normal-enhanced geometry (`lineament.geometry.enhance`).
+
+        Args:
+            mesh: In the photo's camera frame, in any unit.
+            pixels: [V, 2] where each vertex lies in the photo; x right and y down, pixel centres at integer + 0.5.
+            keep: How strongly vertices hold on to their places.
+            base_from: Size from which on the base is trusted more than these normals, in the mesh's unit; both as in
+                `lineament.geometry.enhance.enhance`.
+
+        Returns:
+            The mesh with moved vertices. Those outside the face's mask or turned away from the camera stay; what is
+            hidden behind other parts of the mesh is not told apart.
+
+        Raises:
+            InputError: Pixels of another number than vertices.
+        """
+        if pixels.shape != (len(mesh.vertices), 2):
+            raise InputError(f"pixels {pixels.shape} do not belong to {len(mesh.vertices)} vertices")
+        height, width = self.mask.shape
+        column, row = np.floor(pixels).astype(np.int64).T
+        seen = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+        column, row = column.clip(0, width - 1), row.clip(0, height - 1)
+        seen &= self.mask[row, column] & (vertex_normals(mesh)[:, 2] > _GRAZING)
+        return enhance(mesh, self.normals[row, column] * seen[:, None], keep, base_from)
 
     def stage(self, number: int) -> NDArray[np.float32]:
         """Normals of one stage in the photo's frame, H×W×3, zero outside the face."""

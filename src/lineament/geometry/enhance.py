@@ -26,7 +26,7 @@ def edges_of(triangles: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.unique(np.sort(pairs, axis=1), axis=0)
 
 
-def enhance(mesh: Mesh, normals: NDArray[np.floating], keep: float = 0.05, keep_shape: bool = True) -> Mesh:
+def enhance(mesh: Mesh, normals: NDArray[np.floating], keep: float = 0.05, base_from: float | None = None) -> Mesh:
     """Move the vertices of a mesh so that its normals become given ones.
 
     Args:
@@ -35,31 +35,33 @@ def enhance(mesh: Mesh, normals: NDArray[np.floating], keep: float = 0.05, keep_
             (hidden parts, outside the photo): there the base stays.
         keep: How strongly vertices hold on to their places, relative to the edges' wish to stand upright on the
             normals. Small values follow the normals over wide regions, large ones in fine detail only.
-        keep_shape: Trust the base for all that is wider than a few edges, as Nehab et al. do: the normals' smooth part
-            is replaced by the base's own before.
+        base_from: Size in the mesh's unit from which on the base is trusted more than the normals, as Nehab et al. do:
+            what is smoother than that is taken from the base's own normals. None follows the normals at every size.
 
     Returns:
         The mesh with moved vertices. Vertices move along the base's normals only, so that the mesh does not fold.
 
     Raises:
-        InputError: Normals of another shape, or ``keep`` that is not positive.
+        InputError: Normals of another shape, ``keep`` or ``base_from`` that is not positive.
     """
     wanted = np.asarray(normals, dtype=np.float64)
     if wanted.shape != mesh.vertices.shape:
         raise InputError(f"normals {wanted.shape} do not belong to {len(mesh.vertices)} vertices")
-    if not keep > 0:
-        raise InputError(f"keep must be positive, not {keep}")
+    if not keep > 0 or not (base_from is None or base_from > 0):
+        raise InputError(f"keep and base_from must be positive, not {keep} and {base_from}")
     known = np.linalg.norm(wanted, axis=1) > 1e-6
     base = vertex_normals(mesh)
     edges = edges_of(mesh.triangles)
     target = normalize(np.where(known[:, None], wanted, base))
-    if keep_shape:
-        target = _with_shape_of(base, target, edges)
+    if base_from is not None:
+        length = np.linalg.norm(mesh.vertices[edges[:, 1]] - mesh.vertices[edges[:, 0]], axis=1).mean()
+        # A mean over the neighbours is a blur by about 0.8 edges; blurs add up by their squares.
+        target = _with_shape_of(base, target, edges, max(1, round((0.5 * base_from / (0.8 * length)) ** 2)))
     offsets = _offsets(mesh, base, target, known, edges, keep)
     return Mesh(mesh.vertices + base * offsets[:, None], mesh.triangles, mesh.corner_uv)
 
 
-def _with_shape_of(base: Floats, target: Floats, edges: NDArray[np.int64], rounds: int = 20) -> Floats:
+def _with_shape_of(base: Floats, target: Floats, edges: NDArray[np.int64], rounds: int) -> Floats:
     """The fine normals, turned by the rotation that takes their smooth part to the base's smooth part."""
     count = len(base)
     ones = np.ones(len(edges))
