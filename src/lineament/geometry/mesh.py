@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lineament.errors import DataError, InputError
 from lineament.geometry.camera import Camera, ScaledOrthography, pixel_centres
-from lineament.geometry.normals import normalize
+from lineament.geometry.normals import known_depth, normalize
 
 STEEPEST = 6.0
 """Steps in depth between neighbouring pixels, in pixels, from which on a surface is cut: slopes of about 80°."""
@@ -86,15 +86,7 @@ def depth_to_mesh(
     Raises:
         InputError: Wrong shapes, or nothing is left of the surface.
     """
-    z = np.asarray(depth, dtype=np.float64)
-    if z.ndim != 2:
-        raise InputError(f"depth must be [H, W], got the shape {z.shape}")
-    known = np.isfinite(z)
-    if mask is not None:
-        given = np.asarray(mask)
-        if given.shape != z.shape:
-            raise InputError(f"mask {given.shape} and depth {z.shape} differ in shape")
-        known &= given != 0
+    z, known = known_depth(depth, mask)
     height, width = z.shape
     pixels = pixel_centres(height, width)
     filled = np.where(known, z, z[known].mean() if known.any() else 0.0)

@@ -52,15 +52,7 @@ def depth_to_normals(
     Raises:
         InputError: If the shapes are wrong.
     """
-    z = np.asarray(depth, dtype=np.float64)
-    if z.ndim != 2:
-        raise InputError(f"depth must be [H, W], got the shape {z.shape}")
-    known = np.isfinite(z)
-    if mask is not None:
-        given = np.asarray(mask)
-        if given.shape != z.shape:
-            raise InputError(f"mask {given.shape} and depth {z.shape} differ in shape")
-        known &= given != 0
+    z, known = known_depth(depth, mask)
     camera = camera or ScaledOrthography()
     # Unknown pixels take a depth that any camera can unproject; they enter no difference.
     filler = float(z[known].mean()) if known.any() else 0.0
@@ -70,6 +62,24 @@ def depth_to_normals(
     normals = normalize(np.cross(across, -down))
     normals[~(known & have_row & have_column)] = 0.0
     return normals.astype(np.float32)
+
+
+def known_depth(depth: ArrayLike, mask: ArrayLike | None) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """A depth map [H, W], and where it is finite and inside the mask, if there is one.
+
+    Raises:
+        InputError: If the shapes are wrong.
+    """
+    z = np.asarray(depth, dtype=np.float64)
+    if z.ndim != 2:
+        raise InputError(f"depth must be [H, W], got the shape {z.shape}")
+    known = np.isfinite(z)
+    if mask is not None:
+        given = np.asarray(mask)
+        if given.shape != z.shape:
+            raise InputError(f"mask {given.shape} and depth {z.shape} differ in shape")
+        known &= given != 0
+    return z, known
 
 
 def _span(
