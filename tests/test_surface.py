@@ -88,6 +88,19 @@ def test_the_mesh_is_in_millimetres_and_right_way_up(roll: float) -> None:
     assert ((seen[:, 1] > 127) == (corners[:, 0] > 0))[clear].all()
 
 
+def test_glasses_do_not_part_the_surface() -> None:
+    crop = FaceCrop(110.0, 40.0, 300.0, 128)
+    surface, _ = ellipsoid(crop)
+    normals = depth_to_normals(surface.crop_depth * crop.scale, surface.crop_mask)
+    parted = surface.crop_mask.copy()
+    parted[44:48] = False  # a frame from ear to ear
+    landmarks = SCALE * average_landmarks()[:, :2] * [1.0, -1.0] + [260.0, 190.0]
+    again = FaceSurface.of(normals, parted, crop, landmarks, np.ones(68, np.float32))
+    difference = (again.crop_depth - surface.crop_depth)[parted]
+    assert np.abs(difference - difference.mean()).max() < 1.0  # px of 60
+    assert (again.crop_depth[~parted] == 0).all()
+
+
 def test_a_crop_without_a_face_has_no_surface() -> None:
     normals, mask = np.zeros((64, 64, 3), np.float32), np.zeros((64, 64), bool)
     with pytest.raises(InputError, match="no face in the crop"):

@@ -21,6 +21,7 @@ from lineament.geometry.normals import depth_to_normals
 from lineament.images.scale import at_most
 
 _TEXTURE_SIDE = 2048
+_GAP = 0.08  # width of what parts a face (the frame of glasses, a strand of hair), of the crop's side
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class FaceSurface:
         if not mask.any():
             raise InputError("there is no face in the crop, so it has no surface")
         # Grazing normals are the least sure; they bend the rest the less.
-        depth = normals_to_depth(normals, mask, "least_squares")
+        whole = normals_to_depth(normals, _bridged(mask), "least_squares")
+        depth = np.where(mask, whole - whole[mask].mean(), 0.0)
         again = depth_to_normals(depth, mask)
         there = mask & (again != 0).any(-1)
         apart = float(angular_error(again[there], normals[there]).mean()) if there.any() else 0.0
@@ -117,3 +119,12 @@ class FaceSurface:
         """The part of the photo H×W×3 that the mesh's texture coordinates speak of, at most 2048 pixels a side."""
         x, y, w, h = self.crop.place(*photo.shape[:2])
         return at_most(photo[y : y + h, x : x + w], _TEXTURE_SIDE)
+
+
+def _bridged(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A mask without the gaps in it: nothing but what lies between them ties one part's depth to another's."""
+    room = round(_GAP * len(mask))
+    padded = np.pad(mask, room)
+    near = ndimage.distance_transform_edt(~padded) <= 0.5 * room
+    closed = ndimage.distance_transform_edt(near) > 0.5 * room
+    return np.asarray(ndimage.binary_fill_holes(closed | padded)[room:-room, room:-room])

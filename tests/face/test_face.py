@@ -161,3 +161,17 @@ def test_more_flaws_mean_more_error() -> None:
     measures = FaceMeasures(200, 0.5, 0.5, 0.0, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0)
     assert predict_error(measures, calibration) == pytest.approx(np.exp(2.25))
     assert predict_error(replace(measures, blur=0.9), calibration) == pytest.approx(np.exp(2.5))
+
+
+def test_the_frame_of_glasses_does_not_take_the_forehead_away() -> None:
+    from lineament.face.paste import _main_pieces
+
+    probability = np.zeros((128, 128), np.float32)
+    probability[20:110, 30:100] = 1.0
+    probability[50:54, 30:100] = 0.0  # a frame from ear to ear
+    probability[5:9, 60:64] = 1.0  # a stray bright spot
+    kept = _main_pieces(probability) > 0.5
+    assert kept[30, 60]
+    assert kept[80, 60]
+    assert not kept[7, 62]
+    assert not kept[52, 60]

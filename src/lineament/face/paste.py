@@ -13,6 +13,7 @@ _STRIP_ROWS = 256
 _FOREHEAD = 0.5  # height of the forehead over the brows, of the face below them
 _MARGIN = 0.04  # share of the crop's side by which the face's region is widened: ears stand out of the landmarks
 _SPECK = 0.001  # share of the crop's area below which a hole is a mistake
+_PIECE = 0.03  # share of the largest piece's area from which another one is no shred
 _SOFT = 0.006  # sigma of the blur that smoothes the outline, of the crop's side
 _THREAD = 0.05  # share of the crop's side below which a connection is a thread
 
@@ -28,14 +29,14 @@ def paste_parse(reading: FaceReading, height: int, width: int) -> tuple[NDArray[
         width: The photo's columns.
 
     Returns:
-        H×W of `MaskClass`, other outside the crop; and H×W, the main connected piece of skin, eyes, mouth, brows and
-        teeth from the chin to the hairline.
+        H×W of `MaskClass`, other outside the crop; and H×W, the large pieces of skin, eyes, mouth, brows and teeth from
+        the chin to the hairline.
     """
     crop, parse = reading.crop, np.zeros((height, width), np.uint8)
     mask = np.zeros((height, width), bool)
     x, y, w, h = crop.place(height, width)
     covered = crop.covers(height, width)
-    piece = _main_piece(reading.parse[..., list(FACE_CLASSES)].sum(-1) * face_region(reading))
+    piece = _main_pieces(reading.parse[..., list(FACE_CLASSES)].sum(-1) * face_region(reading))
     for first in range(y, y + h, _STRIP_ROWS):
         rows = slice(first, min(first + _STRIP_ROWS, y + h))
         place, inside = (rows, slice(x, x + w)), covered[rows.start - y : rows.stop - y]
@@ -62,10 +63,11 @@ def face_region(reading: FaceReading) -> NDArray[np.bool_]:
     return np.asarray(cv2.dilate(region, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))) > 0)
 
 
-def _main_piece(probability: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The face's probability S×S with everything set to zero that does not hang together with its main piece.
+def _main_pieces(probability: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The face's probability S×S with everything set to zero that does not hang together with its large pieces.
 
     Shreds between strands of hair and stray pixels of the background hang on threads, if at all: an opening cuts them.
+    The frame of a pair of glasses parts the forehead and the eyes from the cheeks: these pieces are large.
     """
     import cv2
 
@@ -75,8 +77,9 @@ def _main_piece(probability: NDArray[np.float32]) -> NDArray[np.float32]:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
     if count < 2:
         return probability
-    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-    near = cv2.dilate((labels == largest).astype(np.uint8), np.ones((3, 3), np.uint8), iterations=2)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    pieces = 1 + np.flatnonzero(areas >= _PIECE * areas.max())
+    near = cv2.dilate(np.isin(labels, pieces).astype(np.uint8), np.ones((3, 3), np.uint8), iterations=2)
     kept = probability * near
     count, labels, stats, _ = cv2.connectedComponentsWithStats((kept <= 0.5).astype(np.uint8), connectivity=4)
     specks = [i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] < _SPECK * kept.size]
