@@ -26,8 +26,6 @@ from torch.nn import functional as F
 from lineament.datasets.yaleb import YaleB
 from lineament.evaluation.framing import FramedPredictor, Framing
 from lineament.evaluation.yaleb import PADDING, evaluate_yaleb
-from lineament.face import find, largest
-from lineament.images.read import find_images, read_image
 from lineament.methods.casfne.model import CasFNE
 from lineament.methods.casfne.recipe import CasFNERecipe, validate
 from lineament.synth.config import SynthConfig
@@ -38,6 +36,7 @@ from lineament.training.config import TrainConfig
 from lineament.training.data import Batch
 from lineament.training.export import load_weights
 from lineament.training.loop import train
+from lineament.training.photos import face_crops
 from lineament.training.schedule import AveragedModel
 
 FULL = SynthConfig(size=128, seed=900, frontal=0.8, roll=15.0, pitch=30.0, span_low=0.48, span_high=0.75)
@@ -105,17 +104,6 @@ class TeacherRecipe(CasFNERecipe):
         return Batch(image, F.normalize(both, dim=1) * (logits > 0), logits > 0)
 
 
-def crops_of(folder: Path, size: int) -> NDArray[np.uint8]:
-    """Canonical crops [N, S, S, 3] of the largest face of each photo."""
-    crops = []
-    for path in find_images([folder]):
-        image = read_image(path)
-        for face in largest(find)(image):
-            assert face.reading is not None
-            crops.append(face.reading.crop.at(size).extract(image))
-    return np.stack(crops)
-
-
 def main() -> None:
     """Train and measure every row, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -169,7 +157,7 @@ def trained(
         threads=arguments.threads,
     )
     config = replace(config, **training)
-    recipe = TeacherRecipe(config, crops_of(arguments.photos, synth.size)) if name == PHOTOS else CasFNERecipe(config)
+    recipe = TeacherRecipe(config, face_crops([arguments.photos], synth.size)[0]) if name == PHOTOS else CasFNERecipe(config)
     return load_weights(train(recipe, config), CasFNE)
 
 

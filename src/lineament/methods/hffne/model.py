@@ -87,8 +87,8 @@ def hffne(crop_size: int = 256) -> HFFNEConfig:
     return HFFNEConfig(crop_size=crop_size)
 
 
-def hffne_s(crop_size: int = 192) -> HFFNEConfig:
-    """The small size, about 5.5 M parameters."""
+def hffne_s(crop_size: int = 128) -> HFFNEConfig:
+    """The small size, 4.9 M parameters."""
     return HFFNEConfig(
         coarse_levels=6,
         coarse_width=16,
