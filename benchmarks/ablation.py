@@ -157,8 +157,10 @@ def trained(
         threads=arguments.threads,
     )
     config = replace(config, **training)
-    recipe = TeacherRecipe(config, face_crops([arguments.photos], synth.size)[0]) if name == PHOTOS else CasFNERecipe(config)
-    return load_weights(train(recipe, config), CasFNE)
+    if name == PHOTOS:
+        crops, _ = face_crops([arguments.photos], synth.size)
+        return load_weights(train(TeacherRecipe(config, crops), config), CasFNE)
+    return load_weights(train(CasFNERecipe(config), config), CasFNE)
 
 
 @torch.no_grad()
