@@ -53,7 +53,8 @@ class VGG19Features(nn.Module):
         Returns:
             One [B, C, H / 2^i, W / 2^i] per block i: relu1_2, relu2_2, relu3_4, relu4_4, relu5_2.
         """
-        x = (picture - self.mean) / self.std
+        # Pictures that were put together from others come in any layout; this one is twice as fast on a CPU.
+        x = ((picture - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         found: list[Tensor] = []
         for layer in self.features:
             if isinstance(layer, nn.MaxPool2d):
