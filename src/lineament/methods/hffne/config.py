@@ -47,7 +47,7 @@ class HFFNETrainConfig(FaceConfig):
     photo_share: float = 0.5
     """Share of a batch of stage two that comes from them, where there are any."""
     perceptual: float = 1.0
-    """Weight of the perceptual loss beside the reconstruction's 1."""
+    """Weight of the perceptual loss beside the reconstruction's 1; 0 leaves it out."""
     features: Path | None = None
     """Features for the perceptual loss and for E_R: torchvision's vgg19 checkpoint (paper size), or weights that
     `lineament train features` wrote; by default those that ship."""

@@ -174,9 +174,12 @@ class HFFNERecipe:
         target = batch.normals if self.config.paired else batch.normals.roll(1, 0)
         with autocast:
             normals = self.model.refine(batch.image, self._smoothed(target, step))
-            parts = {"perc": losses.perceptual_loss(self.features, batch.image, normals, batch.face)}
-        parts["rec"] = losses.reconstruction_loss(normals, batch.normals, batch.face)
-        total = parts["rec"] + self.config.perceptual * parts["perc"]
+        parts = {"rec": losses.reconstruction_loss(normals, batch.normals, batch.face)}
+        total = parts["rec"]
+        if self.config.perceptual:
+            with autocast:
+                parts["perc"] = losses.perceptual_loss(self.features, batch.image, normals, batch.face)
+            total = total + self.config.perceptual * parts["perc"]
         norm = descend(total, self.model, optimizers["model"], self.config.clip)
         figures = {"loss": total, "gradient_norm": norm, **parts}
         return {name: value.detach() for name, value in figures.items()}
