@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,13 @@ from lineament.face.check import PhotoCheck
 from lineament.face.crop import Box, FaceCrop
 from lineament.face.face import Pose
 from lineament.face.parse import PARSE_COLOURS, MaskClass
-from lineament.geometry.enhance import enhance
-from lineament.geometry.mesh import Mesh, vertex_normals
 from lineament.images.encoding import DESCRIPTIONS, NormalsConvention, convert_normals, encode_normals
-from lineament.images.mesh import MeshFormat, write_mesh
-from lineament.images.write import atomic_folder, write_exr, write_indexed_png, write_png
+from lineament.images.write import MeshFormat, atomic_folder, write_exr, write_indexed_png, write_png
 from lineament.render.preview import LIGHTS, shade_normals, shading_strip
-from lineament.surface import FaceSurface
+
+if TYPE_CHECKING:
+    from lineament.geometry.mesh import Mesh
+    from lineament.surface import FaceSurface
 
 Output = Literal["normals", "depth", "mesh"]
 
@@ -101,6 +101,8 @@ class FaceGeometry:
         Raises:
             InputError: There is no face in the crop.
         """
+        from lineament.surface import FaceSurface
+
         normals = self.crop.normals_to_crop(self.stages[-1])
         return FaceSurface.of(normals, self._crop_mask(), self.crop, self.landmarks, self.visibility)
 
@@ -132,6 +134,9 @@ class FaceGeometry:
         Raises:
             InputError: Pixels of another number than vertices.
         """
+        from lineament.geometry.enhance import enhance
+        from lineament.geometry.mesh import vertex_normals
+
         if pixels.shape != (len(mesh.vertices), 2):
             raise InputError(f"pixels {pixels.shape} do not belong to {len(mesh.vertices)} vertices")
         height, width = self.mask.shape
@@ -227,6 +232,8 @@ class FaceGeometry:
 
     def _write_mesh(self, folder: Path, formats: Sequence[MeshFormat]) -> dict[str, Any]:
         """Write the mesh; return what ``face.json`` says of it."""
+        from lineament.images.mesh import write_mesh
+
         mesh, texture = self.mesh(), self.surface.texture(self.photo)
         files = [file.name for kind in formats for file in write_mesh(folder / f"mesh.{kind}", mesh, texture)]
         return {

@@ -242,7 +242,7 @@ def test_command_with_a_method(root, monkeypatch, capsys):
             assert crop.shape == (256, 256, 3)
             assert crop.dtype == np.uint8
             flat = np.broadcast_to(np.float32([0, 0, 1]), crop.shape)
-            return CropEstimate([flat] * 2, [flat[..., 0]] * 2, flat[..., 2])
+            return CropEstimate([flat] * 2, [flat[..., 0]] * 2)
 
     asked = []
     monkeypatch.setattr(lineament, "load", lambda name: asked.append(name) or Estimator(), raising=False)

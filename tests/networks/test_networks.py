@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 
 from lineament.errors import WeightsError
 from lineament.networks.checkpoint import load_torchvision_weights
+from lineament.networks.discriminator import adversarial_loss, discriminator_loss
 from lineament.networks.modulation import AdaptiveInstanceNorm, ModulatedConv2d, channel_deviation
 from lineament.networks.unet import Pix2PixUNet
 from lineament.networks.vgg import VGG19Features, perceptual_distance, vgg_channels
@@ -103,3 +105,10 @@ def test_torchvisions_checkpoint_fills_the_network(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), given.parameters(), strict=True))
     with pytest.raises(WeightsError, match="width 1"):
         load_torchvision_weights(VGG19Features(0.25), tmp_path / "vgg19.pth")
+
+
+def test_adversarial_losses_of_known_logits() -> None:
+    unsure = torch.zeros(2, 1, 3, 3)
+    assert adversarial_loss([unsure, unsure]) == pytest.approx(2 * math.log(2), abs=1e-6)
+    assert discriminator_loss(unsure, [unsure]) == pytest.approx(math.log(2), abs=1e-6)
+    assert discriminator_loss(unsure + 20, [unsure - 20]) < 1e-6

@@ -15,7 +15,7 @@ from lineament.errors import UsageError
 from lineament.face.find import SMALLEST_SCORE
 from lineament.images.encoding import NormalsConvention
 from lineament.images.maps import AXES, Axes, read_normals
-from lineament.images.mesh import MeshFormat
+from lineament.images.write import MeshFormat
 from lineament.result import Output
 
 if TYPE_CHECKING:

@@ -5,16 +5,14 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import UsageError
 from lineament.geometry.mesh import Mesh, vertex_normals
-from lineament.images.write import atomic_path
-
-MeshFormat = Literal["glb", "obj", "ply"]
+from lineament.images.write import MeshFormat, atomic_path
 
 
 def write_mesh(path: Path, mesh: Mesh, texture: NDArray[np.uint8] | None = None) -> list[Path]:

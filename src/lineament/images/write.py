@@ -11,12 +11,15 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import OutputError
+
+MeshFormat = Literal["glb", "obj", "ply"]
+"""Files that meshes are written to (`lineament.images.mesh`)."""
 
 
 @contextmanager
