@@ -89,6 +89,14 @@ def test_every_configuration_runs_and_hears_the_exemplar(injection: str, modulat
         network(torch.rand(1, 3, 40, 40))
 
 
+@pytest.mark.parametrize("injection", ["skips", "bottleneck", "modulation"])
+def test_untrained_normals_face_the_viewer(injection: str) -> None:
+    torch.manual_seed(0)
+    network = HFFNE(dataclasses.replace(hffne_s(64), injection=injection)).eval()
+    refined = network(torch.rand(2, 3, 64, 64)).refined
+    assert refined[:, 2].mean() > 0.8
+
+
 def test_nothing_flows_into_what_is_frozen() -> None:
     torch.manual_seed(0)
     network = HFFNE(TINY)

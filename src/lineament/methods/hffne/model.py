@@ -29,6 +29,7 @@ Modulation = Literal["stylegan2", "adain", "none"]
 
 _LUMA = (0.299, 0.587, 0.114)
 _SLOPE = 0.2  # of all leaky ReLUs
+_FIRST_SLOPES = 0.1  # of the untrained normals
 _KERNELS = (3, 3, 5, 5)  # of the modulated convolutions, from the deepest level to the shallowest
 
 
@@ -259,10 +260,14 @@ class NormalDecoder(nn.Module):
             DecoderLevel(channels[i + 1], channels[i] // 4 + beside, channels[i], kernel, vector, config.modulation)
             for i, kernel in zip((3, 2, 1, 0), _KERNELS, strict=True)
         )
-        self.last = nn.Sequential(
-            nn.Conv2d(channels[0], channels[0], 3, 1, 1), nn.LeakyReLU(_SLOPE), nn.Conv2d(channels[0], 3, 3, 1, 1)
-        )
+        to_normals = nn.Conv2d(channels[0], 3, 3, 1, 1)
+        self.last = nn.Sequential(nn.Conv2d(channels[0], channels[0], 3, 1, 1), nn.LeakyReLU(_SLOPE), to_normals)
         keep_variance(self, _SLOPE)
+        # All normals start near the viewer's direction: where tanh is saturated nothing is learned any more.
+        assert to_normals.bias is not None
+        with torch.no_grad():
+            to_normals.weight.mul_(_FIRST_SLOPES)
+            to_normals.bias.copy_(torch.tensor([0.0, 0.0, 1.0]))
 
     def forward(self, features: Sequence[Tensor], described: Tensor) -> Tensor:
         """Decode.
