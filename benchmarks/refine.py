@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What HFFNE makes of coarse normals that others bring: ``python benchmarks/refine.py --root YALEB``.
+"""What HFFNE makes of coarse normals that others bring: ``python benchmarks/refine.py --root YALEB
+--method WEIGHTS``.
 
 Photos of Extended Yale B under lights within 35°, padded as `lineament evaluate yaleb` does. The exemplars: the
 network's own coarse normals; the truth strongly blurred; another person's truth; MediaPipe's smooth mesh, where it is
@@ -77,7 +78,7 @@ def main() -> None:
     """Measure and print, a row per exemplar and person."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder with yaleB01, ...")
-    parser.add_argument("--method", default="hffne-s")
+    parser.add_argument("--method", required=True, help="weights of HFFNE")
     arguments = parser.parse_args()
     estimator, framing, dataset = lineament.load(arguments.method), Framing(PADDING), YaleB(arguments.root)
     people = " | ".join(name.removeprefix("yaleB") for name in dataset.subjects)
@@ -91,7 +92,7 @@ def main() -> None:
                 errors_of(estimator, framing, sample, source)
                 for sample in dataset.samples(subject, SUBSETS["frontal35"])
             ]
-            given, refined = np.mean(pairs, axis=0)
+            given, refined = np.mean([pair for pair in pairs if pair is not None], axis=0)
             before.append(float(given))
             after.append(float(refined))
         for label, figures in (("exemplar", before), ("refined", after)):
@@ -101,8 +102,11 @@ def main() -> None:
 
 def errors_of(
     estimator: lineament.Estimator, framing: Framing, sample: Sample, source: Source | None
-) -> tuple[float, float]:
-    """Mean angular error in degrees of an exemplar, where it says something, and of what is made of it there."""
+) -> tuple[float, float] | None:
+    """Mean angular error in degrees of an exemplar, where it says something, and of what is made of it there.
+
+    None where it says nothing: MediaPipe finds no face in some of these photos.
+    """
     truth, mask = sample.normals_and_mask()
     exemplar = None if source is None else source(sample)
     square = None if exemplar is None else framed(exemplar, framing)
@@ -110,7 +114,10 @@ def errors_of(
     own, refined = (framing.undo(normals, *mask.shape) for normals in found)
     given = own if exemplar is None else exemplar
     there = mask & (given != 0).any(-1)
-    return tuple(float(angular_error(m[there], truth[there]).mean()) for m in (given, refined))  # type: ignore[return-value]
+    if not there.any():
+        return None
+    first, second = (float(angular_error(m[there], truth[there]).mean()) for m in (given, refined))
+    return first, second
 
 
 if __name__ == "__main__":

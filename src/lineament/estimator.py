@@ -25,7 +25,7 @@ from lineament.runtime.methods import open_session
 from lineament.runtime.session import NormalsSession, expected_angle
 from lineament.weights import weights_path
 
-Method = Literal["casfne", "casfne-s", "hffne", "hffne-s"]
+Method = Literal["casfne", "casfne-s"]
 Faces = Literal["whole"] | Sequence[Box] | Detector | None
 Photo = str | PathLike[str] | NDArray[Any]
 
@@ -166,7 +166,7 @@ class Estimator:
         if exemplar is None:
             return
         if not self.session.TAKES_EXEMPLARS:
-            raise UsageError(f"{self.session.METHOD} takes no exemplar; take the method hffne (--method hffne)")
+            raise UsageError(f"{self.session.METHOD} takes no exemplar; take weights of HFFNE (--method)")
         if exemplar.shape != (height, width, 3):
             shape = "×".join(map(str, exemplar.shape))
             raise UsageError(f"the exemplar is {shape}, the photo's normals are {height}×{width}×3")
@@ -282,8 +282,7 @@ def load(name: str = "casfne-s", threads: int = 0) -> Estimator:
     """Load a method's weights, once per process.
 
     Args:
-        name: "casfne-s", "hffne-s", "casfne" or "hffne" (whose default sizes are the small ones), or the path of a
-            weights file.
+        name: "casfne-s", "casfne" (whose default size is casfne-s), or the path of a weights file, also of HFFNE.
         threads: Threads of one operation; 0 takes all cores.
 
     Raises:

@@ -127,7 +127,7 @@ def test_an_exemplar_takes_the_coarse_normals_place(small: Path) -> None:
     assert np.abs(given.stages[1] - own.stages[1]).max() > 1e-3
     with pytest.raises(UsageError, match="512×512×3"):
         model.estimate(photo, faces=BOX, exemplar=exemplar[:100])
-    with pytest.raises(UsageError, match="--method hffne"):
+    with pytest.raises(UsageError, match="weights of HFFNE"):
         lineament.load().estimate(photo, faces=BOX, exemplar=exemplar)
 
 

@@ -31,11 +31,11 @@ class Estimate:
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = field(default=Path("lineament-out"))
     """Folder; each photo gets one of its own in it."""
     method: str = "casfne"
-    """casfne, hffne, or a path to weights (.safetensors)."""
+    """casfne, casfne-s, or a path to weights (.safetensors), of Cas-FNE or HFFNE."""
     stages: int | None = None
     """Stages after the first, 0 to 5 of casfne, 0 or 1 of hffne; as many as were trained by default."""
     exemplar: Path | None = None
-    """Coarse normals of the photo, which hffne refines instead of its own: a picture of (n + 1) / 2, .exr, .npy."""
+    """Coarse normals of the photo, which HFFNE refines instead of its own: a picture of (n + 1) / 2, .exr, .npy."""
     exemplar_axes: str = AXES
     """What its channels hold; +x-y-z for OpenCV's, +x-y+z for DirectX's."""
     whole: bool = False

@@ -34,7 +34,7 @@ class CasFNESession(NormalsSession):
     ) -> NormalMaps:
         """See `NormalsSession.run`; 0 to 5 stages, no exemplars."""
         if exemplars is not None:
-            raise UsageError("Cas-FNE takes no exemplar; the method hffne does")
+            raise UsageError("Cas-FNE takes no exemplar; HFFNE does")
         stages = int(self.config.get("stages", 2)) if stages is None else stages
         self.check(crops, stages)
         # The last one is the mask's logits, which the runtime does not need: the reader's parse says where the face is.
