@@ -21,9 +21,8 @@ from lineament.runtime.export import export_graphs
 from lineament.runtime.hffne import HFFNESession
 from lineament.runtime.methods import open_session
 from lineament.training.export import load_weights, save_weights
-from lineament.weights import FOLDER, weights_path
+from lineament.weights import weights_path
 
-SHIPPED = sorted(FOLDER.glob("hffne*.safetensors"))
 BOX = [(174.0, 72.0, 96.0, 96.0)]
 
 
@@ -59,13 +58,6 @@ def disagreement(weights: Path) -> float:
 
 def test_engines_agree(small: Path) -> None:
     assert disagreement(small) < 0.1
-
-
-@pytest.mark.parametrize("weights", SHIPPED, ids=lambda p: p.stem)
-def test_engines_agree_on_the_weights_that_ship(weights: Path) -> None:
-    assert disagreement(weights) < 0.5
-    assert weights.stat().st_size < 12e6
-    assert weights.with_suffix(".md").exists()
 
 
 @pytest.mark.parametrize("injection", ["skips", "bottleneck"])

@@ -60,7 +60,7 @@ def read_picture_values(path: Path) -> Floats:
     """A picture's [H, W] or [H, W, 3] RGB as stored, in [0, 1]; 8 or 16 bits.
 
     Raises:
-        InputError: It cannot be read, or has more pixels than are decoded.
+        InputError: It cannot be read, or has more pixels than are decoded, or next to none.
     """
     import cv2
     from PIL import Image

@@ -71,7 +71,7 @@ def read_image(path: str | PathLike[str]) -> NDArray[np.uint8] | NDArray[np.floa
 
 
 def check_size(name: object, width: int, height: int) -> None:
-    """Raise ImageTooLargeError for a picture with more pixels than are decoded."""
+    """Raise ImageTooLargeError for a picture with more pixels than are decoded, ImageTooSmallError for a tiny one."""
     if width * height > MAXIMUM_PIXELS:
         raise ImageTooLargeError(_too_large(name, f"{width}×{height}"))
     if min(width, height) < MINIMUM_SIDE:

@@ -26,7 +26,8 @@ def weights_path(name: str) -> Path:
         return path
     path = FOLDER / f"{ALIASES.get(name, name)}.safetensors"
     if not path.exists():
-        known = sorted({p.stem for p in FOLDER.glob("*.safetensors")} | set(ALIASES))
+        shipped = {p.stem for p in FOLDER.glob("*.safetensors")} | set(ALIASES)
+        known = sorted(other for other in shipped if not other.startswith("face-"))  # those are parts of every method
         raise WeightsError(f"no weights named {name!r}; there are {', '.join(known)}, or a path to a .safetensors")
     return path
 
