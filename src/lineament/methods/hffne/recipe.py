@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lineament.errors import WeightsError
+from lineament.geometry.fields import unit
 from lineament.methods.features.model import FaceFeatures
 from lineament.methods.hffne import losses
 from lineament.methods.hffne.config import HFFNETrainConfig
@@ -190,7 +191,7 @@ class HFFNERecipe:
         with autocast:
             plain, mirrored = self.model.coarse(image), self.model.coarse(image.flip(-1))
         signs = torch.tensor(_MIRROR, device=image.device).view(1, 3, 1, 1)
-        return torch.nn.functional.normalize(plain + mirrored.flip(-1) * signs, dim=1)
+        return unit(plain + mirrored.flip(-1) * signs)
 
     def _smoothed(self, exemplar: Tensor, step: int) -> Tensor:
         """Exemplars, some of them blurred: those that users bring are often smooth meshes'."""
