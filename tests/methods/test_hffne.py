@@ -18,6 +18,7 @@ from lineament.methods.features.model import FaceFeatures, FaceFeaturesConfig
 from lineament.methods.features.recipe import FaceFeaturesRecipe
 from lineament.methods.hffne import losses
 from lineament.methods.hffne.config import HFFNETrainConfig
+from lineament.methods.hffne.exemplars import spoilt
 from lineament.methods.hffne.model import HFFNE, CoarseConfig, CoarseNormals, HFFNEConfig, hffne, hffne_s
 from lineament.methods.hffne.recipe import CoarseRecipe, HFFNERecipe
 from lineament.networks.vgg import VGG19Features
@@ -165,7 +166,10 @@ def test_labels_do_not_enter_stage_two(coarse: Path, faces: Path, tmp_path: Path
     assert figures[0] == figures[1]
 
 
-def test_unpaired_exemplars_are_others(coarse: Path, faces: Path, tmp_path: Path) -> None:
+def test_unpaired_exemplars_are_others(
+    coarse: Path, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lineament.methods.hffne.recipe.spoilt", lambda exemplar, draw: exemplar)
     seen = {}
     for paired in (True, False):
         torch.manual_seed(0)
@@ -176,11 +180,29 @@ def test_unpaired_exemplars_are_others(coarse: Path, faces: Path, tmp_path: Path
             seen.__setitem__(paired, exemplar) or refine(image, exemplar)
         )
         recipe.step(batch, 0, recipe.optimizers(), PLAIN)
-    away = (seen[True].mean((2, 3)).roll(1, 0) - seen[False].mean((2, 3))).abs().max()
-    assert away < 0.05
+    assert torch.equal(seen[True].roll(1, 0), seen[False])
     assert (seen[True] - seen[False]).abs().max() > 0.05
     with pytest.raises(UsageError, match="unpaired"):
         configured(tmp_path, faces, paired=False, batch_size=1)
+
+
+def test_most_exemplars_are_spoilt() -> None:
+    line = torch.linspace(-0.6, 0.6, 64)
+    y, x = torch.meshgrid(-line, line, indexing="ij")
+    sphere = torch.stack([x, y, (1 - x.square() - y.square()).sqrt()])
+    there = (x.square() + y.square() < 0.3)[None]
+    exemplars = (sphere * there).expand(200, -1, -1, -1)
+    made = spoilt(exemplars, torch.Generator().manual_seed(1))
+    assert torch.equal(made, spoilt(exemplars, torch.Generator().manual_seed(1)))
+    length = made.norm(dim=1, keepdim=True)
+    assert (length[:, :, ~there[0]] == 0).all()
+    assert ((length - 1).abs().lt(1e-4) | length.eq(0)).all()
+    holed = (length[:, 0] == 0)[:, there[0]].any(1)
+    assert 0.05 < holed.float().mean() < 0.3
+    angle = torch.rad2deg((made * exemplars).sum(1).clamp(-1, 1).acos())[:, there[0]].mean(1)
+    as_it_was = (made - exemplars).abs().amax((1, 2, 3)) < 1e-4
+    assert 0.1 < as_it_was.float().mean() < 0.4
+    assert 3.0 < angle[~as_it_was & ~holed].mean() < 25.0
 
 
 def test_photos_are_mixed_in(coarse: Path, faces: Path, tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ from lineament.geometry.fields import unit
 from lineament.methods.features.model import FaceFeatures
 from lineament.methods.hffne import losses
 from lineament.methods.hffne.config import HFFNETrainConfig
+from lineament.methods.hffne.exemplars import spoilt
 from lineament.methods.hffne.model import HFFNE, CoarseNormals, grey
 from lineament.networks.checkpoint import load_torchvision_weights
 from lineament.networks.discriminator import PatchDiscriminator, adversarial_loss, discriminator_loss
 from lineament.networks.vgg import VGG19Features
-from lineament.synth.degrade import gaussian_blur
 from lineament.training.augment import prepared
 from lineament.training.data import Batch, batches
 from lineament.training.export import load_weights, save_weights
@@ -33,8 +33,6 @@ from lineament.weights import weights_path
 FEATURES = "face-features"
 """Weights of the features that ship."""
 _MIRROR = (-1.0, 1.0, 1.0)
-_SMOOTHED = 0.5  # share of exemplars that are blurred
-_BLUR = 0.04  # largest sigma of that blur, of the crop's side
 
 
 class CoarseRecipe:
@@ -174,7 +172,7 @@ class HFFNERecipe:
         batch = prepared(Batch(batch.image, guide * batch.face, batch.face), self.config, step)
         target = batch.normals if self.config.paired else batch.normals.roll(1, 0)
         with autocast:
-            normals = self.model.refine(batch.image, self._smoothed(target, step))
+            normals = self.model.refine(batch.image, spoilt(target, self._chance(step)))
         parts = {"rec": losses.reconstruction_loss(normals, batch.normals, batch.face)}
         total = parts["rec"]
         if self.config.perceptual:
@@ -193,12 +191,9 @@ class HFFNERecipe:
         signs = torch.tensor(_MIRROR, device=image.device).view(1, 3, 1, 1)
         return unit(plain + mirrored.flip(-1) * signs)
 
-    def _smoothed(self, exemplar: Tensor, step: int) -> Tensor:
-        """Exemplars, some of them blurred: those that users bring are often smooth meshes'."""
-        draw = torch.Generator().manual_seed((self.config.seed + 2) * 1_000_003 + step * processes() + rank())
-        sigma, chosen = torch.rand(2, len(exemplar), generator=draw)
-        sigma = _BLUR * exemplar.shape[-1] * sigma * (chosen < _SMOOTHED)
-        return gaussian_blur(exemplar, sigma.to(exemplar.device))
+    def _chance(self, step: int) -> torch.Generator:
+        """What the spoiling of a step's exemplars draws from: the same again when a training goes on."""
+        return torch.Generator().manual_seed((self.config.seed + 2) * 1_000_003 + step * processes() + rank())
 
     def validate(self, model: HFFNE, device: torch.device, sheet: Path) -> dict[str, float]:
         """Angular error of the coarse and the fine normals on people kept from training."""

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exemplars as people bring them: smooth, too flat or too steep, bent, with holes.
+
+Stage two learns to make the coarse network's normals out of them, so that it takes from an exemplar what is sound
+and the rest from the photo. The paper's exemplars are the coarse network's own.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lineament.geometry.fields import unit
+from lineament.synth.degrade import gaussian_blur
+
+_BLUR = (0.02, 0.12)  # sigma, of the crop's side
+_BLURRED = 0.4  # share of exemplars
+_POOL = 4  # pixels, to blur widely at little cost
+_SLOPED = 0.3  # share of exemplars
+_SLOPE = 0.25  # standard deviation of the logarithm of the factor on n_x and n_y
+_BENT = 0.4  # share of exemplars
+_BEND = 0.3  # largest standard deviation of what bending adds to n_x and n_y
+_BENDS = 4  # cells along a side between which a bend changes
+_HOLED = 0.15  # share of exemplars
+
+
+def spoilt(exemplar: Tensor, draw: torch.Generator) -> Tensor:
+    """Spoil most exemplars of a batch, each in ways of its own.
+
+    Args:
+        exemplar: [B, 3, H, W] unit normals, zero where there are none.
+        draw: Where the chance comes from (CPU).
+
+    Returns:
+        [B, 3, H, W], zero where there are none.
+    """
+    count, device = len(exemplar), exemplar.device
+
+    def chosen(share: float) -> Tensor:
+        return (torch.rand(count, generator=draw) < share).to(device)[:, None, None, None]
+
+    def field(channels: int) -> Tensor:
+        coarse = torch.randn(count, channels, _BENDS, _BENDS, generator=draw).to(device)
+        return F.interpolate(coarse, exemplar.shape[2:], mode="bicubic", align_corners=True)
+
+    there = exemplar.square().sum(1, keepdim=True) > 0.25
+    low, high = _BLUR
+    sigma = exemplar.shape[-1] * low * (high / low) ** torch.rand(count, generator=draw)
+    small = gaussian_blur(F.avg_pool2d(exemplar, _POOL), (sigma / _POOL).to(device))
+    smooth = F.interpolate(small, exemplar.shape[2:], mode="bilinear", align_corners=False)
+    made = torch.where(chosen(_BLURRED), unit(smooth), exemplar)
+
+    slope = torch.exp(_SLOPE * torch.randn(count, generator=draw)).to(device)[:, None, None, None]
+    bend = _BEND * torch.rand(count, generator=draw).to(device)[:, None, None, None] * field(2)
+    across = made[:, :2] * torch.where(chosen(_SLOPED), slope, 1.0)
+    across = across + torch.where(chosen(_BENT), bend, 0.0)
+    made = unit(torch.cat([across, made[:, 2:]], dim=1))
+    hole = chosen(_HOLED) & (field(1) > 0.5)
+    return torch.where(there & ~hole, made, 0.0)
