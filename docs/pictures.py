@@ -17,6 +17,7 @@ from lineament.face import draw_faces, find
 from lineament.face.parse import colours_of
 from lineament.geometry.mesh import Mesh
 from lineament.images import encode_normals
+from lineament.render.preview import shade_normals
 from lineament.rig import load_rig
 from lineament.synth import Generator, SynthConfig
 
@@ -34,6 +35,7 @@ def main() -> None:
     picture = (np.concatenate(rows, axis=0).clip(0, 1) * 255).astype(np.uint8)
     Image.fromarray(picture).save(FOLDER / "synthetic.jpg", quality=88)
     Image.fromarray(mesh_views()).save(FOLDER / "mesh.jpg", quality=90)
+    Image.fromarray(relit_face()).save(FOLDER / "relit.jpg", quality=90)
     Image.fromarray(canonical_crop()).save(FOLDER / "crop.jpg", quality=90)
 
 
@@ -48,6 +50,17 @@ def mesh_views(size: int = 240) -> np.ndarray:
         view = view_mesh(shown, size)
         columns.append(np.concatenate([picture_of(view, shown, texture), picture_of(view, shown, None)]))
     return np.concatenate(columns, axis=1)
+
+
+def relit_face() -> np.ndarray:
+    """The astronaut's face, its albedo, and the albedo under two other lights."""
+    face = lineament.estimate(data.astronaut())[0]
+    tiles = [face.photo, face.albedo]
+    for light in ((-0.8, 0.2, 0.5), (0.5, 0.7, 0.5)):
+        shading = shade_normals(face.normals, light, face.mask) / 255.0
+        tiles.append((face.albedo * np.minimum(1.35 * shading, 1.0)[..., None]).astype(np.uint8))
+    crop = face.crop.at(300)
+    return np.concatenate([crop.extract(tile) for tile in tiles], axis=1)
 
 
 def canonical_crop() -> np.ndarray:

@@ -25,7 +25,7 @@ from lineament.runtime.methods import open_session
 from lineament.runtime.session import NormalsSession, expected_angle
 from lineament.weights import weights_path
 
-Method = Literal["casfne", "casfne-s"]
+Method = Literal["casfne", "casfne-s", "hffne", "hffne-s"]
 Faces = Literal["whole"] | Sequence[Box] | Detector | None
 Photo = str | PathLike[str] | NDArray[Any]
 
@@ -67,8 +67,8 @@ class Estimator:
             faces: None finds faces with `lineament.face.find`; another `lineament.face.Detector` finds them its own
                 way; "whole" says that the picture is one face crop already (brows to chin spanning about 0.45 to 0.9
                 of it); else boxes (x, y, width, height), brows to chin.
-            stages: Stages after the first (Cas-FNE: 0 to 5, HFFNE: 0 or 1); by default as many as the weights were
-                trained with.
+            stages: Stages after the first (Cas-FNE: 0 to 5, HFFNE: 0 or 1, DF²Net: 0 to 2); by default as many as the
+                weights were trained with.
             flip: Average with the estimate of the mirrored crop: more accurate, and twice the time.
             fine: Look at large faces a second time in a finer crop, for detail; more than twice the time.
             exemplar: Coarse normals H×W×3 of the same photo, upright, in the camera frame, zero where there are none:
@@ -166,7 +166,7 @@ class Estimator:
         if exemplar is None:
             return
         if not self.session.TAKES_EXEMPLARS:
-            raise UsageError(f"{self.session.METHOD} takes no exemplar; take weights of HFFNE (--method)")
+            raise UsageError(f"{self.session.METHOD} takes no exemplar; take the method hffne (--method hffne)")
         if exemplar.shape != (height, width, 3):
             shape = "×".join(map(str, exemplar.shape))
             raise UsageError(f"the exemplar is {shape}, the photo's normals are {height}×{width}×3")
@@ -282,7 +282,7 @@ def load(name: str = "casfne-s", threads: int = 0) -> Estimator:
     """Load a method's weights, once per process.
 
     Args:
-        name: "casfne-s", "casfne" (whose default size is casfne-s), or the path of a weights file, also of HFFNE.
+        name: "casfne-s", "hffne-s", the same without the size, or the path of a weights file (DF²Net's, too).
         threads: Threads of one operation; 0 takes all cores.
 
     Raises:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lineament.geometry.mesh import Mesh
     from lineament.surface import FaceSurface
 
-Output = Literal["normals", "depth", "mesh"]
+Output = Literal["normals", "depth", "mesh", "albedo"]
 
 _GRAZING = 0.1  # n_z of a base mesh below which the photo says nothing of it
 _SHEET_SIDE = 256
@@ -85,7 +85,7 @@ class FaceGeometry:
     def uncertainty(self) -> NDArray[np.float32] | None:
         """H×W angular error to expect of each normal of the last stage, degrees; zero outside the face.
 
-        None if the method does not say (HFFNE).
+        None if the method does not say (HFFNE, DF²Net).
 
         It is the mean of the distribution that the network predicts. It tells hard places from easy ones; an error that
         a whole face shares (a head read as bowed) is not in it.
@@ -110,6 +110,13 @@ class FaceGeometry:
     def depth(self) -> NDArray[np.float32]:
         """H×W in pixels of the photo, larger is nearer, zero mean on the face; zero outside. See `surface`."""
         return self.surface.depth(self.mask)
+
+    @cached_property
+    def albedo(self) -> NDArray[np.uint8]:
+        """H×W×3 sRGB, the face without its shading, black outside; see `lineament.albedo.photo_albedo`."""
+        from lineament.albedo import photo_albedo
+
+        return photo_albedo(self.photo, self.mask, self.crop)
 
     def mesh(self) -> Mesh:
         """The face's surface, triangulated, in millimetres of an average adult; see `FaceSurface.mesh`."""
@@ -177,7 +184,7 @@ class FaceGeometry:
             convention: Sign convention of the normal maps.
             photo: Name of the photo, for ``face.json``.
             outputs: "normals" (which everything else comes with), "depth" for depth.png and depth.exr, "mesh" for a
-                textured mesh.
+                textured mesh, "albedo" for albedo.png.
             mesh_formats: Files of the mesh: "glb", "obj", "ply".
 
         Returns:
@@ -204,6 +211,11 @@ class FaceGeometry:
             described = self.describe(convention, photo)
             if "depth" in outputs:
                 described["depth"] = self._write_depth(temporary)
+            if "albedo" in outputs:
+                write_png(temporary / "albedo.png", self.albedo)
+                described["albedo"] = {
+                    "encoding_png": "sRGB, of the photo's mean brightness and colour; black where there is no face"
+                }
             if "mesh" in outputs:
                 described["mesh"] = self._write_mesh(temporary, mesh_formats)
             sidecar = json.dumps(described, indent=2, ensure_ascii=False)

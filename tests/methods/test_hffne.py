@@ -169,7 +169,7 @@ def test_labels_do_not_enter_stage_two(coarse: Path, faces: Path, tmp_path: Path
 def test_unpaired_exemplars_are_others(
     coarse: Path, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lineament.methods.hffne.recipe.spoilt", lambda exemplar, draw: exemplar)
+    monkeypatch.setattr("lineament.methods.hffne.recipe.spoilt", lambda exemplar, face, draw: exemplar)
     seen = {}
     for paired in (True, False):
         torch.manual_seed(0)
@@ -192,15 +192,19 @@ def test_most_exemplars_are_spoilt() -> None:
     sphere = torch.stack([x, y, (1 - x.square() - y.square()).sqrt()])
     there = (x.square() + y.square() < 0.3)[None]
     exemplars = (sphere * there).expand(200, -1, -1, -1)
-    made = spoilt(exemplars, torch.Generator().manual_seed(1))
-    assert torch.equal(made, spoilt(exemplars, torch.Generator().manual_seed(1)))
+    face = (x.square() + y.square() < 0.2).expand(200, 1, 64, 64)
+    made = spoilt(exemplars, face, torch.Generator().manual_seed(1))
+    assert torch.equal(made, spoilt(exemplars, face, torch.Generator().manual_seed(1)))
     length = made.norm(dim=1, keepdim=True)
     assert (length[:, :, ~there[0]] == 0).all()
     assert ((length - 1).abs().lt(1e-4) | length.eq(0)).all()
-    holed = (length[:, 0] == 0)[:, there[0]].any(1)
+    within = face[0, 0]
+    holed = (length[:, 0] == 0)[:, within].any(1)
     assert 0.05 < holed.float().mean() < 0.3
-    angle = torch.rad2deg((made * exemplars).sum(1).clamp(-1, 1).acos())[:, there[0]].mean(1)
-    as_it_was = (made - exemplars).abs().amax((1, 2, 3)) < 1e-4
+    outlined = (length[:, 0] == 0)[:, there[0] & ~within].all(1)
+    assert 0.3 < outlined.float().mean() < 0.7
+    angle = torch.rad2deg((made * exemplars).sum(1).clamp(-1, 1).acos())[:, within].mean(1)
+    as_it_was = ((made - exemplars).abs() * within).amax((1, 2, 3)) < 1e-4
     assert 0.1 < as_it_was.float().mean() < 0.4
     assert 3.0 < angle[~as_it_was & ~holed].mean() < 25.0
 

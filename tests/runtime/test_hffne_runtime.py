@@ -58,6 +58,10 @@ def disagreement(weights: Path) -> float:
 
 def test_engines_agree(small: Path) -> None:
     assert disagreement(small) < 0.1
+    shipped = weights_path("hffne-s")
+    assert disagreement(shipped) < 0.5
+    assert shipped.stat().st_size < 12e6
+    assert shipped.with_suffix(".md").exists()
 
 
 @pytest.mark.parametrize("injection", ["skips", "bottleneck"])
@@ -119,7 +123,7 @@ def test_an_exemplar_takes_the_coarse_normals_place(small: Path) -> None:
     assert np.abs(given.stages[1] - own.stages[1]).max() > 1e-3
     with pytest.raises(UsageError, match="512×512×3"):
         model.estimate(photo, faces=BOX, exemplar=exemplar[:100])
-    with pytest.raises(UsageError, match="weights of HFFNE"):
+    with pytest.raises(UsageError, match="--method hffne"):
         lineament.load().estimate(photo, faces=BOX, exemplar=exemplar)
 
 

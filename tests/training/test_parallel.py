@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from itertools import islice
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from lineament.training.parallel import agree, average_gradients, dealt, joined
+from lineament.training.parallel import agree, average_gradients, dealt, joined, wait
 
 
 def test_batches_are_dealt_out_without_gap_or_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,6 +35,12 @@ def _member(rank: int, folder: str, port: int) -> None:
         for parameter in network.parameters():
             parameter.grad = torch.full_like(parameter, float(rank))
         average_gradients(network.parameters())
+        written = Path(folder) / "written"
+        if rank == 0:
+            time.sleep(0.5)
+            written.touch()
+        wait()
+        assert written.exists()
     torch.save([*network.state_dict().values(), *(p.grad for p in network.parameters())], f"{folder}/{rank}.pt")
 
 

@@ -15,10 +15,10 @@ from torch.nn import functional as F
 from lineament.errors import DataError, UsageError, WeightsError
 from lineament.methods.casfne.model import CasFNE, CasFNEConfig
 from lineament.methods.casfne.recipe import CasFNERecipe
-from lineament.training.augment import augment, move
+from lineament.training.augment import Placement, augment
 from lineament.training.checkpoint import load_checkpoint
 from lineament.training.config import TrainConfig
-from lineament.training.data import Batch, DatasetFolder
+from lineament.training.data import Batch, DatasetFolder, NormalsDecoder
 from lineament.training.export import load_weights, save_weights
 from lineament.training.loop import train
 from lineament.training.schedule import FLOOR, AveragedModel, learning_rate
@@ -128,12 +128,26 @@ def sphere_batch(size: int = 64) -> Batch:
     return Batch(0.5 * normals + 0.5, normals, face)  # the picture shows its own normals
 
 
+def moved_by(placement: Placement, batch: Batch) -> tuple[Batch, torch.Tensor]:
+    face = placement.face(batch.face)
+    return Batch(placement.picture(batch.image), placement.normals(batch.normals) * face, face), placement.inside
+
+
+def test_depth_grows_with_its_picture() -> None:
+    batch = sphere_batch()
+    depth = (0.4 * batch.normals[:, 2:]).contiguous()  # shares of half the side, as the radius
+    zoom = torch.tensor([1.3, 1.0, 0.8])
+    placement = Placement.of(64, torch.ones(3), torch.zeros(3), zoom, torch.zeros(3, 2), torch.ones(3, 2))
+    moved = placement.depth(depth)
+    assert torch.allclose(moved[:, 0, 32, 32], 0.4 * zoom, atol=0.02)
+
+
 def test_a_moved_sphere_is_still_a_sphere() -> None:
     batch = sphere_batch()
     none, all_of_it = torch.zeros(3, 2), torch.ones(3, 2)
     mirror = torch.tensor([1.0, -1.0, 1.0])
     turn = torch.tensor([0.4, -0.7, 2.0])
-    moved, inside = move(batch, mirror, turn, torch.ones(3), none, all_of_it)
+    moved, inside = moved_by(Placement.of(64, mirror, turn, torch.ones(3), none, all_of_it), batch)
     both = moved.face & batch.face
     cosine = (moved.normals * batch.normals).sum(1, keepdim=True)[both].clamp(-1, 1)
     assert torch.rad2deg(torch.acos(cosine)).mean() < 2.5  # nearest sampling moves by up to half a pixel
@@ -150,7 +164,8 @@ def test_turning_turns_picture_and_normals_together() -> None:
     image[..., size // 2, size // 2 + 20] = 1.0  # a dot on the right
     one = torch.ones(1)
     quarter = torch.tensor([torch.pi / 2])  # counter-clockwise: right becomes up
-    moved, _ = move(Batch(image, normals, face), one, quarter, one, torch.zeros(1, 2), torch.ones(1, 2))
+    placement = Placement.of(size, one, quarter, one, torch.zeros(1, 2), torch.ones(1, 2))
+    moved, _ = moved_by(placement, Batch(image, normals, face))
     row, column = divmod(int(moved.image[0, 0].argmax()), size)
     assert (row, column) == (size // 2 - 20, size // 2)
     assert torch.allclose(moved.normals[0, :, 32, 32], torch.tensor([0.0, 0.6, 0.8]), atol=1e-5)
@@ -159,7 +174,8 @@ def test_turning_turns_picture_and_normals_together() -> None:
 def test_windows_pad_and_unlabel() -> None:
     batch = sphere_batch()
     window = torch.full((3, 2), 0.5)
-    moved, inside = move(batch, torch.ones(3), torch.zeros(3), torch.ones(3), torch.zeros(3, 2), window)
+    placement = Placement.of(64, torch.ones(3), torch.zeros(3), torch.ones(3), torch.zeros(3, 2), window)
+    moved, inside = moved_by(placement, batch)
     assert inside[..., 32, 32].all()
     assert not inside[..., 2, 32].any()
     assert not (moved.face & ~inside).any()
@@ -178,21 +194,21 @@ def test_augmentation_is_a_function_of_the_step_and_stays_in_range() -> None:
 
 
 def test_dataset_folders_are_split_by_identity(faces: Path, tmp_path: Path) -> None:
-    training = DatasetFolder(reading(faces), "train", 0)
-    validation = DatasetFolder(reading(faces, size=32), "validation", 0)
+    training = DatasetFolder(reading(faces), "train", 0, NormalsDecoder())
+    validation = DatasetFolder(reading(faces, size=32), "validation", 0, NormalsDecoder())
     assert len(training.samples) == 6
     assert len(validation.samples) == 1
     batch = next(iter(training))
     assert batch.image.shape == (2, 3, 64, 64)
     assert torch.allclose(batch.normals.norm(dim=1, keepdim=True)[batch.face], torch.ones(1), atol=1e-3)
     assert next(iter(validation)).image.shape == (2, 3, 32, 32)
-    assert len(DatasetFolder(reading(faces, faces), "train", 0).samples) == 12
-    resumed = next(iter(DatasetFolder(reading(faces), "train", 1)))
+    assert len(DatasetFolder(reading(faces, faces), "train", 0, NormalsDecoder()).samples) == 12
+    resumed = next(iter(DatasetFolder(reading(faces), "train", 1, NormalsDecoder())))
     sequence = iter(training)
     next(sequence)
     assert torch.equal(next(sequence).image, resumed.image)
     with pytest.raises(DataError, match="no dataset"):
-        DatasetFolder(reading(tmp_path), "train", 0)
+        DatasetFolder(reading(tmp_path), "train", 0, NormalsDecoder())
 
 
 def test_weights_round_trip_and_name_their_faults(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ _TABLES = (
 _KINDS = {
     "evaluate": _TABLES,
     "ablate": ("casfne", "hffne"),
-    "train": ("casfne", "hffne", "finder", "reader", "features"),
+    "train": ("casfne", "hffne", "df2net", "albedo", "finder", "reader", "features"),
     "rig": ("build",),
 }
 """Commands of two words: the first, and what may follow it."""

@@ -31,11 +31,11 @@ class Estimate:
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = field(default=Path("lineament-out"))
     """Folder; each photo gets one of its own in it."""
     method: str = "casfne"
-    """casfne, casfne-s, or a path to weights (.safetensors), of Cas-FNE or HFFNE."""
+    """casfne, hffne, or a path to weights (.safetensors), of DF²Net, too."""
     stages: int | None = None
-    """Stages after the first, 0 to 5 of casfne, 0 or 1 of hffne; as many as were trained by default."""
+    """Stages after the first: 0 to 5 of casfne, 0 or 1 of hffne, 0 to 2 of DF²Net; by default all that were trained."""
     exemplar: Path | None = None
-    """Coarse normals of the photo, which HFFNE refines instead of its own: a picture of (n + 1) / 2, .exr, .npy."""
+    """Coarse normals of the photo, which hffne refines instead of its own: a picture of (n + 1) / 2, .exr, .npy."""
     exemplar_axes: str = AXES
     """What its channels hold; +x-y-z for OpenCV's, +x-y+z for DirectX's."""
     whole: bool = False
@@ -51,7 +51,8 @@ class Estimate:
     normals_convention: NormalsConvention = "opengl"
     """Signs of the normal maps: opengl (y up), directx (y down), opencv (y down, z away)."""
     outputs: tuple[Output, ...] = ("normals",)
-    """What to write: normals (always), depth (depth.png, depth.exr), mesh (textured, in millimetres)."""
+    """What to write: normals (always), depth (depth.png, depth.exr), mesh (textured, in millimetres),
+    albedo (the photo without its shading)."""
     mesh_formats: tuple[MeshFormat, ...] = ("glb",)
     """Files of the mesh: glb, obj, ply."""
     flip: bool = True

@@ -13,7 +13,7 @@ from lineament.errors import UsageError
 class Bench:
     """Parameters, operations and latency of the networks on this machine's CPU (Cas-FNE, table IV)."""
 
-    method: tuple[str, ...] = ("casfne-s", "casfne", "hffne-s", "hffne")
+    method: tuple[str, ...] = ("casfne-s", "casfne", "hffne-s", "hffne", "df2net-s", "df2net")
     """Networks to measure."""
     stages: tuple[int, ...] = (0, 1, 2, 3)
     """Stages after the first to measure, of each network as many as it can have."""

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lineament.training.config import LoopConfig
 from lineament.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    from lineament.methods.df2net.config import DF2NetTrainConfig
     from lineament.methods.hffne.config import HFFNETrainConfig
 
 
@@ -22,6 +24,16 @@ def run_train(kind: str, arguments: Sequence[str]) -> int:
         from lineament.methods.hffne.config import HFFNETrainConfig
 
         return _train_hffne(tyro.cli(HFFNETrainConfig, prog=prog, args=arguments))
+    if kind == "df2net":
+        from lineament.methods.df2net.config import DF2NetTrainConfig
+
+        return _train_df2net(tyro.cli(DF2NetTrainConfig, prog=prog, args=arguments))
+    if kind == "albedo":
+        from lineament.methods.albedo.config import AlbedoTrainConfig
+        from lineament.methods.albedo.recipe import AlbedoRecipe
+
+        albedo = tyro.cli(AlbedoTrainConfig, prog=prog, args=arguments)
+        return _train(AlbedoRecipe(albedo), albedo)
     if kind == "finder":
         from lineament.methods.finder.config import FinderTrainConfig
         from lineament.methods.finder.recipe import FaceFinderRecipe
@@ -59,6 +71,21 @@ def _train_hffne(config: HFFNETrainConfig) -> int:
         if not coarse.exists():
             _train(recipe, first)
     return _train(HFFNERecipe(config, coarse), config)
+
+
+def _train_df2net(config: DF2NetTrainConfig) -> int:
+    """The three steps, each unless its weights are there already."""
+    from lineament.methods.df2net.config import STEPS
+    from lineament.methods.df2net.recipe import DF2NetRecipe
+
+    before: Path | None = None
+    for step in STEPS:
+        own = config.of(step)
+        recipe = DF2NetRecipe(own, step, before)
+        before = own.output / f"{recipe.name}.safetensors"
+        if not before.exists():
+            _train(recipe, own)
+    return 0
 
 
 def _train(recipe: Recipe[Any], config: LoopConfig) -> int:

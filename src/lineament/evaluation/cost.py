@@ -16,18 +16,21 @@ import torch
 from lineament.evaluation.published import published_tables
 from lineament.evaluation.report import Cell, Table
 from lineament.methods.casfne.model import MAX_STAGES, CasFNE, casfne, casfne_s
+from lineament.methods.df2net.model import DF2Net, df2net, df2net_s
 from lineament.methods.hffne.model import HFFNE, hffne, hffne_s
 from lineament.runtime.export import export_graphs
 from lineament.runtime.methods import open_session
 from lineament.training.export import save_weights
 
-SIZES: dict[str, Callable[[], CasFNE | HFFNE]] = {
+SIZES: dict[str, Callable[[], CasFNE | HFFNE | DF2Net]] = {
     "casfne-s": lambda: CasFNE(casfne_s()),
     "casfne": lambda: CasFNE(casfne()),
     "hffne-s": lambda: HFFNE(hffne_s(256)),
     "hffne": lambda: HFFNE(hffne()),
+    "df2net-s": lambda: DF2Net(df2net_s()),
+    "df2net": lambda: DF2Net(df2net()),
 }
-MOST_STAGES = {name: MAX_STAGES if name.startswith("casfne") else 1 for name in SIZES}
+MOST_STAGES = {name: {"casfne": MAX_STAGES, "hffne": 1, "df2net": 2}[name.removesuffix("-s")] for name in SIZES}
 """Stages after the first that each network can have."""
 
 
@@ -64,6 +67,10 @@ def cost_of(method: str, stages: int, side: int, threads: int, runs: int) -> Cos
     def estimate() -> None:
         if isinstance(model, CasFNE):
             model(image, stages)
+        elif isinstance(model, DF2Net):
+            depth = model.dense(image)
+            for network in (model.fine, model.finer)[:stages]:
+                depth = network(image, depth)
         elif stages:
             model(image)
         else:
@@ -109,9 +116,10 @@ def cost_table(costs: Sequence[Cost], side: int, threads: int, runs: int) -> Tab
 
 def _used(name: str, stages: int) -> bool:
     """Whether so many stages use a parameter."""
-    return not name.startswith("coarse_head") and (
-        stages > 0 or name.startswith(("encoder.", "initial_decoder.", "coarse."))
-    )
+    if name.startswith("finer."):
+        return stages > 1
+    first = ("encoder.", "initial_decoder.", "coarse.", "dense.")
+    return not name.startswith("coarse_head") and (stages > 0 or name.startswith(first))
 
 
 def _median_ms(call: Callable[[], object], runs: int) -> float:

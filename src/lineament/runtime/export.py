@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from lineament.errors import OutputError, WeightsError
+from lineament.methods.albedo.model import AlbedoNetwork
 from lineament.methods.casfne.model import CasFNE
+from lineament.methods.df2net.model import DF2Net
 from lineament.methods.finder.model import FaceFinder
 from lineament.methods.hffne.model import HFFNE
 from lineament.methods.reader.model import FaceReader
@@ -70,6 +72,18 @@ class _Refine(nn.Module):
         return self.model.refine(image, exemplar)
 
 
+class _Part(nn.Module):
+    """One of a model's networks, by its name."""
+
+    def __init__(self, model: nn.Module, name: str) -> None:
+        super().__init__()
+        self.model, self.name = model, name
+
+    def forward(self, *given: Tensor) -> Tensor:
+        out: Tensor = self.model.get_submodule(self.name)(*given)
+        return out
+
+
 class _Whole(nn.Module):
     """A network whose output is one tensor, or a dataclass of tensors."""
 
@@ -97,10 +111,16 @@ def export_graphs(weights: Path) -> list[Path]:
         return list(export_casfne(load_weights(weights, CasFNE), weights))
     if method == HFFNE.METHOD:
         return list(export_hffne(load_weights(weights, HFFNE), weights))
+    if method == DF2Net.METHOD:
+        return list(export_df2net(load_weights(weights, DF2Net), weights))
     path = graph_path(weights, "network")
     if method == FaceFinder.METHOD:
         finder = _unalike(load_weights(weights, FaceFinder))
         _write(_Whole(finder), (torch.rand(1, 3, 64, 96),), ["image"], ["cells"], path, ("image", "cells"))
+    elif method == AlbedoNetwork.METHOD:
+        albedo = load_weights(weights, AlbedoNetwork)
+        image = torch.rand(1, 3, albedo.config.crop_size, albedo.config.crop_size)
+        _write(_Whole(_unalike(albedo)), (image,), ["image"], ["albedo"], path, ("image", "albedo"))
     elif method == FaceReader.METHOD:
         reader = load_weights(weights, FaceReader)
         image = torch.rand(1, 3, reader.config.crop_size, reader.config.crop_size)
@@ -159,6 +179,30 @@ def export_hffne(model: HFFNE, weights: Path) -> tuple[Path, Path]:
     names = ["image", "exemplar"]
     _write(_Refine(model), (image, exemplar), names, ["normals"], refine, [*names, "normals"])
     return coarse, refine
+
+
+def export_df2net(model: DF2Net, weights: Path) -> tuple[Path, Path, Path]:
+    """Write the three graphs that belong to a weights file of DF²Net.
+
+    Args:
+        model: The networks, on the CPU.
+        weights: The weights file beside which the graphs are written.
+
+    Returns:
+        Paths of the graphs of D-Net, F-Net and Fr-Net.
+
+    Raises:
+        OutputError: They cannot be written.
+    """
+    size = model.config.crop_size
+    model = _unalike(model)
+    image, before = torch.rand(1, 3, size, size), torch.rand(1, 1, size, size)
+    dense, fine, finer = (graph_path(weights, part) for part in ("dense", "fine", "finer"))
+    _write(_Part(model, "dense"), (image,), ["image"], ["result"], dense, ["image", "result"])
+    for part, path in (("fine", fine), ("finer", finer)):
+        names = ["image", "depth"]
+        _write(_Part(model, part), (image, before), names, ["result"], path, [*names, "result"])
+    return dense, fine, finer
 
 
 def _unalike(model: Model) -> Model:

@@ -7,11 +7,14 @@ from pathlib import Path
 
 from lineament.errors import WeightsError
 from lineament.runtime.casfne import CasFNESession
+from lineament.runtime.df2net import DF2NetSession
 from lineament.runtime.graph import read_header
 from lineament.runtime.hffne import HFFNESession
 from lineament.runtime.session import NormalsSession
 
-_SESSIONS: dict[str, type[NormalsSession]] = {kind.METHOD: kind for kind in (CasFNESession, HFFNESession)}
+_SESSIONS: dict[str, type[NormalsSession]] = {
+    kind.METHOD: kind for kind in (CasFNESession, HFFNESession, DF2NetSession)
+}
 
 
 def open_session(weights: Path, threads: int = 0) -> NormalsSession:

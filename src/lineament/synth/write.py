@@ -40,8 +40,8 @@ PICTURES: tuple[Picture, ...] = get_args(Picture)
 
 _COEFFICIENTS = {"identity", "asymmetry", "stretch", "profile", "roundness", "expression"}
 _LABELS = frozenset({"person", "landmarks", "visible", "light", *_COEFFICIENTS})
-_DEPTH_STEPS = 64.0  # sixteen-bit steps per crop pixel of depth
-_DEPTH_ZERO = 32768.0
+DEPTH_STEPS = 64.0  # sixteen-bit steps per crop pixel of depth
+DEPTH_ZERO = 32768.0
 
 
 def write_dataset(
@@ -117,7 +117,7 @@ def _describe() -> dict[str, Any]:
     return {
         "frame": "camera: x right, y up, z towards the viewer",
         "normals": "(n + 1) / 2 · 65535",
-        "depth": f"({_DEPTH_ZERO:g} + {_DEPTH_STEPS:g} · crop pixels), larger is nearer, 0 is off the head",
+        "depth": f"({DEPTH_ZERO:g} + {DEPTH_STEPS:g} · crop pixels), larger is nearer, 0 is off the head",
         "albedo": "linear · 65535",
         "mask": {c.name.lower(): int(c) for c in MaskClass},
         "landmarks": "68, pixels, x right and y down, pixel centres at integer + 0.5",
@@ -127,7 +127,7 @@ def _describe() -> dict[str, Any]:
 def _write_batch(output: Path, batch: SampleBatch, wanted: Sequence[Picture]) -> list[dict[str, Any]]:
     """Write the pictures of a batch; return a line for each sample."""
     head = (batch.normals.abs().sum(1, keepdim=True) > 0).cpu()
-    depth = torch.where(head, (_DEPTH_ZERO + _DEPTH_STEPS * batch.depth.cpu()).clamp(1, 65535), 0.0)
+    depth = torch.where(head, (DEPTH_ZERO + DEPTH_STEPS * batch.depth.cpu()).clamp(1, 65535), 0.0)
     makers: dict[Picture, Callable[[], NDArray[Any]]] = {
         "image": lambda: _pixels(batch.image, 255),
         "normals": lambda: _pixels(torch.where(head, 0.5 * batch.normals.cpu() + 0.5, 0.0), 65535),

@@ -6,6 +6,8 @@ Everything is drawn from (seed, step) alone, so that a resumed run sees the same
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -27,72 +29,116 @@ def prepared(batch: Batch, config: LoopConfig, step: int) -> Batch:
 
 def augment(batch: Batch, seed: int, step: int) -> Batch:
     """Vary every sample of a batch; normals turn and mirror with their picture."""
-    draw = torch.Generator().manual_seed((seed * 1_000_003 + step) % (1 << 62))
-    device, count = batch.image.device, len(batch.image)
+    draw = Draws(seed, step, len(batch.image), batch.image.device)
+    placement = draw_placement(draw, batch.image.shape[-1])
+    face = placement.face(batch.face)
+    normals = placement.normals(batch.normals)
+    return Batch(recoloured(placement.picture(batch.image), placement.inside, draw), normals, face)
 
-    def uniform(low: float, high: float) -> Tensor:
-        return torch.rand(count, generator=draw).mul_(high - low).add_(low).to(device)
 
-    def normal(sigma: float) -> Tensor:
-        return torch.randn(count, generator=draw).mul_(sigma).to(device)
+class Draws:
+    """Random numbers of a batch, drawn one after the other from (seed, step)."""
 
-    mirror = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
+    def __init__(self, seed: int, step: int, count: int, device: torch.device) -> None:
+        """Start the sequence."""
+        self.generator = torch.Generator().manual_seed((seed * 1_000_003 + step) % (1 << 62))
+        self.count, self.device = count, device
+
+    def uniform(self, low: float, high: float) -> Tensor:
+        """[B] from [low, high)."""
+        return torch.rand(self.count, generator=self.generator).mul_(high - low).add_(low).to(self.device)
+
+    def normal(self, sigma: float) -> Tensor:
+        """[B] around zero."""
+        return torch.randn(self.count, generator=self.generator).mul_(sigma).to(self.device)
+
+    def noise(self, like: Tensor) -> Tensor:
+        """Standard normal numbers of another tensor's shape."""
+        return torch.randn(like.shape, generator=self.generator).to(self.device)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where each pixel of the moved pictures comes from."""
+
+    source: Tensor  # [B, S, S, 2] places in [-1, 1], as `grid_sample` takes them
+    inside: Tensor  # [B, 1, S, S] bool: what is not padding
+    mirror: Tensor  # [B] -1 where left and right are mirrored, else 1
+    turn: Tensor  # [B] radians, counter-clockwise as seen
+    zoom: Tensor  # [B] above 1 enlarges
+
+    @classmethod
+    def of(cls, size: int, mirror: Tensor, turn: Tensor, zoom: Tensor, shift: Tensor, window: Tensor) -> Placement:
+        """Mirror, turn, zoom and shift pictures, and cut them to a padded window.
+
+        Args:
+            size: Side of the pictures, pixels.
+            mirror: [B] -1 to mirror left and right, 1 to leave.
+            turn: [B] radians, counter-clockwise as seen.
+            zoom: [B] above 1 enlarges.
+            shift: [B, 2] of the sampling position, in half sides.
+            window: [B, 2] half width and half height, in half sides, of what is kept; its border is repeated outwards.
+        """
+        line = (torch.arange(size, device=turn.device) + 0.5) / size * 2 - 1
+        plain = torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1)  # [S, S, 2]
+        limit = window[:, None, None, :]
+        inside = (plain.abs() <= limit + 1e-6).all(-1)  # [B, S, S]
+        place = torch.maximum(torch.minimum(plain.expand(len(turn), -1, -1, -1), limit), -limit)
+        cosine, sine = turn.cos(), turn.sin()
+        # From a place in the result to the place in the source: mirror, turn, zoom out, shift (y runs down).
+        matrix = torch.stack([mirror * cosine, -sine, mirror * sine, cosine], dim=1).view(-1, 2, 2)
+        source = place.reshape(len(turn), -1, 2) @ (matrix / zoom[:, None, None]).transpose(1, 2)
+        source = source.view(len(turn), size, size, 2) + shift[:, None, None]
+        return cls(source, (inside & (source.abs() <= 1).all(-1))[:, None], mirror, turn, zoom)
+
+    def picture(self, picture: Tensor) -> Tensor:
+        """A picture [B, C, S, S], its border repeated outwards."""
+        return F.grid_sample(picture, self.source, padding_mode="border", align_corners=False)
+
+    def face(self, face: Tensor) -> Tensor:
+        """A mask [B, 1, S, S] bool; there is no face in the padding."""
+        moved = F.grid_sample(face.float(), self.source, mode="nearest", padding_mode="zeros", align_corners=False)
+        return (moved > 0.5) & self.inside
+
+    def normals(self, normals: Tensor) -> Tensor:
+        """Normals [B, 3, S, S], turned and mirrored with their picture."""
+        moved = F.grid_sample(normals, self.source, mode="nearest", padding_mode="zeros", align_corners=False)
+        x, y, z = moved.unbind(1)
+        cosine, sine, mirror = (v[:, None, None] for v in (self.turn.cos(), self.turn.sin(), self.mirror))
+        # Directions take the inverse way; with y up the signs of the sines change.
+        return torch.stack([mirror * (cosine * x - sine * y), sine * x + cosine * y, z], dim=1)
+
+    def depth(self, depth: Tensor) -> Tensor:
+        """Depth [B, 1, S, S] in units of the picture's side: what is enlarged is also deeper."""
+        return self.picture(depth) * self.zoom[:, None, None, None]
+
+
+def draw_placement(draw: Draws, size: int) -> Placement:
+    """Placements as varied as real crops are."""
+    mirror = torch.where(draw.uniform(0, 1) < 0.5, -1.0, 1.0)
     # Most pictures are cut tightly and padded back to a square, as cropped datasets are.
-    cut = uniform(0, 1) < 0.6
-    window = torch.stack([torch.where(cut, uniform(0.45, 1.0), 1.0), torch.where(cut, uniform(0.5, 1.0), 1.0)], dim=1)
-    shift = torch.stack([normal(0.04), normal(0.04)], dim=1)
-    moved, inside = move(batch, mirror, normal(0.12), torch.exp(normal(0.13)).clamp(0.7, 1.4), shift, window)
+    cut = draw.uniform(0, 1) < 0.6
+    sides = [torch.where(cut, draw.uniform(0.45, 1.0), 1.0), torch.where(cut, draw.uniform(0.5, 1.0), 1.0)]
+    shift = torch.stack([draw.normal(0.04), draw.normal(0.04)], dim=1)
+    turn, zoom = draw.normal(0.12), torch.exp(draw.normal(0.13)).clamp(0.7, 1.4)
+    return Placement.of(size, mirror, turn, zoom, shift, torch.stack(sides, dim=1))
 
-    image = moved.image
-    black = (uniform(0, 1) < 0.45)[:, None, None, None]  # padding is black or repeats the border
+
+def recoloured(image: Tensor, inside: Tensor, draw: Draws) -> Tensor:
+    """Pictures [B, 3, S, S] in [0, 1] in other colours, brightness, sharpness and grain, some with black padding."""
+
+    def each(values: Tensor) -> Tensor:
+        return values[:, None, None, None]
+
+    black = each(draw.uniform(0, 1) < 0.45)  # padding is black or repeats the border
     image = torch.where(black & ~inside, torch.zeros_like(image), image)
-    luma = torch.tensor(_LUMA, device=device).view(1, 3, 1, 1)
+    luma = torch.tensor(_LUMA, device=image.device).view(1, 3, 1, 1)
     grey = (image * luma).sum(1, keepdim=True).expand_as(image)
-    image = torch.where((uniform(0, 1) < 0.45)[:, None, None, None], grey, image)
-    image = image.clamp_min(1e-4) ** torch.exp(normal(0.35))[:, None, None, None]
-    image = image * torch.exp(normal(0.25))[:, None, None, None]
-    grain = (uniform(0.0, 0.03) * (uniform(0, 1) < 0.5))[:, None, None, None]
-    image = image + grain * torch.randn(image.shape, generator=draw).to(device)
+    image = torch.where(each(draw.uniform(0, 1) < 0.45), grey, image)
+    image = image.clamp_min(1e-4) ** each(torch.exp(draw.normal(0.35)))
+    image = image * each(torch.exp(draw.normal(0.25)))
+    grain = each(draw.uniform(0.0, 0.03) * (draw.uniform(0, 1) < 0.5))
+    image = image + grain * draw.noise(image)
     soft = F.avg_pool2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    image = torch.lerp(image, soft, (uniform(0, 1) * (uniform(0, 1) < 0.4))[:, None, None, None])
-    return Batch(image.clamp(0.0, 1.0), moved.normals, moved.face)
-
-
-def move(
-    batch: Batch, mirror: Tensor, turn: Tensor, zoom: Tensor, shift: Tensor, window: Tensor
-) -> tuple[Batch, Tensor]:
-    """Mirror, turn, zoom and shift pictures with their labels, and cut them to a padded window.
-
-    Args:
-        batch: B samples.
-        mirror: [B] -1 to mirror left and right, 1 to leave.
-        turn: [B] radians, counter-clockwise as seen.
-        zoom: [B] above 1 enlarges.
-        shift: [B, 2] of the sampling position, in half sides.
-        window: [B, 2] half width and half height, in half sides, of what is kept; its border is repeated outwards.
-
-    Returns:
-        The moved batch, and [B, 1, S, S] bool: what is not padding.
-    """
-    size, device = batch.image.shape[-1], batch.image.device
-    line = (torch.arange(size, device=device) + 0.5) / size * 2 - 1
-    plain = torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1)  # [S, S, 2]
-    limit = window[:, None, None, :]
-    inside = (plain.abs() <= limit + 1e-6).all(-1)  # [B, S, S]
-    place = torch.maximum(torch.minimum(plain.expand(len(turn), -1, -1, -1), limit), -limit)
-    cosine, sine = turn.cos(), turn.sin()
-    # From a place in the result to the place in the source: mirror, turn, zoom out, shift (y runs down).
-    matrix = torch.stack([mirror * cosine, -sine, mirror * sine, cosine], dim=1).view(-1, 2, 2)
-    source = place.reshape(len(turn), -1, 2) @ (matrix / zoom[:, None, None]).transpose(1, 2)
-    source = source.view(len(turn), size, size, 2) + shift[:, None, None]
-    inside = (inside & (source.abs() <= 1).all(-1))[:, None]
-
-    image = F.grid_sample(batch.image, source, padding_mode="border", align_corners=False)
-    labels = torch.cat([batch.normals, batch.face.to(batch.normals.dtype)], dim=1)
-    labels = F.grid_sample(labels, source, mode="nearest", padding_mode="zeros", align_corners=False)
-    face = (labels[:, 3:] > 0.5) & inside
-    x, y, z = labels[:, 0], labels[:, 1], labels[:, 2]
-    cosine, sine, mirror = (v[:, None, None] for v in (cosine, sine, mirror))
-    # Directions take the inverse way; with y up the signs of the sines change.
-    normals = torch.stack([mirror * (cosine * x - sine * y), sine * x + cosine * y, z], dim=1)
-    return Batch(image, normals * face, face), inside
+    image = torch.lerp(image, soft, each(draw.uniform(0, 1) * (draw.uniform(0, 1) < 0.4)))
+    return image.clamp(0.0, 1.0)

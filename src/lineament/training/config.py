@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from lineament.errors import UsageError
 
+Decay = Literal["cosine", "steps"]
 LossName = Literal["rec", "likelihood", "tv", "adv"]
 
 
@@ -31,7 +32,9 @@ class LoopConfig:
     steps: int = 500_000
     learning_rate: float = 1e-4
     warmup: int = 500
-    """Steps of linear warm-up; a cosine decay to a fiftieth follows."""
+    """Steps of linear warm-up, before the decay."""
+    decay: Decay = "cosine"
+    """A cosine down to a fiftieth, or steps: divided by ten after seven and again after eight tenths (DF²Net)."""
     weight_decay: float = 0.0
     ema: float = 0.999
     """Decay of the averaged weights, which are the ones that ship."""

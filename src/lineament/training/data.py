@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ from lineament.synth.stream import FaceStream
 from lineament.training.config import FaceConfig
 from lineament.training.folders import labelled_samples, read_picture
 from lineament.training.parallel import processes, rank
+
+Kind = TypeVar("Kind")
+Made = TypeVar("Made", covariant=True)
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def batches(config: FaceConfig, split: str, first: int, device: torch.device) ->
     """
     source: IterableDataset[Batch]
     if config.data:
-        source = DatasetFolder(config, split, first)
+        source = DatasetFolder(config, split, first, NormalsDecoder())
     else:
         made_on = device if config.workers == 0 else torch.device("cpu")
         synth = SynthConfig(size=config.size, seed=config.seed)
@@ -88,36 +92,74 @@ def _of_sample(sample: SampleBatch) -> Batch:
     return Batch(sample.image, sample.normals, face_of(sample.mask))
 
 
-class DatasetFolder(IterableDataset[Batch]):
+class Decoder(Protocol[Made]):
+    """What of a sample's files a training needs, and how its batches are put together."""
+
+    pictures: tuple[str, ...]
+    """Which pictures a dataset must hold."""
+    bytes_per_pixel: int
+    """What a sample takes in memory."""
+
+    def read(self, files: Mapping[str, Path], size: int) -> tuple[Tensor, ...]:
+        """A sample's tensors at the size of the training, small enough to be kept."""
+
+    def batch(self, samples: Sequence[tuple[Tensor, ...]]) -> Made:
+        """The batch of some samples."""
+
+
+class NormalsDecoder:
+    """Photos, normals and faces: `Batch`."""
+
+    pictures: tuple[str, ...] = ("image", "normals", "mask")
+    bytes_per_pixel = 10  # three uint8, three int16 and one bool
+
+    def read(self, files: Mapping[str, Path], size: int) -> tuple[Tensor, ...]:
+        """Photo (uint8), unit normals (int16) and face of one sample."""
+        image, mask = read_scaled(files["image"]), read_scaled(files["mask"], scale=False)
+        face = face_of(mask)
+        normals = (2.0 * read_scaled(files["normals"]) - 1.0) * face
+        image, normals = resampled(image, size), resampled(normals, size)
+        face = resampled_face(face, size)
+        normals = unit(normals[None])[0] * face
+        return (image * 255.0).round().byte(), (normals * 32767.0).round().short(), face
+
+    def batch(self, samples: Sequence[tuple[Tensor, ...]]) -> Batch:
+        """Photos, normals and faces as floating point."""
+        images, normals, faces = (torch.stack(tensors) for tensors in zip(*samples, strict=True))
+        return Batch(images.float() / 255.0, normals.float() / 32767.0, faces)
+
+
+class DatasetFolder(IterableDataset[Kind]):
     """Shuffled batches of datasets on disk, split by identity; pictures of another size are resampled.
 
     Decoding is slow beside a training step on a CPU: samples stay in memory, in their files' precision, up to the
     configuration's ``cache``.
     """
 
-    def __init__(self, config: FaceConfig, split: str, first: int) -> None:
+    def __init__(self, config: FaceConfig, split: str, first: int, decoder: Decoder[Kind]) -> None:
         """Read the lists of samples.
 
         Raises:
-            DataError: A folder without a dataset, or no sample of the split in all of them.
+            DataError: A folder without a dataset, or without the pictures that are needed, or no sample of the split.
         """
         super().__init__()
         self.size, self.batch_size, self.first, self.seed = config.size, config.batch_size, first, config.seed
-        samples = labelled_samples(config.data, split)
+        self.decoder = decoder
+        samples = labelled_samples(config.data, split, pictures=decoder.pictures)
         # Each of several processes keeps to its share, so that all of them together hold every sample once.
         samples = samples[rank() :: processes()] if split == "train" else samples
         self.samples: list[dict[str, Path]] = [line["files"] for line in samples]
-        bytes_each = 10 * config.size**2  # of three uint8, three int16 and one bool
+        bytes_each = decoder.bytes_per_pixel * config.size**2
         self._room = int(config.cache * 2**30 / bytes_each / max(1, config.workers))
-        self._kept: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+        self._kept: dict[int, tuple[Tensor, ...]] = {}
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Kind]:
         worker = get_worker_info()
         start, step = (worker.id, worker.num_workers) if worker else (0, 1)
         number = self.first + start
         while True:
             first = number * self.batch_size
-            yield self._load([self._pick(first + i) for i in range(self.batch_size)])
+            yield self.decoder.batch([self._sample(self._pick(first + i)) for i in range(self.batch_size)])
             number += step
 
     def _pick(self, position: int) -> int:
@@ -125,29 +167,27 @@ class DatasetFolder(IterableDataset[Batch]):
         epoch, place = divmod(position, len(self.samples))
         return int(_order(self.seed, epoch, len(self.samples))[place])
 
-    def _load(self, picked: list[int]) -> Batch:
-        images, normals, faces = zip(*(self._sample(number) for number in picked), strict=True)
-        return Batch(torch.stack(images).float() / 255.0, torch.stack(normals).float() / 32767.0, torch.stack(faces))
-
-    def _sample(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Photo (uint8), unit normals (int16) and face of one sample at the size of the training."""
-        if number in self._kept:
-            return self._kept[number]
-        files = self.samples[number]
-        image, mask = _read(files["image"]), _read(files["mask"], scale=False)
-        face = face_of(mask)
-        normals = (2.0 * _read(files["normals"]) - 1.0) * face
-        side = (self.size, self.size)
-        if image.shape[-2:] != side:
-            image, normals = (
-                F.interpolate(picture[None], side, mode="bilinear", antialias=True)[0] for picture in (image, normals)
-            )
-            face = F.interpolate(face[None].float(), side, mode="nearest")[0] > 0.5
-        normals = unit(normals[None])[0] * face
-        sample = ((image * 255.0).round().byte(), (normals * 32767.0).round().short(), face)
-        if len(self._kept) < self._room:
+    def _sample(self, number: int) -> tuple[Tensor, ...]:
+        if number not in self._kept:
+            sample = self.decoder.read(self.samples[number], self.size)
+            if len(self._kept) >= self._room:
+                return sample
             self._kept[number] = sample
-        return sample
+        return self._kept[number]
+
+
+def resampled(picture: Tensor, size: int) -> Tensor:
+    """A picture [C, H, W] at size×size."""
+    if picture.shape[-2:] == (size, size):
+        return picture
+    return F.interpolate(picture[None], (size, size), mode="bilinear", antialias=True)[0]
+
+
+def resampled_face(face: Tensor, size: int) -> Tensor:
+    """A mask [1, H, W] bool at size×size."""
+    if face.shape[-2:] == (size, size):
+        return face
+    return F.interpolate(face[None].float(), (size, size), mode="nearest")[0] > 0.5
 
 
 @lru_cache(maxsize=2)
@@ -156,7 +196,7 @@ def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
-def _read(path: Path, scale: bool = True) -> Tensor:
+def read_scaled(path: Path, scale: bool = True) -> Tensor:
     """A picture as [C, H, W] float; in [0, 1] when scaled."""
     picture = read_picture(path)
     picture = picture[..., None] if picture.ndim == 2 else picture

@@ -14,13 +14,16 @@ from lineament.errors import DataError
 from lineament.synth.stream import is_validation
 
 
-def labelled_samples(folders: tuple[Path, ...], split: str, needs: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+def labelled_samples(
+    folders: tuple[Path, ...], split: str, needs: tuple[str, ...] = (), pictures: tuple[str, ...] = ()
+) -> list[dict[str, Any]]:
     """The lines of datasets written by `lineament synth` that belong to a split, with whole paths.
 
     Args:
         folders: The datasets.
         split: "train" or "validation".
         needs: Labels that every sample must have.
+        pictures: Pictures that every sample must have.
 
     Raises:
         DataError: A folder without a dataset, or with one that lacks a label, or no sample of the split.
@@ -33,6 +36,9 @@ def labelled_samples(folders: tuple[Path, ...], split: str, needs: tuple[str, ..
             raise DataError(f"{folder} holds no dataset written by `lineament synth`: {error}") from error
         if missing := [name for name in needs if lines and name not in lines[0]]:
             raise DataError(f"{folder} was written by an older version, without {missing[0]}; write it again")
+        if lacking := [name for name in pictures if lines and name not in lines[0]["files"]]:
+            wanted = " ".join(pictures)
+            raise DataError(f"{folder} has no {lacking[0]}; write it with `lineament synth --pictures {wanted}`")
         for line in lines:
             if is_validation(line["person"]) == (split == "validation"):
                 line["files"] = {name: folder / file for name, file in line["files"].items()}

@@ -19,7 +19,7 @@ from lineament.errors import OutputError, UsageError
 from lineament.training.checkpoint import load_checkpoint, save_checkpoint
 from lineament.training.config import LoopConfig
 from lineament.training.log import RunLog
-from lineament.training.parallel import agree, joined, local_rank, processes, rank
+from lineament.training.parallel import agree, joined, local_rank, processes, rank, wait
 from lineament.training.recipe import Recipe
 from lineament.training.schedule import AveragedModel, learning_rate
 
@@ -86,7 +86,7 @@ def _train(recipe: Recipe[Any], config: LoopConfig, device: torch.device, progre
     with RunLog(folder, step) if chief else nullcontext() as run, _stoppable():
         try:
             while step < config.steps:
-                rate = learning_rate(step, config.steps, config.learning_rate, config.warmup)
+                rate = learning_rate(step, config.steps, config.learning_rate, config.warmup, config.decay)
                 for optimizer in optimizers.values():
                     for group in optimizer.param_groups:
                         group["lr"] = rate
@@ -112,6 +112,7 @@ def _train(recipe: Recipe[Any], config: LoopConfig, device: torch.device, progre
     if chief:
         about = {"training": json.dumps(config.without_places()), "processes": str(processes()), "step": str(step)}
         recipe.save(averaged.model, weights, about)
+    wait()
     return weights
 
 

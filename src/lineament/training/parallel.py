@@ -58,6 +58,12 @@ def dealt(first: int, split: str) -> Iterator[int]:
         number += step
 
 
+def wait() -> None:
+    """Go on when all processes are here: what process 0 wrote is there for the others then."""
+    if processes() > 1:
+        distributed.barrier()
+
+
 @torch.no_grad()
 def agree(modules: Iterable[nn.Module]) -> None:
     """Give all processes the weights of process 0."""

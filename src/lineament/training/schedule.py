@@ -10,14 +10,18 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
+from lineament.training.config import Decay
+
 FLOOR = 0.02
 """Share of the base learning rate that is left at the end."""
 
 
-def learning_rate(step: int, steps: int, base: float, warmup: int) -> float:
-    """Linear warm-up to ``base``, then a cosine to ``FLOOR * base`` at the last step."""
+def learning_rate(step: int, steps: int, base: float, warmup: int, decay: Decay = "cosine") -> float:
+    """Linear warm-up to ``base``, then a cosine to ``FLOOR * base`` at the last step, or two divisions by ten."""
     if step < warmup:
         return base * (step + 1) / warmup
+    if decay == "steps":
+        return base * 0.1 ** sum(step >= share * steps for share in (0.7, 0.8))
     progress = min(1.0, (step - warmup) / max(1, steps - warmup))
     return base * (FLOOR + (1.0 - FLOOR) * 0.5 * (1.0 + math.cos(math.pi * progress)))
 

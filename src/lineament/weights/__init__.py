@@ -9,8 +9,8 @@ from lineament.errors import WeightsError
 
 FOLDER = Path(__file__).parent
 
-ALIASES = {"casfne": "casfne-s"}
-"""Names that stand for another one's weights: the paper's size has none that ship."""
+ALIASES = {"casfne": "casfne-s", "hffne": "hffne-s"}
+"""Names that stand for another one's weights: the papers' sizes have none that ship."""
 
 
 def weights_path(name: str) -> Path:

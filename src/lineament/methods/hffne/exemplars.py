@@ -23,13 +23,15 @@ _BENT = 0.4  # share of exemplars
 _BEND = 0.3  # largest standard deviation of what bending adds to n_x and n_y
 _BENDS = 4  # cells along a side between which a bend changes
 _HOLED = 0.15  # share of exemplars
+_OUTLINED = 0.5  # share of exemplars that end where the face does; the coarse network's own do not
 
 
-def spoilt(exemplar: Tensor, draw: torch.Generator) -> Tensor:
+def spoilt(exemplar: Tensor, face: Tensor, draw: torch.Generator) -> Tensor:
     """Spoil most exemplars of a batch, each in ways of its own.
 
     Args:
         exemplar: [B, 3, H, W] unit normals, zero where there are none.
+        face: [B, 1, H, W] bool, where the face is.
         draw: Where the chance comes from (CPU).
 
     Returns:
@@ -56,5 +58,5 @@ def spoilt(exemplar: Tensor, draw: torch.Generator) -> Tensor:
     across = made[:, :2] * torch.where(chosen(_SLOPED), slope, 1.0)
     across = across + torch.where(chosen(_BENT), bend, 0.0)
     made = unit(torch.cat([across, made[:, 2:]], dim=1))
-    hole = chosen(_HOLED) & (field(1) > 0.5)
-    return torch.where(there & ~hole, made, 0.0)
+    gone = (chosen(_HOLED) & (field(1) > 0.5)) | (chosen(_OUTLINED) & ~face)
+    return torch.where(there & ~gone, made, 0.0)

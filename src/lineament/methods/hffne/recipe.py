@@ -169,10 +169,11 @@ class HFFNERecipe:
         """One step (equation 10)."""
         # The coarse network sees the picture as it is, the second stage sees it varied: labels never enter.
         guide = self.coarse_normals(batch.image, autocast)
-        batch = prepared(Batch(batch.image, guide * batch.face, batch.face), self.config, step)
-        target = batch.normals if self.config.paired else batch.normals.roll(1, 0)
+        batch = prepared(Batch(batch.image, guide, batch.face), self.config, step)
+        shift = 0 if self.config.paired else 1
+        exemplar, there = batch.normals.roll(shift, 0), batch.face.roll(shift, 0)
         with autocast:
-            normals = self.model.refine(batch.image, spoilt(target, self._chance(step)))
+            normals = self.model.refine(batch.image, spoilt(exemplar, there, self._chance(step)))
         parts = {"rec": losses.reconstruction_loss(normals, batch.normals, batch.face)}
         total = parts["rec"]
         if self.config.perceptual:

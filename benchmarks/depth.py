@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Depth of every stage of DF²Net on synthetic people that no training saw, in the form of the paper's table 2:
+``python benchmarks/depth.py --method WEIGHTS [--faces 100]``.
+
+Depth is brought onto the truth by RANSAC and compared in millimetres within the outline of the landmarks, as in the
+paper. Beside it the
+angular error of the depth's normals; that of their shape (both blurred); and how far their detail (what the blur
+takes away, as slopes) goes with the true one: its correlation, and its strength beside the truth's.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from lineament.evaluation.depth import align_depth, depth_error_statistics
+from lineament.geometry import angular_error, depth_to_normals
+from lineament.result import unit_normals
+from lineament.rig import load_rig
+from lineament.runtime.df2net import DF2NetSession
+from lineament.synth import Generator, SynthConfig
+from lineament.training.data import face_of
+from lineament.weights import weights_path
+
+STAGES = ("D-Net", "F-Net", "Fr-Net")
+BLUR = 0.015  # sigma, of the crop's side, between shape and detail
+EDGE = 4  # pixels off the face's outline, where a blur mixes it with nothing
+Floats = NDArray[np.float32]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--method", required=True, help="weights of DF²Net")
+    parser.add_argument("--faces", type=int, default=100)
+    parser.add_argument("--yaw", type=float, default=30.0, help="largest turn of the head, degrees")
+    arguments = parser.parse_args()
+    session = DF2NetSession(weights_path(arguments.method))
+    config = SynthConfig(size=session.size, seed=99, yaw=arguments.yaw, hats=0.0, covered=0.0, glasses=0.0)
+    generator = Generator(config, load_rig())
+    errors: list[list[Floats]] = [[] for _ in STAGES]
+    others: list[list[tuple[float, ...]]] = [[] for _ in STAGES]
+    for index in range(arguments.faces):
+        sample = generator.batch([index])
+        crop = (255 * sample.image.permute(0, 2, 3, 1).numpy()).round().astype(np.uint8)
+        outline = cv2.convexHull(np.rint(sample.landmarks[0].numpy()).astype(np.int32))
+        within = cv2.fillConvexPoly(np.zeros(crop.shape[1:3], np.uint8), outline, 1) > 0
+        mask = ndimage.binary_erosion(face_of(sample.mask)[0, 0].numpy() & within, iterations=EDGE)
+        if not mask.any():
+            continue
+        truth, scale = sample.depth[0, 0].numpy(), float(sample.camera.scale[0])
+        for stage, depth in enumerate(session.depth(crop)):
+            aligned = align_depth(session.size * depth[0], truth, mask)
+            errors[stage].append(np.abs(aligned - truth)[mask].astype(np.float32) / scale)
+            normals = depth_to_normals(session.size * depth[0])
+            others[stage].append(compared(normals, depth_to_normals(truth), mask))
+    print("| | mean, mm | std | median | 90 % | normals ° | shape ° | detail r | detail × |\n|---|" + "---:|" * 8)
+    for name, apart, more in zip(STAGES, errors, others, strict=True):
+        table = depth_error_statistics(np.concatenate(apart))
+        figures = (table.mean, table.std, table.median, table.largest_90, *np.mean(more, axis=0))
+        print(f"| {name} | " + " | ".join(f"{value:.2f}" for value in figures) + " |")
+
+
+def compared(normals: Floats, truth: Floats, mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
+    """Error of normals and of their shape in degrees; correlation and relative strength of their detail."""
+    (shape, detail), (true_shape, true_detail) = (parted(n, mask) for n in (normals, truth))
+    a, b = detail[mask].ravel(), true_detail[mask].ravel()
+    return (
+        float(angular_error(normals, truth)[mask].mean()),
+        float(angular_error(shape, true_shape)[mask].mean()),
+        float(np.corrcoef(a, b)[0, 1]),
+        float(a.std() / b.std()),
+    )
+
+
+def parted(normals: Floats, mask: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Normals blurred over a mask, and what is left of n_x and n_y."""
+    sigma = BLUR * len(mask)
+    weight = ndimage.gaussian_filter(mask.astype(np.float32), sigma)
+    smooth = [ndimage.gaussian_filter(normals[..., i] * mask, sigma) / np.maximum(weight, 1e-3) for i in range(3)]
+    blurred = np.stack(smooth, axis=-1)
+    return unit_normals(blurred), (normals - blurred)[..., :2]
+
+
+if __name__ == "__main__":
+    main()

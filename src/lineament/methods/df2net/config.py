@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration of DF²Net's training, all three steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from lineament.errors import UsageError
+from lineament.methods.df2net.model import DF2NetConfig, Refinement, df2net, df2net_s
+from lineament.training.config import Decay, FaceConfig
+
+Step = Literal["dense", "fine", "finer"]
+STEPS: tuple[Step, ...] = ("dense", "fine", "finer")
+
+
+@dataclass(frozen=True)
+class DF2NetTrainConfig(FaceConfig):
+    """A training of DF²Net (section 3.6). D-Net learns from renders and photos with depth of another method of ours,
+    F-Net from the photos, Fr-Net from detailed photos alone; each step freezes the networks before it. One command
+    does all three, in folders of the run named after them, and goes on where it was stopped.
+    """
+
+    size: int = 256
+    steps: int = 20_000
+    """Steps of D-Net."""
+    fine_steps: int = 10_000
+    """Steps of F-Net, and of Fr-Net."""
+    learning_rate: float = 1e-3
+    decay: Decay = "steps"
+    """The paper's two divisions by ten, or a cosine."""
+    model: Literal["df2net-s", "df2net"] = "df2net-s"
+    """Small (1.9 M parameters, 256 pixels) or the paper's size (take --size 512)."""
+    init: Path | None = None
+    """Weights from which the three networks start, as at another size."""
+    refinement: Refinement = "finer"
+    """The last network: Fr-Net, Fr-Net without multi-resolution blocks, or a second F-Net."""
+    photos: tuple[Path, ...] = ()
+    """Files and folders with photos of faces, for D-Net, F-Net and Fr-Net; F-Net and Fr-Net need some."""
+    detailed: tuple[Path, ...] = ()
+    """Photos with rich detail for Fr-Net, if other than these."""
+    photo_share: float = 0.15
+    """Share of a batch of D-Net that comes from photos, where there are any; the paper's is a seventh."""
+    normal_weight: float = 0.1
+    """Weight of D-Net's loss on normals beside the depth's 10; a short training needs more for a smooth surface."""
+    guide: str = "casfne-s"
+    """The method whose integrated normals are the photos' depth."""
+    albedo: Path | None = None
+    """Weights of the albedo network; by default those that ship."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0.0 <= self.photo_share < 1.0:
+            raise UsageError(f"photo_share must be at least 0 and below 1, not {self.photo_share}")
+        if self.fine_steps < 1:
+            raise UsageError(f"fine_steps must be at least 1, not {self.fine_steps}")
+
+    def network(self) -> DF2NetConfig:
+        """The networks that the training asks for."""
+        size = df2net_s(self.size) if self.model == "df2net-s" else df2net(self.size)
+        return replace(size, refinement=self.refinement)
+
+    def of(self, step: Step) -> DF2NetTrainConfig:
+        """The same training as the loop of one step sees it."""
+        steps = self.steps if step == "dense" else self.fine_steps
+        return replace(self, output=self.output / step, steps=steps)

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DF²Net's three kinds of data (section 3.2): renders, photos with depth from another method, and photos alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from lineament.errors import DataError, LineamentError
+from lineament.synth.config import SynthConfig
+from lineament.synth.generator import decode_srgb
+from lineament.synth.stream import FaceStream
+from lineament.synth.write import DEPTH_STEPS, DEPTH_ZERO
+from lineament.training.augment import Draws, draw_placement, recoloured
+from lineament.training.config import FaceConfig
+from lineament.training.data import DatasetFolder, face_of, read_scaled, resampled, resampled_face
+from lineament.training.parallel import dealt, processes, rank
+
+_DEPTH_UNIT = 16384.0  # of the kept int16 depth
+
+
+@dataclass(frozen=True)
+class DepthBatch:
+    """What the losses see."""
+
+    image: Tensor  # [B, 3, S, S] sRGB in [0, 1]
+    depth: Tensor  # [B, 1, S, S] shares of the side, larger is nearer, mean of the face zero; zero elsewhere
+    albedo: Tensor  # [B, 3, S, S] linear; zero where none is known
+    face: Tensor  # [B, 1, S, S] bool
+
+    def to(self, device: torch.device) -> DepthBatch:
+        """Move to a device."""
+        return DepthBatch(*(value.to(device) for value in vars(self).values()))
+
+    @property
+    def light(self) -> Tensor:
+        """The picture in linear light."""
+        return decode_srgb(self.image)
+
+
+def varied(batch: DepthBatch, config: FaceConfig, step: int) -> tuple[DepthBatch, Tensor]:
+    """A batch moved as real crops are, and its pictures in other colours, which is what the network sees.
+
+    The moved batch keeps its colours: a shading that is to be explained must be the one that was lit.
+    """
+    layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    if not config.augment:
+        return batch, batch.image.contiguous(memory_format=layout)
+    draw = Draws(config.seed, step * processes() + rank(), len(batch.image), batch.image.device)
+    placement = draw_placement(draw, batch.image.shape[-1])
+    face = placement.face(batch.face)
+    image, albedo = placement.picture(batch.image), placement.picture(batch.albedo)
+    moved = DepthBatch(image, centred(placement.depth(batch.depth), face), albedo, face)
+    return moved, recoloured(image, placement.inside, draw).contiguous(memory_format=layout)
+
+
+def centred(depth: Tensor, face: Tensor) -> Tensor:
+    """Depth [B, 1, S, S] with its mean over the face at zero; zero elsewhere."""
+    weight = face.to(depth.dtype)
+    mean = (depth * weight).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp_min(1.0)
+    return (depth - mean) * weight
+
+
+class DepthDecoder:
+    """Photos, depth, albedo and faces of datasets on disk."""
+
+    pictures: tuple[str, ...] = ("image", "depth", "albedo", "mask")
+    bytes_per_pixel = 12  # three uint8, one int16, three int16 and one bool
+
+    def read(self, files: Mapping[str, Path], size: int) -> tuple[Tensor, ...]:
+        """Photo (uint8), depth (int16), albedo (int16) and face of one sample."""
+        steps = read_scaled(files["depth"], scale=False)
+        depth = (steps - DEPTH_ZERO) / DEPTH_STEPS / steps.shape[-1] * (steps > 0)
+        image, albedo = (resampled(read_scaled(files[name]), size) for name in ("image", "albedo"))
+        face = resampled_face(face_of(read_scaled(files["mask"], scale=False)), size)
+        depth = centred(resampled(depth, size)[None], face[None])[0]
+        return (
+            (image * 255.0).round().byte(),
+            (depth * _DEPTH_UNIT).round().clamp(-32767, 32767).short(),
+            (albedo * 32767.0).round().short(),
+            face,
+        )
+
+    def batch(self, samples: Sequence[tuple[Tensor, ...]]) -> DepthBatch:
+        """The same as floating point."""
+        image, depth, albedo, face = (torch.stack(tensors) for tensors in zip(*samples, strict=True))
+        return DepthBatch(image.float() / 255.0, depth.float() / _DEPTH_UNIT, albedo.float() / 32767.0, face)
+
+
+def rendered(config: FaceConfig, split: str, first: int, device: torch.device) -> Iterator[DepthBatch]:
+    """Endless batches of synthetic faces from the ``first`` on, from folders or made on the spot.
+
+    Raises:
+        DataError: A folder that holds no dataset with depth and albedo.
+    """
+    if config.data:
+        folder = DatasetFolder(config, split, first, DepthDecoder())
+        workers = config.workers if split == "train" else 0
+        for batch in DataLoader(folder, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None):
+            yield batch.to(device)
+        return
+    own, step = (first * processes() + rank(), processes()) if split == "train" else (first, 1)
+    synth = SynthConfig(size=config.size, seed=config.seed)
+    for sample in FaceStream(synth, config.batch_size, split, own, device=device, step=step):
+        face = face_of(sample.mask)
+        depth = centred(sample.depth / config.size, face)
+        yield DepthBatch(sample.image, depth, sample.albedo, face)
+
+
+@dataclass(frozen=True)
+class PhotoDepths:
+    """Real faces with depth from another method of ours."""
+
+    crops: NDArray[np.uint8]  # [N, S, S, 3]
+    masks: NDArray[np.bool_]  # [N, S, S]
+    depths: NDArray[np.float32]  # [N, S, S] shares of the side, mean of the face zero
+
+    def batches(self, count: int, seed: int, first: int, device: torch.device) -> Iterator[DepthBatch]:
+        """Endless batches from the ``first`` on, each a function of (seed, number); their albedo is not known."""
+        for number in dealt(first, "train"):
+            picked = np.random.default_rng((seed, number)).integers(0, len(self.crops), count)
+            image = torch.from_numpy(self.crops[picked]).permute(0, 3, 1, 2).float() / 255.0
+            depth, face = (torch.from_numpy(a[picked])[:, None] for a in (self.depths, self.masks))
+            yield DepthBatch(image, depth, torch.zeros_like(image), face).to(device)
+
+
+def photo_depths(photos: Sequence[Path], size: int, folder: Path, method: str = "casfne-s") -> PhotoDepths:
+    """The largest face of each photo with the depth that a method's normals integrate to; kept in a folder.
+
+    Args:
+        photos: Files and folders; those without a face, or damaged, are left out.
+        size: Side of the crops, pixels.
+        folder: Where the result is kept, so that a run that goes on need not estimate again.
+        method: Whose normals.
+
+    Raises:
+        DataError: No face in any of them.
+        NoImagesError: No photos.
+    """
+    path = folder / f"photo-depths-{size}.npz"
+    if not path.exists():
+        crops, masks, depths = _estimated(photos, size, method)
+        temporary = path.with_name(f"{path.stem}.{os.getpid()}.npz")
+        np.savez(temporary, crops=crops, masks=masks, depths=depths)
+        os.replace(temporary, path)
+    with np.load(path, allow_pickle=False) as kept:
+        return PhotoDepths(kept["crops"], kept["masks"], kept["depths"])
+
+
+def _estimated(
+    photos: Sequence[Path], size: int, method: str
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.float32]]:
+    import cv2
+
+    import lineament
+    from lineament.images.read import find_images, read_image
+
+    estimator = lineament.load(method)
+    crops, masks, depths = [], [], []
+    for path in find_images(photos):
+        try:
+            image = read_image(path)
+            face = max(estimator.estimate(image), key=lambda found: found.box[2])
+            surface = face.surface
+        except LineamentError:
+            continue
+        depth = cv2.resize(surface.crop_depth / surface.crop.side, (size, size), interpolation=cv2.INTER_LINEAR)
+        crops.append(surface.crop.at(size).extract(image))
+        masks.append(surface.crop.at(size).extract(face.mask * np.uint8(255)) > 127)
+        depths.append(np.asarray(depth, np.float32))
+    if not crops:
+        raise DataError(f"no face was found in {', '.join(map(str, photos))}")
+    return np.stack(crops), np.stack(masks), np.stack(depths)

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DF²Net's losses (equations 1, 2 and 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from lineament.render.light import fit_light, normals_of_depth
+from lineament.render.shading import spherical_harmonics_shading
+
+WEIGHTS: Mapping[str, Mapping[str, float]] = {
+    "dense": {"rec": 10.0},
+    "fine": {"rec": 10.0, "sh": 0.1},
+    "finer": {"rec": 1.0, "sh": 100.0},
+}
+"""Weights of each network's losses (sections 3.3 to 3.5); that of D-Net's normals, 0.1, is an option."""
+
+
+def pixels(depth: Tensor) -> Tensor:
+    """Depth as a share of the side [B, 1, H, W] in pixels."""
+    return depth.shape[-1] * depth
+
+
+def interior(face: Tensor) -> Tensor:
+    """The face [B, 1, H, W] bool without its outline, whose normals would lean on depth that is not there."""
+    return F.max_pool2d((~face).float(), 3, 1, 1) == 0
+
+
+def depth_loss(depth: Tensor, truth: Tensor, face: Tensor) -> Tensor:
+    """Mean absolute difference of depths [B, 1, H, W] over the face [B, 1, H, W] bool (equation 1)."""
+    return _mean((depth - truth).abs(), face)
+
+
+def normal_loss(depth: Tensor, truth: Tensor, face: Tensor) -> Tensor:
+    """Mean absolute difference of the depths' normals over the face (equation 2)."""
+    apart = normals_of_depth(pixels(depth)) - normals_of_depth(pixels(truth))
+    return _mean(apart.abs(), interior(face))
+
+
+def shading_loss(depth: Tensor, guide: Tensor, image: Tensor, albedo: Tensor, face: Tensor) -> Tensor:
+    """Squared difference of a picture and what light, albedo and the depth's normals make of it (equations 3 to 5).
+
+    Args:
+        depth: [B, 1, H, W] the estimate.
+        guide: [B, 1, H, W] the depth from whose normals the light is solved: ground truth, or the depth before.
+        image: [B, 3, H, W] linear light.
+        albedo: [B, 3, H, W] linear.
+        face: [B, 1, H, W] bool.
+
+    Returns:
+        A scalar. Gradients reach the estimate; the light is a constant.
+    """
+    face = interior(face)
+    light = fit_light(image, albedo, normals_of_depth(pixels(guide)), face).detach()
+    shown = albedo * spherical_harmonics_shading(normals_of_depth(pixels(depth)), light)
+    return _mean((shown - image).square(), face)
+
+
+def _mean(values: Tensor, face: Tensor) -> Tensor:
+    weight = face.to(values.dtype)
+    return (values * weight).sum() / (values.shape[1] * weight.sum()).clamp_min(1.0)

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DF²Net's networks (Zeng, Peng and Qiao 2019, "DF²Net: A Dense-Fine-Finer Network for Detailed 3D Face
+Reconstruction", section 3).
+
+D-Net is ``DenseNetwork`` (section 3.3), F-Net is ``FineNetwork`` (3.4), Fr-Net is ``FinerNetwork`` (3.5). Depth is a
+share of the crop's side, larger is nearer, zero at the face's mean: in that unit a face fits into tanh's range at
+any resolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lineament.errors import UsageError
+from lineament.networks.unet import Pix2PixUNet
+
+_SMALL = 0.1  # the residual's unit: Fr-Net starts close to the depth that comes in
+Refinement = Literal["finer", "plain", "stacked"]
+
+
+@dataclass(frozen=True)
+class DF2NetConfig:
+    """Sizes of the three networks."""
+
+    levels: int = 8
+    """Depth of D-Net's U-Net: crops must be multiples of 2 ** levels."""
+    width: int = 64
+    """Channels of its first level."""
+    channels: tuple[int, int, int] = (16, 32, 64)
+    """Channels of the hypercolumns of F-Net and Fr-Net at full, half and quarter resolution."""
+    refinement: Refinement = "finer"
+    """The last network: Fr-Net, Fr-Net without its multi-resolution blocks, or a second F-Net (section 4.1)."""
+    crop_size: int = 512
+    """Side of the crop, pixels, that the weights were trained for."""
+
+    def __post_init__(self) -> None:
+        if self.crop_size % 2**self.levels:
+            raise UsageError(f"crops must be multiples of {2**self.levels} pixels, not {self.crop_size}")
+        if self.refinement not in ("finer", "plain", "stacked"):
+            raise UsageError(f"refinement must be finer, plain or stacked, not {self.refinement!r}")
+
+
+def df2net(crop_size: int = 512) -> DF2NetConfig:
+    """The paper's size."""
+    return DF2NetConfig(crop_size=crop_size)
+
+
+def df2net_s(crop_size: int = 256) -> DF2NetConfig:
+    """The small size, about 2 M parameters."""
+    return DF2NetConfig(levels=6, width=16, channels=(8, 16, 32), crop_size=crop_size)
+
+
+@dataclass(frozen=True)
+class DF2NetOutput:
+    """Depth [B, 1, H, W] of every network, as shares of the side."""
+
+    dense: Tensor
+    fine: Tensor
+    finer: Tensor
+
+
+class DF2Net(nn.Module):
+    """All three networks, one after the other."""
+
+    METHOD: ClassVar[str] = "df2net"
+    CONFIG: ClassVar[type] = DF2NetConfig
+
+    def __init__(self, config: DF2NetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.dense = DenseNetwork(config)
+        self.fine = FineNetwork(config.channels)
+        self.finer: nn.Module
+        if config.refinement == "stacked":
+            self.finer = FineNetwork(config.channels)
+        else:
+            self.finer = FinerNetwork(config.channels, config.refinement == "finer")
+
+    def train(self, mode: bool = True) -> DF2Net:
+        """Switch the mode of what learns; frozen networks stay as they are in use, their normalisation with them."""
+        super().train(mode)
+        for network in self.children():
+            if not any(parameter.requires_grad for parameter in network.parameters()):
+                network.eval()
+        return self
+
+    def forward(self, image: Tensor) -> DF2NetOutput:
+        """Depth of photos [B, 3, H, W] in [0, 1]; H and W multiples of 2 ** levels.
+
+        Raises:
+            UsageError: Another shape.
+        """
+        step = 2**self.config.levels
+        if image.ndim != 4 or image.shape[1] != 3 or image.shape[2] % step or image.shape[3] % step:
+            raise UsageError(f"images must be [B, 3, H, W], H and W multiples of {step}, not {tuple(image.shape)}")
+        dense = self.dense(image)
+        fine = self.fine(image, dense)
+        return DF2NetOutput(dense, fine, self.finer(image, fine))
+
+
+class DenseNetwork(nn.Module):
+    """D-Net: a U-Net from the photo to depth."""
+
+    def __init__(self, config: DF2NetConfig) -> None:
+        super().__init__()
+        self.unet = Pix2PixUNet(3, 1, config.levels, config.width)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """[B, 3, H, W] in [0, 1] to depth [B, 1, H, W]."""
+        return torch.tanh(self.unet(2.0 * image - 1.0).float())
+
+
+class Hypercolumn(nn.Module):
+    """Features at full, half and quarter resolution, side by side at full (Hariharan et al. 2015)."""
+
+    def __init__(self, inside: int, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.out_channels = sum(channels)
+        self.scales = nn.ModuleList(
+            nn.Sequential(_convolution(entering, leaving), _convolution(leaving, leaving))
+            for entering, leaving in zip((inside, *channels[:-1]), channels, strict=True)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, inside, H, W] to [B, sum of channels, H, W]."""
+        size = x.shape[2:]
+        columns: list[Tensor] = []
+        for number, scale in enumerate(self.scales):
+            x = scale(F.avg_pool2d(x, 2) if number else x)
+            columns.append(x if number == 0 else F.interpolate(x, size, mode="bilinear", align_corners=False))
+        return torch.cat(columns, dim=1)
+
+
+class FineNetwork(nn.Module):
+    """F-Net: depth and photo, each in features of its own, through a hypercolumn to depth."""
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        half = channels[0] // 2
+        self.of_photo, self.of_depth = _convolution(3, half), _convolution(1, half)
+        self.hypercolumn = Hypercolumn(2 * half, channels)
+        self.last = _to_depth(self.hypercolumn.out_channels)
+
+    def forward(self, image: Tensor, depth: Tensor) -> Tensor:
+        """A photo [B, 3, H, W] and depth [B, 1, H, W] to depth [B, 1, H, W]."""
+        seen = torch.cat([self.of_photo(2.0 * image - 1.0), self.of_depth(depth)], dim=1)
+        return torch.tanh(self.last(self.hypercolumn(seen)).float())
+
+
+class FinerNetwork(nn.Module):
+    """Fr-Net: the same at a quarter, half and full of the resolution, and a residual onto the depth that came in.
+
+    Each resolution sees the photo averaged down to it, the depth so far, and the features of the one before.
+    """
+
+    def __init__(self, channels: Sequence[int], multi_resolution: bool) -> None:
+        """Make it; without ``multi_resolution`` the full resolution is the only one."""
+        super().__init__()
+        half = channels[0] // 2
+        self.resolutions = (4, 2, 1) if multi_resolution else (1,)
+        self.of_photo = nn.ModuleList(_convolution(3, half) for _ in self.resolutions)
+        self.of_depth = nn.ModuleList(_convolution(1, half) for _ in self.resolutions)
+        self.hypercolumns = nn.ModuleList(
+            Hypercolumn(2 * half + (0 if number == 0 else channels[0]), channels)
+            for number in range(len(self.resolutions))
+        )
+        width = sum(channels)
+        self.carried = nn.ModuleList(nn.Conv2d(width, channels[0], 1) for _ in self.resolutions[:-1])
+        self.last = nn.ModuleList(_to_depth(width) for _ in self.resolutions)
+
+    def forward(self, image: Tensor, depth: Tensor) -> Tensor:
+        """A photo [B, 3, H, W] and depth [B, 1, H, W] to depth [B, 1, H, W]."""
+        residual, features = depth.new_zeros(len(depth), 1, 1, 1), None
+        for number, share in enumerate(self.resolutions):
+            photo, known = (F.avg_pool2d(x, share) if share > 1 else x for x in (image, depth))
+            residual = F.interpolate(residual, known.shape[2:], mode="bilinear", align_corners=False)
+            columns = [self.of_photo[number](2.0 * photo - 1.0), self.of_depth[number](known + residual)]
+            if features is not None:
+                columns.append(F.interpolate(features, known.shape[2:], mode="bilinear", align_corners=False))
+            seen = self.hypercolumns[number](torch.cat(columns, dim=1))
+            residual = residual + _SMALL * self.last[number](seen).float()
+            if number < len(self.carried):
+                features = self.carried[number](seen)
+        return depth + residual
+
+
+def _convolution(inside: int, outside: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inside, outside, 3, 1, 1), nn.LeakyReLU(0.2))
+
+
+def _to_depth(inside: int) -> nn.Sequential:
+    """1×1 convolutions from a hypercolumn to one channel."""
+    return nn.Sequential(nn.Conv2d(inside, inside // 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(inside // 2, 1, 1))

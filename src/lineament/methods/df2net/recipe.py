@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How DF²Net is trained: one recipe, which learns one of the three networks and holds those before it still."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from lineament.errors import UsageError, WeightsError
+from lineament.methods.albedo.model import AlbedoNetwork
+from lineament.methods.df2net import losses
+from lineament.methods.df2net.config import STEPS, DF2NetTrainConfig, Step
+from lineament.methods.df2net.data import DepthBatch, centred, photo_depths, rendered, varied
+from lineament.methods.df2net.model import DF2Net
+from lineament.render.light import normals_of_depth
+from lineament.synth.generator import decode_srgb
+from lineament.training.data import Batch
+from lineament.training.export import load_weights, save_weights
+from lineament.training.recipe import descend
+from lineament.training.validation import angular_errors
+from lineament.weights import weights_path
+
+ALBEDO = "face-albedo"
+"""Weights of the albedo network that ship."""
+
+
+class DF2NetRecipe:
+    """One step of the schedule."""
+
+    def __init__(self, config: DF2NetTrainConfig, step: Step, before: Path | None = None) -> None:
+        """Build the networks.
+
+        Args:
+            config: The training, as this step sees it (`DF2NetTrainConfig.of`).
+            step: Which network learns.
+            before: Weights of the step before; none for the first.
+
+        Raises:
+            UsageError: A step that needs photos has none.
+            WeightsError: Weights that are missing or do not fit.
+        """
+        if step != "dense" and not (config.photos or config.detailed):
+            raise UsageError(f"the step {step} learns from photos: name some with --photos")
+        self.config, self.learns = config, step
+        self.name: str = config.model
+        self.model = DF2Net(config.network())
+        self.before = before
+        for name in STEPS:
+            self.model.get_submodule(name).requires_grad_(name == step)
+        self.model.train()
+        self.albedo: AlbedoNetwork | None = None
+        if step != "dense":
+            self.albedo = load_weights(config.albedo or weights_path(ALBEDO), AlbedoNetwork).requires_grad_(False)
+
+    def start(self) -> None:
+        """Take the networks before from their weights, and the first ones from a file, if one is named."""
+        path = self.before or self.config.init
+        if path is not None:
+            known = load_weights(path, DF2Net)
+            if replace(known.config, crop_size=self.model.config.crop_size) != self.model.config:
+                raise WeightsError(f"{path} is of another configuration than the one that is asked for")
+            self.model.load_state_dict(known.state_dict())
+        if self.learns == "finer" and self.config.refinement == "stacked":
+            self.model.finer.load_state_dict(self.model.fine.state_dict())
+
+    def beside(self) -> dict[str, nn.Module]:
+        """The frozen albedo network, where shading is compared."""
+        return {} if self.albedo is None else {"albedo": self.albedo}
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Adam for the network that learns."""
+        config = self.config
+        learned = self.model.get_submodule(self.learns).parameters()
+        return {"model": torch.optim.Adam(learned, config.learning_rate, weight_decay=config.weight_decay)}
+
+    def batches(self, split: str, first: int, device: torch.device) -> Iterator[DepthBatch]:
+        """What the step learns from (table 1); the validation is always on renders."""
+        config = self.config
+        if split == "validation":
+            yield from rendered(config, split, first, device)
+            return
+        if self.learns != "dense":
+            chosen = config.detailed if self.learns == "finer" and config.detailed else config.photos
+            known = photo_depths(chosen or config.detailed, config.size, config.output, config.guide)
+            yield from known.batches(config.batch_size, config.seed, first, device)
+            return
+        real = round(config.photo_share * config.batch_size) if config.photos else 0
+        made = rendered(replace(config, batch_size=config.batch_size - real), split, first, device)
+        if real == 0:
+            yield from made
+            return
+        photos = photo_depths(config.photos, config.size, config.output, config.guide)
+        for some, others in zip(made, photos.batches(real, config.seed, first, device), strict=True):
+            yield DepthBatch(
+                *(torch.cat(pair) for pair in zip(vars(some).values(), vars(others).values(), strict=True))
+            )
+
+    def step(
+        self, batch: DepthBatch, step: int, optimizers: Mapping[str, torch.optim.Optimizer], autocast: torch.autocast
+    ) -> dict[str, Tensor]:
+        """One step of the network that learns."""
+        moved, seen = varied(batch, self.config, step)
+        parts = self.losses(moved, seen, autocast)
+        weights = {**losses.WEIGHTS[self.learns], "nor": self.config.normal_weight}
+        total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
+        norm = descend(total, self.model, optimizers["model"], self.config.clip)
+        figures = {"loss": total, "gradient_norm": norm, **parts}
+        return {name: value.detach() for name, value in figures.items()}
+
+    def losses(self, batch: DepthBatch, seen: Tensor, autocast: torch.autocast) -> dict[str, Tensor]:
+        """The step's losses on a batch of which the networks see ``seen``."""
+        model = self.model
+        with autocast:
+            dense = model.dense(seen)
+            if self.learns == "dense":
+                depth = centred(dense, batch.face)
+                return {
+                    "rec": losses.depth_loss(depth, batch.depth, batch.face),
+                    "nor": losses.normal_loss(depth, batch.depth, batch.face),
+                }
+            fine = model.fine(seen, dense.detach())
+            depth, guide = fine, batch.depth
+            if self.learns == "finer":
+                depth, guide = model.finer(seen, fine.detach()), fine.detach()
+        assert self.albedo is not None
+        with torch.no_grad():
+            albedo = decode_srgb(self.albedo(batch.image))
+        depth, guide = centred(depth, batch.face), centred(guide, batch.face)
+        return {
+            "rec": losses.depth_loss(depth, guide, batch.face),
+            "sh": losses.shading_loss(depth, guide, batch.light, albedo, batch.face),
+        }
+
+    def validate(self, model: DF2Net, device: torch.device, sheet: Path) -> dict[str, float]:
+        """Angular error of the normals of every network's depth, on people kept from training."""
+
+        def measured() -> Iterator[Batch]:
+            for batch in islice(self.batches("validation", 0, device), self.config.validation_batches):
+                yield Batch(batch.image, normals_of_depth(losses.pixels(batch.depth)), batch.face)
+
+        def estimate(batch: Batch) -> tuple[list[Tensor], Batch]:
+            output = model(batch.image)
+            return [normals_of_depth(losses.pixels(d)) for d in (output.dense, output.fine, output.finer)], batch
+
+        errors = angular_errors(measured(), estimate, sheet)
+        return {f"validation_error_{name}": error for name, error in zip(STEPS, errors, strict=True)}
+
+    def save(self, model: DF2Net, path: Path, metadata: Mapping[str, str]) -> None:
+        """Write the averaged weights of all networks, those that have not learned yet among them."""
+        save_weights(model, path, metadata)

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DF²Net: shapes, losses with known answers, and each of its three steps learns."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lineament.errors import DataError, UsageError, WeightsError
+from lineament.geometry import depth_to_normals
+from lineament.methods.albedo.config import AlbedoTrainConfig
+from lineament.methods.albedo.model import AlbedoConfig, AlbedoNetwork
+from lineament.methods.albedo.recipe import AlbedoRecipe, relative_error
+from lineament.methods.df2net import losses
+from lineament.methods.df2net.config import DF2NetTrainConfig
+from lineament.methods.df2net.data import DepthBatch, centred, photo_depths, rendered
+from lineament.methods.df2net.model import DF2Net, DF2NetConfig, df2net, df2net_s
+from lineament.methods.df2net.recipe import DF2NetRecipe
+from lineament.render.shading import spherical_harmonics_shading
+from lineament.synth.config import SynthConfig
+from lineament.synth.write import write_dataset
+from lineament.training.export import load_weights, save_weights
+from lineament.training.loop import train
+
+TINY = DF2NetConfig(levels=4, width=4, channels=(4, 4, 8), crop_size=64)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def renders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven small synthetic faces with depth and albedo."""
+    folder = tmp_path_factory.mktemp("renders")
+    write_dataset(
+        folder, 7, SynthConfig(size=64, identities=50), batch_size=4, pictures=("image", "depth", "albedo", "mask")
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def albedo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("albedo") / "face-albedo.safetensors"
+    torch.manual_seed(0)
+    save_weights(AlbedoNetwork(AlbedoConfig(4, 4, 64)), path)
+    return path
+
+
+def configured(output: Path, renders: Path, **changes: object) -> DF2NetTrainConfig:
+    config = DF2NetTrainConfig(
+        output,
+        data=(renders,),
+        size=64,
+        batch_size=4,
+        steps=30,
+        fine_steps=20,
+        warmup=2,
+        learning_rate=2e-3,
+        validate_every=30,
+        validation_batches=1,
+        ema=0.9,
+        precision="fp32",
+        threads=1,
+    )
+    return dataclasses.replace(config, **changes)
+
+
+def keep_photos(folder: Path, renders: Path) -> None:
+    """Renders in the place of photos with depth, as a run keeps them."""
+    config = DF2NetTrainConfig(folder, data=(renders,), size=64, batch_size=6)
+    batch = next(rendered(config, "train", 0, CPU))
+    crops = (255 * batch.image).round().byte().permute(0, 2, 3, 1).numpy()
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(
+        folder / "photo-depths-64.npz", crops=crops, masks=batch.face[:, 0].numpy(), depths=batch.depth[:, 0].numpy()
+    )
+
+
+def figures(folder: Path, name: str) -> list[float]:
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [line[name] for line in lines if name in line]
+
+
+def test_sizes() -> None:
+    counts = {name: sum(p.numel() for p in m.parameters()) for name, m in DF2Net(df2net()).named_children()}
+    assert counts["dense"] == pytest.approx(54.4e6, rel=0.01)
+    assert sum(p.numel() for p in DF2Net(df2net_s()).parameters()) == pytest.approx(1.91e6, rel=0.02)
+    for wrong in ({"crop_size": 100}, {"refinement": "finest"}):
+        with pytest.raises(UsageError):
+            dataclasses.replace(df2net(), **wrong)
+
+
+@pytest.mark.parametrize("refinement", ["finer", "plain", "stacked"])
+def test_every_refinement_runs(refinement: str) -> None:
+    torch.manual_seed(0)
+    network = DF2Net(dataclasses.replace(TINY, refinement=refinement)).eval()
+    output = network(torch.rand(2, 3, 64, 96))
+    assert output.dense.shape == output.fine.shape == output.finer.shape == (2, 1, 64, 96)
+    if refinement != "stacked":
+        assert (output.finer - output.fine).abs().max() < 0.3  # a residual
+    with pytest.raises(UsageError, match="multiples of 16"):
+        network(torch.rand(1, 3, 40, 40))
+
+
+def test_losses_of_the_truth_are_zero() -> None:
+    torch.manual_seed(0)
+    depth, face = 0.1 * torch.randn(2, 1, 16, 16), torch.rand(2, 1, 16, 16) > 0.3
+    assert losses.depth_loss(depth, depth, face) == 0
+    assert losses.normal_loss(depth, depth, face) == 0
+    assert losses.depth_loss(depth + 0.2, depth, face) == pytest.approx(0.2)
+    assert losses.normal_loss(depth + 0.2, depth, face) < 1e-5
+    albedo = 0.3 + 0.2 * torch.rand(2, 3, 16, 16)
+    light = torch.tensor([1.0, 0.1, 0.2, -0.1, 0.0, 0.0, 0.0, 0.0, 0.0])[None, :, None].expand(2, 9, 3)
+    normals = torch.from_numpy(np.stack([depth_to_normals(16.0 * d[0]) for d in depth.numpy()])).permute(0, 3, 1, 2)
+    image = albedo * spherical_harmonics_shading(normals, light)
+    assert losses.shading_loss(depth, depth, image, albedo, face) < 1e-6
+    assert losses.shading_loss(-depth, depth, image, albedo, face) > 1e-4
+
+
+def test_the_shading_losses_gradient_points_to_the_shape() -> None:
+    line = (torch.arange(24) + 0.5) / 12 - 1
+    y, x = torch.meshgrid(-line, line, indexing="ij")
+    truth = (0.25 * (1.5 - x.square() - y.square()).clamp_min(0.05).sqrt())[None, None]
+    truth = truth + 0.005 * torch.sin(9 * x)
+    face = torch.ones(1, 1, 24, 24, dtype=torch.bool)
+    albedo = torch.full((1, 3, 24, 24), 0.5)
+    normals = torch.from_numpy(depth_to_normals(24.0 * truth[0, 0].numpy())).permute(2, 0, 1)[None]
+    light = torch.tensor([1.0, 0.1, 0.2, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0])[None, :, None].expand(1, 9, 3)
+    image = albedo * spherical_harmonics_shading(normals, light)
+    depth = (truth - 0.005 * torch.sin(9 * x)).clone().requires_grad_()
+    before = losses.shading_loss(depth, truth, image, albedo, face)
+    before.backward()
+    assert depth.grad is not None
+    step = depth.detach() - 1e-4 * depth.grad / depth.grad.norm() * 24
+    assert losses.shading_loss(step, truth, image, albedo, face) < before
+
+
+def test_rendered_depth_is_centred_and_agrees_with_what_is_made(renders: Path, tmp_path: Path) -> None:
+    config = configured(tmp_path, renders)
+    batch = next(rendered(config, "train", 0, CPU))
+    assert batch.depth.shape == (4, 1, 64, 64)
+    means = (batch.depth * batch.face).sum((1, 2, 3)) / batch.face.sum((1, 2, 3))
+    assert means.abs().max() < 1e-3
+    assert batch.depth.abs().max() < 1.0
+    made = next(rendered(dataclasses.replace(config, data=(), size=64), "train", 0, CPU))
+    assert made.depth.abs().max() < 1.0
+    folder = tmp_path / "poor"
+    write_dataset(folder, 3, SynthConfig(size=64, identities=50), pictures=("image", "mask"))
+    with pytest.raises(DataError, match="--pictures"):
+        next(rendered(configured(tmp_path, folder), "train", 0, CPU))
+    both = DepthBatch(*(torch.cat([v, v]) for v in vars(batch).values()))
+    assert torch.allclose(centred(both.depth + 3.0, both.face), both.depth, atol=1e-3)
+
+
+def test_every_step_learns_and_holds_the_others_still(renders: Path, albedo: Path, tmp_path: Path) -> None:
+    config = configured(tmp_path, renders, photos=(tmp_path,), albedo=albedo, batch_size=4)
+    before: Path | None = None
+    for step in ("dense", "fine", "finer"):
+        own = config.of(step)  # type: ignore[arg-type]
+        keep_photos(own.output, renders)
+        recipe = DF2NetRecipe(own, step, before)  # type: ignore[arg-type]
+        recipe.start()
+        first = {name: value.clone() for name, value in recipe.model.state_dict().items()}
+        before = train(recipe, own)
+        changed = {
+            name.split(".")[0]
+            for name, value in recipe.model.state_dict().items()
+            if not torch.equal(first[name], value)
+        }
+        assert changed == {step}
+        loss = figures(own.output, "loss")
+        assert np.mean(loss[-5:]) < (0.8 if step == "dense" else 1.0) * np.mean(loss[:5])
+    with pytest.raises(UsageError, match="--photos"):
+        DF2NetRecipe(configured(tmp_path, renders), "fine", before)
+    larger = DF2NetRecipe(configured(tmp_path / "larger", renders, size=128, init=before).of("dense"), "dense")
+    larger.start()
+    assert all(
+        torch.equal(value, load_weights(before, DF2Net).state_dict()[name])
+        for name, value in larger.model.state_dict().items()
+    )
+    with pytest.raises(WeightsError, match="another configuration"):
+        DF2NetRecipe(configured(tmp_path, renders, init=before, refinement="plain").of("dense"), "dense").start()
+
+
+def test_photos_get_depth_from_another_method(tmp_path: Path) -> None:
+    import cv2
+    from skimage import data
+
+    cv2.imwrite(str(tmp_path / "one.png"), data.astronaut()[..., ::-1])
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    known = photo_depths([tmp_path], 64, tmp_path)
+    assert known.crops.shape == (1, 64, 64, 3)
+    depth, mask = known.depths[0], known.masks[0]
+    assert depth[30:45, 28:36].max() > depth[mask].mean() + 0.05  # the nose is nearest
+    again = photo_depths([], 64, tmp_path)  # kept
+    assert np.array_equal(again.depths, known.depths)
+
+
+def test_the_albedo_network_learns(renders: Path, tmp_path: Path) -> None:
+    config = AlbedoTrainConfig(
+        tmp_path,
+        data=(renders,),
+        size=64,
+        batch_size=4,
+        steps=30,
+        warmup=2,
+        learning_rate=2e-3,
+        levels=4,
+        width=4,
+        validate_every=30,
+        validation_batches=1,
+        precision="fp32",
+        threads=1,
+    )
+    train(AlbedoRecipe(config), config)
+    loss = figures(tmp_path, "loss")
+    assert np.mean(loss[-5:]) < 0.8 * np.mean(loss[:5])
+
+
+def test_an_albedo_is_compared_up_to_a_factor_per_colour() -> None:
+    torch.manual_seed(0)
+    truth, face = 0.2 + 0.3 * torch.rand(2, 3, 16, 16), (torch.rand(2, 1, 16, 16) > 0.3).float()
+    brighter = (truth + 0.05) * torch.tensor([1.3, 0.8, 1.1]).view(1, 3, 1, 1) - 0.05
+    assert relative_error(brighter, truth, face).abs().max() < 1e-5
+    shaded = truth * torch.linspace(0.5, 1.0, 16)
+    apart = relative_error(shaded, truth, face)
+    assert (apart[..., 0] < 0).any()
+    assert apart.abs().sum() / face.sum() > 0.3
+    assert (apart * (1 - face) == 0).all()
+    assert apart.sum((2, 3)).abs().max() < 1e-3

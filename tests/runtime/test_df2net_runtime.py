@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DF²Net and the albedo network on ONNX Runtime: the engines agree, depth is a face's, albedo holds no shading."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from skimage import data
+
+import lineament
+from lineament.cli import main
+from lineament.errors import UsageError
+from lineament.geometry import depth_to_normals
+from lineament.methods.albedo.model import AlbedoNetwork
+from lineament.methods.df2net.model import DF2Net, DF2NetConfig
+from lineament.runtime.albedo import shipped_albedo
+from lineament.runtime.df2net import DF2NetSession
+from lineament.runtime.export import export_graphs
+from lineament.training.export import load_weights, save_weights
+from lineament.weights import weights_path
+
+BOX = [(174.0, 72.0, 96.0, 96.0)]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights and graphs of a small, untrained DF²Net."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("df2net") / "tiny.safetensors"
+    save_weights(DF2Net(DF2NetConfig(levels=4, width=4, channels=(4, 4, 8), crop_size=64)).eval(), path)
+    export_graphs(path)
+    return path
+
+
+def random_crops(size: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
+
+
+def as_tensor(crops: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
+
+
+def test_engines_agree(tiny: Path) -> None:
+    session, crops = DF2NetSession(tiny, threads=1), random_crops(64)
+    with torch.no_grad():
+        output = load_weights(tiny, DF2Net)(as_tensor(crops))
+    expected = [d[:, 0].numpy() for d in (output.dense, output.fine, output.finer)]
+    for found, depth, normals in zip(session.depth(crops), expected, session.run(crops).normals, strict=True):
+        assert np.abs(found - depth).max() < 1e-3
+        assert np.allclose(normals[0], depth_to_normals(64 * found[0]), atol=1e-5)
+
+
+def test_requests_out_of_range_are_refused(tiny: Path) -> None:
+    session = DF2NetSession(tiny, threads=1)
+    with pytest.raises(UsageError, match="0 to 2"):
+        session.run(random_crops(64), 3)
+    with pytest.raises(UsageError, match="multiple of 16"):
+        session.run(random_crops(40))
+    with pytest.raises(UsageError, match="takes no exemplar"):
+        session.run(random_crops(64), exemplars=np.zeros((2, 64, 64, 3), np.float32))
+    assert [m.shape for m in session.run(random_crops(96), 1).normals] == [(2, 96, 96, 3)] * 2
+
+
+def test_the_surface_is_the_networks_depth(tiny: Path) -> None:
+    (face,) = lineament.load(str(tiny)).estimate(data.astronaut(), BOX, fine=False, flip=False)
+    assert len(face.stages) == 3
+    assert face.uncertainty is None
+    assert face.surface.disagreement < 3.0  # it is a depth's normals that are integrated
+    depth = 64 * DF2NetSession(tiny, threads=1).depth(face.crop_image[None])[-1][0]
+    inside = ndimage.binary_erosion(face.surface.crop_mask, iterations=3)
+    again = face.surface.crop_depth * face.crop.scale
+    assert np.corrcoef(again[inside], depth[inside])[0, 1] > 0.9  # a network without training gives rough depth
+
+
+def test_engines_agree_on_the_albedo() -> None:
+    session, path = shipped_albedo(), weights_path("face-albedo")
+    assert path.stat().st_size < 5e6
+    assert path.with_suffix(".md").exists()
+    crops = random_crops(session.size)
+    with torch.no_grad():
+        expected = load_weights(path, AlbedoNetwork)(as_tensor(crops))
+    assert np.abs(session.run(crops) - expected.permute(0, 2, 3, 1).numpy()).max() < 2e-2
+
+
+def test_albedo_evens_out_light_from_the_side() -> None:
+    photo = data.astronaut()
+    (face,) = lineament.load().estimate(photo, BOX)
+    plain = face.albedo
+    assert plain.shape == photo.shape
+    assert (plain[~face.mask] == 0).all()
+    # The same photo darkened towards one side: but for a factor, the albedo changes far less than the photo does.
+    ramp = np.linspace(0.35, 1.0, 110)[None, :, None]
+    darker = photo.copy()
+    darker[:, 167:277] = (photo[:, 167:277] * ramp**0.45).astype(np.uint8)
+    (changed,) = lineament.load().estimate(darker, BOX)
+    both = face.mask & changed.mask
+    photos = np.log((darker[both] + 10.0) / (photo[both] + 10.0)).std()
+    albedos = np.log((changed.albedo[both] + 10.0) / (plain[both] + 10.0)).std()
+    assert albedos < 0.7 * photos
+
+
+def test_the_albedo_of_a_grey_photo_is_grey() -> None:
+    grey = data.astronaut().mean(axis=-1).astype(np.uint8)
+    (face,) = lineament.load().estimate(np.repeat(grey[..., None], 3, axis=-1), BOX)
+    assert np.ptp(face.albedo, axis=-1).max() == 0
+    inside = face.albedo[face.mask].astype(float)
+    assert inside.mean() == pytest.approx(grey[face.mask].mean(), rel=0.15)  # as bright as it was
+    assert inside.std() < grey[face.mask].std()
+
+
+def test_albedo_and_depth_by_command(tiny: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "astronaut.png"
+    cv2.imwrite(str(photo), data.astronaut()[..., ::-1])
+    words = ["estimate", str(photo), "-o", str(tmp_path / "out"), "--method", str(tiny), "--face-box", "174,72,96,96"]
+    assert main([*words, "--outputs", "depth", "albedo"]) == 0
+    folder = tmp_path / "out" / "astronaut"
+    albedo = cv2.imread(str(folder / "albedo.png"))
+    assert albedo.shape == (512, 512, 3)
+    assert albedo.any()
+    assert {"depth.png", "depth.exr", "normals.png", "face.json"} <= {p.name for p in folder.iterdir()}
