@@ -36,16 +36,17 @@ usage: lineament COMMAND ...
 One photo of a face in, its fine geometry out.
 
   demo                  estimate a photo that comes with a dependency
-  estimate PHOTO...     surface normals of every face in photos
+  estimate PHOTO...     normals, depth, mesh and albedo of every face in photos
   faces PHOTO...        draw the faces that are found in photos
   check PHOTO...        say whether photos are good enough, and what to improve
   evaluate TABLE        measure a method, a peer or stored predictions: yaleb, or any table of the papers
   bench                 parameters, operations and latency of the networks
   ablate casfne, hffne  train each row of the paper's ablation for a small budget
   synth                 write synthetic faces with every label
-  train casfne, hffne   train a method
+  train METHOD          train casfne, hffne or df2net
   train finder, reader  train the finder of faces, the reader of landmarks and parts
   train features        train the features that perceptual losses compare
+  train albedo          train the network that takes the shading from photos
   export WEIGHTS        write the ONNX graphs of trained weights
   rig build PATH        build a face rig from ICT-FaceKit
   version               say which version this is

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def run_train(kind: str, arguments: Sequence[str]) -> int:
-    """Train "casfne", "hffne", "finder", "reader" or "features", as the command line's arguments ask for."""
+    """Train "casfne", "hffne", "df2net", "albedo", "finder", "reader" or "features", as the arguments ask for."""
     import tyro
 
     prog = f"lineament train {kind}"
