@@ -11,10 +11,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.utils.data import get_worker_info
+
+_PATIENCE = timedelta(hours=12)
 
 
 def rank() -> int:
@@ -38,7 +41,8 @@ def joined(device: torch.device) -> Iterator[None]:
     if processes() == 1:
         yield
         return
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    # Others wait for as long as process 0 needs for what only it does: looking for faces in many photos, say.
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
     try:
         yield
     finally:

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from lineament.errors import DataError, LineamentError
 from lineament.training.data import Batch
-from lineament.training.parallel import dealt
+from lineament.training.parallel import dealt, rank, wait
 
 Crops = tuple[NDArray[np.uint8], NDArray[np.bool_]]
 """Crops [N, S, S, 3] RGB, and where the face is in each, [N, S, S]."""
@@ -53,14 +54,24 @@ def face_crops(photos: Sequence[Path], size: int) -> Crops:
 
 def kept_face_crops(photos: Sequence[Path], size: int, folder: Path) -> Crops:
     """`face_crops`, kept in a folder, so that a run that goes on need not search again."""
-    path = folder / f"photos-{size}.npz"
-    if not path.exists():
+
+    def made() -> dict[str, NDArray[Any]]:
         crops, masks = face_crops(photos, size)
+        return {"crops": crops, "masks": masks}
+
+    kept = kept_arrays(folder / f"photos-{size}.npz", made)
+    return kept["crops"], kept["masks"]
+
+
+def kept_arrays(path: Path, make: Callable[[], Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """The arrays of a file (.npz). Where there is none, process 0 makes it; the others wait for it."""
+    if rank() == 0 and not path.exists():
         temporary = path.with_name(f"{path.stem}.{os.getpid()}.npz")
-        np.savez(temporary, crops=crops, masks=masks)
+        np.savez(temporary, **make())  # type: ignore[arg-type]  # the stubs take them for allow_pickle
         os.replace(temporary, path)
+    wait()
     with np.load(path, allow_pickle=False) as kept:
-        return kept["crops"], kept["masks"]
+        return dict(kept)
 
 
 def photo_batches(crops: Crops, count: int, seed: int, first: int, device: torch.device) -> Iterator[Batch]:

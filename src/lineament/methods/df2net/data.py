@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from lineament.training.augment import Draws, draw_placement, recoloured
 from lineament.training.config import FaceConfig
 from lineament.training.data import DatasetFolder, face_of, read_scaled, resampled, resampled_face
 from lineament.training.parallel import dealt, processes, rank
+from lineament.training.photos import kept_arrays
 
 _DEPTH_UNIT = 16384.0  # of the kept int16 depth
 
@@ -145,19 +146,11 @@ def photo_depths(photos: Sequence[Path], size: int, folder: Path, method: str = 
         DataError: No face in any of them.
         NoImagesError: No photos.
     """
-    path = folder / f"photo-depths-{size}.npz"
-    if not path.exists():
-        crops, masks, depths = _estimated(photos, size, method)
-        temporary = path.with_name(f"{path.stem}.{os.getpid()}.npz")
-        np.savez(temporary, crops=crops, masks=masks, depths=depths)
-        os.replace(temporary, path)
-    with np.load(path, allow_pickle=False) as kept:
-        return PhotoDepths(kept["crops"], kept["masks"], kept["depths"])
+    kept = kept_arrays(folder / f"photo-depths-{size}.npz", lambda: _estimated(photos, size, method))
+    return PhotoDepths(**kept)
 
 
-def _estimated(
-    photos: Sequence[Path], size: int, method: str
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.float32]]:
+def _estimated(photos: Sequence[Path], size: int, method: str) -> dict[str, NDArray[Any]]:
     import cv2
 
     import lineament
@@ -178,4 +171,4 @@ def _estimated(
         depths.append(np.asarray(depth, np.float32))
     if not crops:
         raise DataError(f"no face was found in {', '.join(map(str, photos))}")
-    return np.stack(crops), np.stack(masks), np.stack(depths)
+    return {"crops": np.stack(crops), "masks": np.stack(masks), "depths": np.stack(depths)}
