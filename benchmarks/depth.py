@@ -3,9 +3,8 @@
 ``python benchmarks/depth.py --method WEIGHTS [--faces 100]``.
 
 Depth is brought onto the truth by RANSAC and compared in millimetres within the outline of the landmarks, as in the
-paper. Beside it the
-angular error of the depth's normals; that of their shape (both blurred); and how far their detail (what the blur
-takes away, as slopes) goes with the true one: its correlation, and its strength beside the truth's.
+paper. Beside it the angular error of the depth's normals; that of their shape (both blurred); and how far their detail
+(what the blur takes away) goes with the true one: its correlation, and its strength beside the truth's.
 """
 
 from __future__ import annotations

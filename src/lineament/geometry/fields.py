@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Vectors at every pixel, [B, 3, H, W] tensors. It needs torch, so no other module of this folder imports it.
+"""Vectors at every pixel, [B, 3, H, W] tensors, and means over masks.
 
-torch's own normalize and sum over dimension 1 reduce over a strided dimension, which on a CPU is five to thirty times
-slower than what is here.
+It needs torch, so no other module of this folder imports it. torch's own normalize and sum over dimension 1 reduce over
+a strided dimension, which on a CPU is five to thirty times slower than what is here.
 """
 
 from __future__ import annotations
@@ -20,3 +20,9 @@ def unit(vectors: Tensor) -> Tensor:
 def dot(a: Tensor, b: Tensor) -> Tensor:
     """Dot products along dimension 1, [B, 3, H, W] twice to [B, 1, H, W]."""
     return a[:, :1] * b[:, :1] + a[:, 1:2] * b[:, 1:2] + a[:, 2:] * b[:, 2:]
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean of values [B, C, H, W] over their channels where a mask [B, 1, H, W] is; zero where it is empty."""
+    weight = mask.to(values.dtype)
+    return (values * weight).sum() / (values.shape[1] * weight.sum()).clamp_min(1.0)

@@ -6,6 +6,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from lineament.errors import UsageError
+
 
 class Pix2PixUNet(nn.Module):
     """Stride-2 4×4 convolutions down to the bottleneck and transposed ones back up, with a skip at each level.
@@ -52,3 +54,9 @@ class Pix2PixUNet(nn.Module):
             x = torch.cat([up(x), skips.pop()], dim=1)
         out: Tensor = self.last(x)
         return out
+
+
+def check_images(image: Tensor, step: int) -> None:
+    """Raise UsageError for anything but photos [B, 3, H, W], H and W multiples of ``step``."""
+    if image.ndim != 4 or image.shape[1] != 3 or image.shape[2] % step or image.shape[3] % step:
+        raise UsageError(f"images must be [B, 3, H, W], H and W multiples of {step}, not {tuple(image.shape)}")

@@ -53,16 +53,6 @@ class _Cascade(nn.Module):
         return self.model.cascade((f0, f1, f2, f3, f4), normals)
 
 
-class _Coarse(nn.Module):
-    def __init__(self, model: HFFNE) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, image: Tensor) -> Tensor:
-        normals: Tensor = self.model.coarse(image)
-        return normals
-
-
 class _Refine(nn.Module):
     def __init__(self, model: HFFNE) -> None:
         super().__init__()
@@ -175,7 +165,7 @@ def export_hffne(model: HFFNE, weights: Path) -> tuple[Path, Path]:
     model = _unalike(model)
     image, exemplar = torch.rand(2, 1, 3, size, size)
     coarse, refine = graph_path(weights, "coarse"), graph_path(weights, "refine")
-    _write(_Coarse(model), (image,), ["image"], ["normals"], coarse, ["image", "normals"])
+    _write(_Part(model, "coarse"), (image,), ["image"], ["normals"], coarse, ["image", "normals"])
     names = ["image", "exemplar"]
     _write(_Refine(model), (image, exemplar), names, ["normals"], refine, [*names, "normals"])
     return coarse, refine

@@ -12,8 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from lineament.errors import UsageError
-from lineament.networks.unet import Pix2PixUNet
+from lineament.networks.unet import Pix2PixUNet, check_images
 
 _EPSILON = 0.02  # brightness from 0 and from 1 at which a photo's logit is cut
 
@@ -47,8 +46,6 @@ class AlbedoNetwork(nn.Module):
         Raises:
             UsageError: Sides that are no multiples of 2 ** levels.
         """
-        step = 2**self.config.levels
-        if image.ndim != 4 or image.shape[1] != 3 or image.shape[2] % step or image.shape[3] % step:
-            raise UsageError(f"images must be [B, 3, H, W], H and W multiples of {step}, not {tuple(image.shape)}")
+        check_images(image, 2**self.config.levels)
         change: Tensor = self.unet(2.0 * image - 1.0).float()
         return torch.sigmoid(torch.logit(image.float(), eps=_EPSILON) + change)

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lineament.geometry.fields import masked_mean
 from lineament.methods.albedo.config import AlbedoTrainConfig
 from lineament.methods.albedo.model import AlbedoConfig, AlbedoNetwork
-from lineament.methods.df2net.data import DepthBatch, rendered, varied
+from lineament.methods.df2net.data import DepthBatch, draws_of, moved, rendered
 from lineament.synth.generator import encode_srgb
 from lineament.training.export import load_weights
 from lineament.training.recipe import SingleNetworkRecipe
@@ -44,8 +45,9 @@ class AlbedoRecipe(SingleNetworkRecipe[DepthBatch]):
         self, batch: DepthBatch, step: int, optimizers: Mapping[str, torch.optim.Optimizer], autocast: torch.autocast
     ) -> dict[str, Tensor]:
         """One step on a batch that is moved, in its own colours: they are the albedo's."""
-        moved, _ = varied(batch, self.config, step)
-        return super().step(moved, step, optimizers, autocast)
+        if self.config.augment:
+            batch, _ = moved(batch, draws_of(batch, self.config, step))
+        return super().step(batch, step, optimizers, autocast)
 
     def losses(self, model: AlbedoNetwork, batch: DepthBatch, autocast: torch.autocast) -> dict[str, Tensor]:
         """Errors on the face: of the albedo up to a factor per colour, of its edges, and of the albedo itself.
@@ -61,9 +63,9 @@ class AlbedoRecipe(SingleNetworkRecipe[DepthBatch]):
         right = (relative[..., 1:] - relative[..., :-1]) * face[..., 1:] * face[..., :-1]
         down = (relative[..., 1:, :] - relative[..., :-1, :]) * face[..., 1:, :] * face[..., :-1, :]
         return {
-            "relative": relative.abs().sum() / (3.0 * count),
+            "relative": masked_mean(relative.abs(), face),
             "edges": (right.abs().sum() + down.abs().sum()) / (3.0 * count),
-            "albedo": ((found - truth) * face).abs().sum() / (3.0 * count),
+            "albedo": masked_mean((found - truth).abs(), face),
         }
 
     @torch.no_grad()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lineament.geometry.fields import dot
+from lineament.geometry.fields import dot, masked_mean
 
 Reconstruction = Literal["cosine", "angle"]
 
@@ -35,12 +35,10 @@ def reconstruction_loss(
     Returns:
         A scalar.
     """
-    weight = labelled.to(truth.dtype)
-    count = weight.sum().clamp_min(1.0)
     total = truth.new_zeros(())
     for stage in normals:
         distance = 1.0 - dot(stage, truth) if kind == "cosine" else (_squared(stage - truth) + 1e-4).sqrt() - 1e-2
-        total = total + (distance * weight).sum() / count
+        total = total + masked_mean(distance, labelled)
     return total
 
 
@@ -61,8 +59,6 @@ def likelihood_loss(
     Returns:
         A scalar; gradients reach normals and concentrations.
     """
-    weight = labelled.to(truth.dtype)
-    count = weight.sum().clamp_min(1.0)
     total = truth.new_zeros(())
     for stage, kappa in zip(normals, concentrations, strict=True):
         # Of two unit vectors' difference and sum, the half angle's sine and cosine: exact also for small angles.
@@ -70,7 +66,7 @@ def likelihood_loss(
         along = (_squared(stage + truth) + 1e-6).sqrt()
         angle = 2.0 * torch.atan2(apart, along)
         nll = kappa * angle - torch.log(kappa.square() + 1.0) + F.softplus(-math.pi * kappa)
-        total = total + (nll * weight).sum() / count
+        total = total + masked_mean(nll, labelled)
     return total
 
 

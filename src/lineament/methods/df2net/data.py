@@ -55,12 +55,22 @@ def varied(batch: DepthBatch, config: FaceConfig, step: int) -> tuple[DepthBatch
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     if not config.augment:
         return batch, batch.image.contiguous(memory_format=layout)
-    draw = Draws(config.seed, step * processes() + rank(), len(batch.image), batch.image.device)
+    draw = draws_of(batch, config, step)
+    placed, inside = moved(batch, draw)
+    return placed, recoloured(placed.image, inside, draw).contiguous(memory_format=layout)
+
+
+def draws_of(batch: DepthBatch, config: FaceConfig, step: int) -> Draws:
+    """The chance of a step of this process."""
+    return Draws(config.seed, step * processes() + rank(), len(batch.image), batch.image.device)
+
+
+def moved(batch: DepthBatch, draw: Draws) -> tuple[DepthBatch, Tensor]:
+    """A batch moved as real crops are, in its own colours; and [B, 1, S, S] bool, what is not padding."""
     placement = draw_placement(draw, batch.image.shape[-1])
     face = placement.face(batch.face)
     image, albedo = placement.picture(batch.image), placement.picture(batch.albedo)
-    moved = DepthBatch(image, centred(placement.depth(batch.depth), face), albedo, face)
-    return moved, recoloured(image, placement.inside, draw).contiguous(memory_format=layout)
+    return DepthBatch(image, centred(placement.depth(batch.depth), face), albedo, face), placement.inside
 
 
 def centred(depth: Tensor, face: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from torch import Tensor
 from torch.nn import functional as F
 
+from lineament.geometry.fields import masked_mean
 from lineament.render.light import fit_light, normals_of_depth
 from lineament.render.shading import spherical_harmonics_shading
 
@@ -31,13 +32,13 @@ def interior(face: Tensor) -> Tensor:
 
 def depth_loss(depth: Tensor, truth: Tensor, face: Tensor) -> Tensor:
     """Mean absolute difference of depths [B, 1, H, W] over the face [B, 1, H, W] bool (equation 1)."""
-    return _mean((depth - truth).abs(), face)
+    return masked_mean((depth - truth).abs(), face)
 
 
 def normal_loss(depth: Tensor, truth: Tensor, face: Tensor) -> Tensor:
     """Mean absolute difference of the depths' normals over the face (equation 2)."""
     apart = normals_of_depth(pixels(depth)) - normals_of_depth(pixels(truth))
-    return _mean(apart.abs(), interior(face))
+    return masked_mean(apart.abs(), interior(face))
 
 
 def shading_loss(depth: Tensor, guide: Tensor, image: Tensor, albedo: Tensor, face: Tensor) -> Tensor:
@@ -56,9 +57,4 @@ def shading_loss(depth: Tensor, guide: Tensor, image: Tensor, albedo: Tensor, fa
     face = interior(face)
     light = fit_light(image, albedo, normals_of_depth(pixels(guide)), face).detach()
     shown = albedo * spherical_harmonics_shading(normals_of_depth(pixels(depth)), light)
-    return _mean((shown - image).square(), face)
-
-
-def _mean(values: Tensor, face: Tensor) -> Tensor:
-    weight = face.to(values.dtype)
-    return (values * weight).sum() / (values.shape[1] * weight.sum()).clamp_min(1.0)
+    return masked_mean((shown - image).square(), face)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lineament.errors import UsageError
-from lineament.networks.unet import Pix2PixUNet
+from lineament.networks.unet import Pix2PixUNet, check_images
 
 _SMALL = 0.1  # the residual's unit: Fr-Net starts close to the depth that comes in
 Refinement = Literal["finer", "plain", "stacked"]
@@ -96,9 +96,7 @@ class DF2Net(nn.Module):
         Raises:
             UsageError: Another shape.
         """
-        step = 2**self.config.levels
-        if image.ndim != 4 or image.shape[1] != 3 or image.shape[2] % step or image.shape[3] % step:
-            raise UsageError(f"images must be [B, 3, H, W], H and W multiples of {step}, not {tuple(image.shape)}")
+        check_images(image, 2**self.config.levels)
         dense = self.dense(image)
         fine = self.fine(image, dense)
         return DF2NetOutput(dense, fine, self.finer(image, fine))

@@ -6,6 +6,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
+from lineament.geometry.fields import masked_mean
 from lineament.methods.hffne.model import grey
 from lineament.networks.vgg import VGG19Features, perceptual_distance
 
@@ -18,12 +19,12 @@ def absolute_loss(normals: Tensor, truth: Tensor, face: Tensor) -> Tensor:
         truth: [B, 3, H, W].
         face: [B, 1, H, W] bool.
     """
-    return _mean((normals - truth).abs(), face)
+    return masked_mean((normals - truth).abs(), face)
 
 
 def reconstruction_loss(normals: Tensor, exemplar: Tensor, face: Tensor) -> Tensor:
     """Smooth-L1 between fine and coarse normals, averaged over the face (equation 8); shapes as `absolute_loss`."""
-    return _mean(F.smooth_l1_loss(normals, exemplar, reduction="none"), face)
+    return masked_mean(F.smooth_l1_loss(normals, exemplar, reduction="none"), face)
 
 
 def perceptual_loss(features: VGG19Features, image: Tensor, normals: Tensor, face: Tensor) -> Tensor:
@@ -37,8 +38,3 @@ def perceptual_loss(features: VGG19Features, image: Tensor, normals: Tensor, fac
     """
     shown = grey(image).expand_as(image) * face
     return perceptual_distance(features, shown, (0.5 * normals + 0.5) * face)
-
-
-def _mean(values: Tensor, face: Tensor) -> Tensor:
-    weight = face.to(values.dtype)
-    return (values * weight).sum() / (values.shape[1] * weight.sum()).clamp_min(1.0)

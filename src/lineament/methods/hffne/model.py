@@ -21,7 +21,7 @@ from lineament.errors import UsageError
 from lineament.networks.blocks import keep_variance
 from lineament.networks.modulation import AdaptiveInstanceNorm, ModulatedConv2d
 from lineament.networks.normals import unit_normals
-from lineament.networks.unet import Pix2PixUNet
+from lineament.networks.unet import Pix2PixUNet, check_images
 from lineament.networks.vgg import VGG19Features, vgg_channels
 
 Injection = Literal["skips", "bottleneck", "modulation"]
@@ -127,9 +127,7 @@ class CoarseNormals(nn.Module):
         Raises:
             UsageError: Sides that are no multiples of 2 ** levels.
         """
-        step = 2**self.config.levels
-        if image.ndim != 4 or image.shape[1] != 3 or image.shape[2] % step or image.shape[3] % step:
-            raise UsageError(f"images must be [B, 3, H, W], H and W multiples of {step}, not {tuple(image.shape)}")
+        check_images(image, 2**self.config.levels)
         return unit_normals(self.unet(2.0 * grey(image) - 1.0))
 
 
