@@ -4,10 +4,11 @@
 
 Of every person's photos under lights within 35°: the mean angular error; how much of it is *bias*, the error of the
 mean of the person's estimates, and how much *spread* around that mean; which rotation of the estimates would fit the
-truth best and what it would leave; the error of shape alone, both blurred by 16 pixels of the photo; errors by region,
-by scale (both blurred) and by the light's direction; what would be left without the bias that people share, taken from
-all others (leave one out); how much photos with other tone curves change. The synthetic people are looked at in one
-photo each, cut and padded as the real ones.
+truth best and what it would leave; what the best bas-relief transform would leave (*relief*: slant and depth, which
+shading under an unknown light cannot tell; Belhumeur, Kriegman and Yuille 1999); the error of shape alone, both blurred
+by 16 pixels of the photo; errors by region, by scale (both blurred) and by the light's direction; what would be left
+without the bias that people share, taken from all others (leave one out); how much photos with other tone curves
+change. The synthetic people are looked at in one photo each, cut and padded as the real ones.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
 import lineament
@@ -33,6 +35,7 @@ from lineament.result import unit_normals
 
 HEIGHT, WIDTH = 192, 168  # px, of the database's photos
 BLUR = 16.0  # px
+GRAZING = 0.05  # n_z below which slopes are cut off
 SCALES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)  # px
 TONES = (0.6, 0.8, 1.3, 1.7, 2.2)  # photos to the power of one over these
 REGIONS = {  # rows and columns, shares of the photo: brows to chin, ear to ear, eyes at a quarter of the height
@@ -145,8 +148,21 @@ def figures(person: Person) -> dict[str, float]:
         "pitch": float(pitch),
         "yaw": float(yaw),
         "rotated": float(angular_error(rotation.apply(mean[m]), truth).mean()),
+        "relief": without_bas_relief(mean[m], truth),
         "shape": float(angular_error(blurred(mean, m)[m], blurred(person.truth, m)[m]).mean()),
     }
+
+
+def without_bas_relief(normals: Normals, truth: Normals) -> float:
+    """Mean error [degrees] of normals [N, 3] after the transform of their depth, λz + μx + νy, that fits best."""
+    # Slopes -n_x / n_z and -n_y / n_z become λ times themselves plus μ and ν.
+    slopes = normals[:, :2] / np.maximum(normals[:, 2:], GRAZING)
+
+    def error(transform: NDArray[np.float64]) -> float:
+        moved = np.column_stack([transform[0] * slopes + transform[1:], np.ones(len(slopes))])
+        return float(angular_error(moved / np.linalg.norm(moved, axis=1, keepdims=True), truth).mean())
+
+    return float(minimize(error, [1.0, 0.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-3}).fun)
 
 
 def by_region(people: list[Person]) -> dict[str, float]:
@@ -236,7 +252,7 @@ def main() -> None:
     estimator = lineament.load(arguments.method)
     real = list(real_people(arguments.root, estimator, arguments.stage))
     synthetic = list(synthetic_people(arguments.synthetic, estimator, arguments.stage))
-    print("| person | " + " | ".join(figures(real[0])) + " |\n|---|" + "---:|" * 7)
+    print("| person | " + " | ".join(figures(real[0])) + " |\n|---|" + "---:|" * len(figures(real[0])))
     for person in real:
         print(f"| {person.name} | " + " | ".join(f"{v:.1f}" for v in figures(person).values()) + " |")
     for name, people in (("mean, real", real), ("mean, synthetic", synthetic)):

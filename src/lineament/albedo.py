@@ -12,7 +12,6 @@ from lineament.face.crop import FaceCrop
 from lineament.images.scale import to_uint8
 from lineament.runtime.albedo import shipped_albedo
 
-_ROWS = 256
 _DARK = 0.03  # added to both sides of the quotient: black pixels say nothing of what colour they would have
 _GAIN = 2.0  # largest brightening
 _TINT = 0.15  # most by which a channel's logarithm may change otherwise than that of all: dark pixels have no sure hue
@@ -47,12 +46,9 @@ def photo_albedo(photo: NDArray[Any], mask: NDArray[np.bool_], crop: FaceCrop) -
         gain -= gain[there].mean(axis=0)
     gain = np.exp(gain).clip(1 / _GAIN, _GAIN)
     height, width = mask.shape
-    x, y, w, h = own.place(height, width)
     albedo = np.zeros((height, width, 3), np.uint8)
-    for first in range(y, y + h, _ROWS):  # strip by strip: a large photo needs little memory beside the map
-        rows = slice(first, min(first + _ROWS, y + h))
-        place = (rows, slice(x, x + w))
+    for place in own.strips(height, width):
         lit = to_uint8(photo[place]).astype(np.float32) + 255 * _DARK
-        flat = lit * own.paste(gain, height, width, rows) - 255 * _DARK
+        flat = lit * own.paste(gain, height, width, place[0]) - 255 * _DARK
         albedo[place] = np.rint(flat).clip(0, 255) * mask[place][..., None]
     return albedo

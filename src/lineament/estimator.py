@@ -25,7 +25,7 @@ from lineament.runtime.methods import open_session
 from lineament.runtime.session import NormalsSession, expected_angle
 from lineament.weights import weights_path
 
-Method = Literal["casfne", "casfne-s", "hffne", "hffne-s"]
+Method = Literal["casfne", "casfne-s", "hffne", "hffne-s", "df2net", "df2net-s"]
 Faces = Literal["whole"] | Sequence[Box] | Detector | None
 Photo = str | PathLike[str] | NDArray[Any]
 
@@ -282,7 +282,7 @@ def load(name: str = "casfne-s", threads: int = 0) -> Estimator:
     """Load a method's weights, once per process.
 
     Args:
-        name: "casfne-s", "hffne-s", the same without the size, or the path of a weights file (DF²Net's, too).
+        name: "casfne-s", "hffne-s", "df2net-s", the same without the size, or the path of a weights file.
         threads: Threads of one operation; 0 takes all cores.
 
     Raises:

@@ -32,7 +32,6 @@ Output = Literal["normals", "depth", "mesh", "albedo"]
 _GRAZING = 0.1  # n_z of a base mesh below which the photo says nothing of it
 _SHEET_SIDE = 256
 _PREVIEW_SIDE = 1024
-_STRIP_ROWS = 256
 _STEPS_PER_DEGREE = 5  # of the grey values of uncertainty.png
 
 
@@ -341,14 +340,9 @@ class FaceGeometry:
     def _filled(
         self, crop_map: NDArray[np.float32], onto: NDArray[Any], written: Callable[..., NDArray[Any]] = np.asarray
     ) -> NDArray[Any]:
-        """A crop's map S×S or S×S×C where the face is, as ``written`` makes it, on a map H×W or H×W×C.
-
-        Goes strip by strip, so that a large photo needs little memory beside the map.
-        """
+        """A crop's map S×S or S×S×C where the face is, as ``written`` makes it, on a map H×W or H×W×C."""
         height, width = self.mask.shape
-        x, y, w, h = self.crop.place(height, width)
-        for first in range(y, y + h, _STRIP_ROWS):
-            place = (slice(first, min(first + _STRIP_ROWS, y + h)), slice(x, x + w))
+        for place in self.crop.strips(height, width):
             strip = written(self.crop.paste(crop_map, height, width, place[0]))
             inside = self.mask[place] if strip.ndim == 2 else self.mask[place][..., None]
             np.copyto(onto[place], strip, casting="same_kind", where=inside)

@@ -21,6 +21,8 @@ from lineament.methods.df2net.config import DF2NetTrainConfig
 from lineament.methods.df2net.data import DepthBatch, centred, photo_depths, rendered
 from lineament.methods.df2net.model import DF2Net, DF2NetConfig, df2net, df2net_s
 from lineament.methods.df2net.recipe import DF2NetRecipe
+from lineament.methods.hffne.model import CoarseConfig, CoarseNormals
+from lineament.render.colour import grey
 from lineament.render.shading import spherical_harmonics_shading
 from lineament.synth.config import SynthConfig
 from lineament.synth.write import write_dataset
@@ -103,6 +105,32 @@ def test_every_refinement_runs(refinement: str) -> None:
         assert (output.finer - output.fine).abs().max() < 0.3  # a residual
     with pytest.raises(UsageError, match="multiples of 16"):
         network(torch.rand(1, 3, 40, 40))
+
+
+def test_depth_is_smooth_under_autocast() -> None:
+    torch.manual_seed(0)
+    network = DF2Net(TINY).eval()
+    torch.nn.init.zeros_(network.dense.unet.last[1].weight)  # a plane that bf16 would cut into steps
+    network.dense.unet.last[1].bias.data.fill_(0.2)
+    image, slope = torch.rand(1, 3, 64, 64), torch.linspace(0.1, 0.11, 64).expand(1, 1, 64, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        dense, fine, finer = network.dense(image), network.fine(image, slope), network.finer(image, slope)
+    assert dense.dtype == fine.dtype == finer.dtype == torch.float32
+    assert torch.allclose(dense, torch.tensor(0.2).tanh(), atol=1e-6)
+    assert torch.allclose(fine, network.fine(image, slope), atol=1e-6)
+    assert torch.allclose(finer, network.finer(image, slope), atol=1e-6)
+
+
+def test_dense_starts_from_the_u_net_of_normals() -> None:
+    torch.manual_seed(0)
+    coarse = CoarseNormals(CoarseConfig(levels=4, width=4, crop_size=64)).eval()
+    dense = DF2Net(TINY).dense.eval()
+    dense.adopt(coarse.unet)
+    image = torch.rand(2, 3, 64, 64)
+    theirs = coarse.unet.features(2.0 * grey(image) - 1.0)
+    assert torch.allclose(dense.unet.features(2.0 * image - 1.0), theirs, atol=1e-5)
+    with pytest.raises(UsageError, match="another size"):
+        dense.adopt(CoarseNormals(CoarseConfig(levels=4, width=8, crop_size=64)).unet)
 
 
 def test_losses_of_the_truth_are_zero() -> None:

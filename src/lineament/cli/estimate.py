@@ -31,9 +31,9 @@ class Estimate:
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = field(default=Path("lineament-out"))
     """Folder; each photo gets one of its own in it."""
     method: str = "casfne"
-    """casfne, hffne, or a path to weights (.safetensors), of DF²Net, too."""
+    """casfne, hffne, df2net, or a path to weights (.safetensors)."""
     stages: int | None = None
-    """Stages after the first: 0 to 5 of casfne, 0 or 1 of hffne, 0 to 2 of DF²Net; by default all that were trained."""
+    """Stages after the first: 0 to 5 of casfne, 0 or 1 of hffne, 0 to 2 of df2net; by default all that were trained."""
     exemplar: Path | None = None
     """Coarse normals of the photo, which hffne refines instead of its own: a picture of (n + 1) / 2, .exr, .npy."""
     exemplar_axes: str = AXES

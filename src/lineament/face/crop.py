@@ -8,6 +8,7 @@ centred, and that box's longer side spans `SPAN` of the crop's side.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +22,7 @@ SPAN = 0.55
 """Share of the crop's side that the landmarks' bounding box spans."""
 
 _CHANNELS = 4  # that OpenCV warps at once
+_STRIP_ROWS = 256
 
 Box = tuple[float, float, float, float]
 """x, y, width, height in the photo's pixels."""
@@ -152,6 +154,16 @@ class FaceCrop:
         if x1 <= x0 or y1 <= y0:
             raise UsageError(f"the face's box at ({self.left:.0f}, {self.top:.0f}) lies outside the photo")
         return x0, y0, x1 - x0, y1 - y0
+
+    def strips(self, height: int, width: int) -> Iterator[tuple[slice, slice]]:
+        """Rows and columns of the rectangle that `place` names, some rows at a time, for `paste` in little memory.
+
+        Raises:
+            UsageError: It lies outside.
+        """
+        x, y, w, h = self.place(height, width)
+        for first in range(y, y + h, _STRIP_ROWS):
+            yield slice(first, min(first + _STRIP_ROWS, y + h)), slice(x, x + w)
 
     def covers(self, height: int, width: int) -> NDArray[np.bool_]:
         """Which pixels of the rectangle that `place` names lie in the crop, h×w."""

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from lineament.face.face import FaceReading
 from lineament.face.parse import FACE_CLASSES
 
-_STRIP_ROWS = 256
 _FOREHEAD = 0.5  # height of the forehead over the brows, of the face below them
 _MARGIN = 0.04  # share of the crop's side by which the face's region is widened: ears stand out of the landmarks
 _SPECK = 0.001  # share of the crop's area below which a hole is a mistake
@@ -20,8 +19,6 @@ _THREAD = 0.05  # share of the crop's side below which a connection is a thread
 
 def paste_parse(reading: FaceReading, height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """What each pixel of the photo shows, and where the face is.
-
-    Goes strip by strip, so that a large photo needs little memory.
 
     Args:
         reading: The face.
@@ -34,12 +31,12 @@ def paste_parse(reading: FaceReading, height: int, width: int) -> tuple[NDArray[
     """
     crop, parse = reading.crop, np.zeros((height, width), np.uint8)
     mask = np.zeros((height, width), bool)
-    x, y, w, h = crop.place(height, width)
+    top = crop.place(height, width)[1]
     covered = crop.covers(height, width)
     piece = _main_pieces(reading.parse[..., list(FACE_CLASSES)].sum(-1) * face_region(reading))
-    for first in range(y, y + h, _STRIP_ROWS):
-        rows = slice(first, min(first + _STRIP_ROWS, y + h))
-        place, inside = (rows, slice(x, x + w)), covered[rows.start - y : rows.stop - y]
+    for place in crop.strips(height, width):
+        rows = place[0]
+        inside = covered[rows.start - top : rows.stop - top]
         shares = crop.paste(reading.parse, height, width, rows)
         parse[place] = shares.argmax(-1) * inside
         mask[place] = (crop.paste(piece, height, width, rows) > 0.5) & inside

@@ -3,7 +3,13 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
+
+
+def full_precision(x: Tensor) -> torch.autocast:
+    """Where autocast stays out, for what bf16's three digits are too coarse for: depth whose slopes shall be smooth."""
+    return torch.autocast(x.device.type, enabled=False)
 
 
 def conv_block(inside: int, outside: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:

@@ -44,6 +44,11 @@ class Pix2PixUNet(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:
         """Map [B, in, H, W] to [B, out, H, W], of any range."""
+        out: Tensor = self.last(self.features(picture))
+        return out
+
+    def features(self, picture: Tensor) -> Tensor:
+        """What the last layer sees, [B, 2 × width, H / 2, W / 2]."""
         skips: list[Tensor] = []
         x = picture
         for down in self.downs:
@@ -52,8 +57,7 @@ class Pix2PixUNet(nn.Module):
         skips.pop()
         for up in self.ups:
             x = torch.cat([up(x), skips.pop()], dim=1)
-        out: Tensor = self.last(x)
-        return out
+        return x
 
 
 def check_images(image: Tensor, step: int) -> None:

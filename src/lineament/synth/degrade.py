@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lineament.errors import UsageError
+from lineament.render.colour import LUMA
 from lineament.synth.jpeg import jpeg
 from lineament.synth.random import SampleRandom
 
-_LUMA = (0.299, 0.587, 0.114)
 _LENS = 5  # half-width of the lens kernel, pixels
 _REFERENCE = 256  # pixels; the side for which blurs are given
 _SMALLEST = 64  # pixels
@@ -153,10 +153,10 @@ def _draw(config: DegradeConfig, random: SampleRandom) -> _Settings:
     grain = grain / grain.square().sum(2, keepdim=True).sqrt()
 
     vivid = torch.exp(0.45 * random.normal("camera saturation").clamp(-2.5, 1.5) * acts("graded", config.saturation))
-    luma = torch.tensor(_LUMA, device=random.device).expand(3, 3)
+    luma = torch.tensor(LUMA, device=random.device).expand(3, 3)
     grade = luma + vivid[:, None, None] * (eye - luma)
     toned = acts("tone", config.tone)
-    weights = random.uniform("camera grey weights", 0.05, 1.0, shape=(3,)) * torch.tensor(_LUMA, device=random.device)
+    weights = random.uniform("camera grey weights", 0.05, 1.0, shape=(3,)) * torch.tensor(LUMA, device=random.device)
     mono = weights / weights.sum(1, keepdim=True) * acts("grey", config.grey)[:, None]
     spread = uniform("quality", 0.0, 1.0) ** 0.7
     quality = (config.jpeg_lowest + (98.0 - config.jpeg_lowest) * spread).round() * acts("jpeg", config.jpeg)

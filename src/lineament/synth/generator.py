@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lineament.geometry.fields import dot, unit
+from lineament.render.colour import decode_srgb, encode_srgb
 from lineament.render.raster import Fragments, interpolate, rasterize, vertex_normals
 from lineament.rig import Part, Rig
 from lineament.synth.accessories import cover, glaze, wear_glasses
@@ -254,15 +255,3 @@ def expose(lit: Tensor, scene: Tensor, solid: Tensor, mask: Tensor, random: Samp
     grown = torch.where(solid, lit, spread)
     cover = torch.where(solid, soft.clamp_min(0.5), soft * (soft > 0.3))
     return encode_srgb(torch.lerp(decode_srgb(scene), (gain * grown).clamp(0.0, 1.0), cover))
-
-
-def encode_srgb(linear: Tensor) -> Tensor:
-    """Linear light to the sRGB curve (IEC 61966-2-1)."""
-    linear = linear.clamp(0.0, 1.0)
-    return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp_min(1e-4) ** (1 / 2.4) - 0.055)
-
-
-def decode_srgb(encoded: Tensor) -> Tensor:
-    """The sRGB curve to linear light (IEC 61966-2-1)."""
-    encoded = encoded.clamp(0.0, 1.0)
-    return torch.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)

@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lineament.render.colour import grey
 from lineament.training.config import LoopConfig
 from lineament.training.data import Batch
 from lineament.training.parallel import processes, rank
-
-_LUMA = (0.299, 0.587, 0.114)
 
 
 def prepared(batch: Batch, config: LoopConfig, step: int) -> Batch:
@@ -132,9 +131,7 @@ def recoloured(image: Tensor, inside: Tensor, draw: Draws) -> Tensor:
 
     black = each(draw.uniform(0, 1) < 0.45)  # padding is black or repeats the border
     image = torch.where(black & ~inside, torch.zeros_like(image), image)
-    luma = torch.tensor(_LUMA, device=image.device).view(1, 3, 1, 1)
-    grey = (image * luma).sum(1, keepdim=True).expand_as(image)
-    image = torch.where(each(draw.uniform(0, 1) < 0.45), grey, image)
+    image = torch.where(each(draw.uniform(0, 1) < 0.45), grey(image), image)
     image = image.clamp_min(1e-4) ** each(torch.exp(draw.normal(0.35)))
     image = image * each(torch.exp(draw.normal(0.25)))
     grain = each(draw.uniform(0.0, 0.03) * (draw.uniform(0, 1) < 0.5))

@@ -9,7 +9,7 @@ from lineament.errors import WeightsError
 
 FOLDER = Path(__file__).parent
 
-ALIASES = {"casfne": "casfne-s", "hffne": "hffne-s"}
+ALIASES = {"casfne": "casfne-s", "hffne": "hffne-s", "df2net": "df2net-s"}
 """Names that stand for another one's weights: the papers' sizes have none that ship."""
 
 

@@ -15,7 +15,7 @@ from lineament.geometry.fields import masked_mean
 from lineament.methods.albedo.config import AlbedoTrainConfig
 from lineament.methods.albedo.model import AlbedoConfig, AlbedoNetwork
 from lineament.methods.df2net.data import DepthBatch, draws_of, moved, rendered
-from lineament.synth.generator import encode_srgb
+from lineament.render.colour import encode_srgb
 from lineament.training.export import load_weights
 from lineament.training.recipe import SingleNetworkRecipe
 

@@ -33,7 +33,7 @@ class DF2NetTrainConfig(FaceConfig):
     model: Literal["df2net-s", "df2net"] = "df2net-s"
     """Small (1.9 M parameters, 256 pixels) or the paper's size (take --size 512)."""
     init: Path | None = None
-    """Weights from which the three networks start, as at another size."""
+    """Weights from which the three networks start, as at another size; or HFFNE's, whose coarse U-Net starts D-Net."""
     refinement: Refinement = "finer"
     """The last network: Fr-Net, Fr-Net without multi-resolution blocks, or a second F-Net."""
     photos: tuple[Path, ...] = ()

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lineament.errors import DataError, LineamentError
+from lineament.render.colour import decode_srgb
 from lineament.synth.config import SynthConfig
-from lineament.synth.generator import decode_srgb
 from lineament.synth.stream import FaceStream
 from lineament.synth.write import DEPTH_STEPS, DEPTH_ZERO
 from lineament.training.augment import Draws, draw_placement, recoloured

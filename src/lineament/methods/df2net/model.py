@@ -18,7 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lineament.errors import UsageError
+from lineament.networks.blocks import full_precision
 from lineament.networks.unet import Pix2PixUNet, check_images
+from lineament.render.colour import LUMA
 
 _SMALL = 0.1  # the residual's unit: Fr-Net starts close to the depth that comes in
 Refinement = Literal["finer", "plain", "stacked"]
@@ -111,7 +113,24 @@ class DenseNetwork(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """[B, 3, H, W] in [0, 1] to depth [B, 1, H, W]."""
-        return torch.tanh(self.unet(2.0 * image - 1.0).float())
+        features = self.unet.features(2.0 * image - 1.0)
+        with full_precision(image):
+            return torch.tanh(self.unet.last(features.float()))
+
+    def adopt(self, unet: Pix2PixUNet) -> None:
+        """Start from a U-Net of the same size that sees grey photos and says something else, normals for instance.
+
+        Its first filters are dealt out to the colours by luma; the last layer stays as it is.
+
+        Raises:
+            UsageError: Another size.
+        """
+        known = {name: value for name, value in unet.state_dict().items() if not name.startswith("last.")}
+        known["downs.0.weight"] = known["downs.0.weight"] * known["downs.0.weight"].new_tensor(LUMA)[:, None, None]
+        own = self.unet.state_dict()
+        if any(name not in own or own[name].shape != value.shape for name, value in known.items()):
+            raise UsageError("the U-Net to start from is of another size")
+        self.unet.load_state_dict(own | known)
 
 
 class Hypercolumn(nn.Module):
@@ -147,8 +166,9 @@ class FineNetwork(nn.Module):
 
     def forward(self, image: Tensor, depth: Tensor) -> Tensor:
         """A photo [B, 3, H, W] and depth [B, 1, H, W] to depth [B, 1, H, W]."""
-        seen = torch.cat([self.of_photo(2.0 * image - 1.0), self.of_depth(depth)], dim=1)
-        return torch.tanh(self.last(self.hypercolumn(seen)).float())
+        with full_precision(image):
+            seen = torch.cat([self.of_photo(2.0 * image - 1.0), self.of_depth(depth)], dim=1)
+            return torch.tanh(self.last(self.hypercolumn(seen)))
 
 
 class FinerNetwork(nn.Module):
@@ -174,6 +194,11 @@ class FinerNetwork(nn.Module):
 
     def forward(self, image: Tensor, depth: Tensor) -> Tensor:
         """A photo [B, 3, H, W] and depth [B, 1, H, W] to depth [B, 1, H, W]."""
+        with full_precision(image):
+            return depth + self.residual(image, depth)
+
+    def residual(self, image: Tensor, depth: Tensor) -> Tensor:
+        """What is added to depth [B, 1, H, W]."""
         residual, features = depth.new_zeros(len(depth), 1, 1, 1), None
         for number, share in enumerate(self.resolutions):
             photo, known = (F.avg_pool2d(x, share) if share > 1 else x for x in (image, depth))
@@ -182,10 +207,10 @@ class FinerNetwork(nn.Module):
             if features is not None:
                 columns.append(F.interpolate(features, known.shape[2:], mode="bilinear", align_corners=False))
             seen = self.hypercolumns[number](torch.cat(columns, dim=1))
-            residual = residual + _SMALL * self.last[number](seen).float()
+            residual = residual + _SMALL * self.last[number](seen)
             if number < len(self.carried):
                 features = self.carried[number](seen)
-        return depth + residual
+        return residual
 
 
 def _convolution(inside: int, outside: int) -> nn.Sequential:

@@ -17,10 +17,11 @@ from lineament.methods.df2net import losses
 from lineament.methods.df2net.config import STEPS, DF2NetTrainConfig, Step
 from lineament.methods.df2net.data import DepthBatch, centred, photo_depths, rendered, varied
 from lineament.methods.df2net.model import DF2Net
+from lineament.methods.hffne.model import HFFNE
+from lineament.render.colour import decode_srgb
 from lineament.render.light import normals_of_depth
-from lineament.synth.generator import decode_srgb
 from lineament.training.data import Batch
-from lineament.training.export import load_weights, save_weights
+from lineament.training.export import load_weights, method_of, save_weights
 from lineament.training.recipe import descend
 from lineament.training.validation import angular_errors
 from lineament.weights import weights_path
@@ -60,7 +61,9 @@ class DF2NetRecipe:
     def start(self) -> None:
         """Take the networks before from their weights, and the first ones from a file, if one is named."""
         path = self.before or self.config.init
-        if path is not None:
+        if path is not None and method_of(path) == HFFNE.METHOD:
+            self.model.dense.adopt(load_weights(path, HFFNE).coarse.unet)
+        elif path is not None:
             known = load_weights(path, DF2Net)
             if replace(known.config, crop_size=self.model.config.crop_size) != self.model.config:
                 raise WeightsError(f"{path} is of another configuration than the one that is asked for")
@@ -137,18 +140,19 @@ class DF2NetRecipe:
         }
 
     def validate(self, model: DF2Net, device: torch.device, sheet: Path) -> dict[str, float]:
-        """Angular error of the normals of every network's depth, on people kept from training."""
+        """Angular error of the normals of depth up to the network that learns, on people kept from training."""
+        known = STEPS[: STEPS.index(self.learns) + 1]
 
         def measured() -> Iterator[Batch]:
             for batch in islice(self.batches("validation", 0, device), self.config.validation_batches):
-                yield Batch(batch.image, normals_of_depth(losses.pixels(batch.depth)), batch.face)
+                yield Batch(batch.image, normals_of_depth(losses.pixels(batch.depth)), losses.interior(batch.face))
 
         def estimate(batch: Batch) -> tuple[list[Tensor], Batch]:
             output = model(batch.image)
-            return [normals_of_depth(losses.pixels(d)) for d in (output.dense, output.fine, output.finer)], batch
+            return [normals_of_depth(losses.pixels(getattr(output, name))) for name in known], batch
 
         errors = angular_errors(measured(), estimate, sheet)
-        return {f"validation_error_{name}": error for name, error in zip(STEPS, errors, strict=True)}
+        return {f"validation_error_{name}": error for name, error in zip(known, errors, strict=True)}
 
     def save(self, model: DF2Net, path: Path, metadata: Mapping[str, str]) -> None:
         """Write the averaged weights of all networks, those that have not learned yet among them."""

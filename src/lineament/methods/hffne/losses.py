@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lineament.geometry.fields import masked_mean
-from lineament.methods.hffne.model import grey
 from lineament.networks.vgg import VGG19Features, perceptual_distance
+from lineament.render.colour import grey
 
 
 def absolute_loss(normals: Tensor, truth: Tensor, face: Tensor) -> Tensor:

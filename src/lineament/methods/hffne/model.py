@@ -23,11 +23,11 @@ from lineament.networks.modulation import AdaptiveInstanceNorm, ModulatedConv2d
 from lineament.networks.normals import unit_normals
 from lineament.networks.unet import Pix2PixUNet, check_images
 from lineament.networks.vgg import VGG19Features, vgg_channels
+from lineament.render.colour import grey
 
 Injection = Literal["skips", "bottleneck", "modulation"]
 Modulation = Literal["stylegan2", "adain", "none"]
 
-_LUMA = (0.299, 0.587, 0.114)
 _SLOPE = 0.2  # of all leaky ReLUs
 _FIRST_SLOPES = 0.1  # of the untrained normals
 _KERNELS = (3, 3, 5, 5)  # of the modulated convolutions, from the deepest level to the shallowest
@@ -330,9 +330,3 @@ class DecoderLevel(nn.Module):
 def upsampled(x: Tensor) -> Tensor:
     """Twice the resolution, bilinear."""
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-
-
-def grey(image: Tensor) -> Tensor:
-    """Luma [B, 1, H, W] of [B, 3, H, W]."""
-    weights = torch.tensor(_LUMA, device=image.device, dtype=image.dtype).view(1, 3, 1, 1)
-    return (image * weights).sum(1, keepdim=True)

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Colours in torch: the sRGB curve, and what is grey."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in luma (ITU-R BT.601)."""
+
+
+def grey(image: Tensor) -> Tensor:
+    """Luma [B, 1, H, W] of [B, 3, H, W]."""
+    weights = torch.tensor(LUMA, device=image.device, dtype=image.dtype).view(1, 3, 1, 1)
+    return (image * weights).sum(1, keepdim=True)
+
+
+def encode_srgb(linear: Tensor) -> Tensor:
+    """Linear light to the sRGB curve (IEC 61966-2-1)."""
+    linear = linear.clamp(0.0, 1.0)
+    return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp_min(1e-4) ** (1 / 2.4) - 0.055)
+
+
+def decode_srgb(encoded: Tensor) -> Tensor:
+    """The sRGB curve to linear light (IEC 61966-2-1)."""
+    encoded = encoded.clamp(0.0, 1.0)
+    return torch.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
