@@ -18,6 +18,7 @@ from lineament.geometry.angular import angular_error
 from lineament.geometry.integration import normals_to_depth
 from lineament.geometry.mesh import Mesh, depth_to_mesh
 from lineament.geometry.normals import depth_to_normals
+from lineament.geometry.outline import smooth_outline
 from lineament.images.scale import at_most
 
 _TEXTURE_SIDE = 2048
@@ -100,13 +101,13 @@ class FaceSurface:
 
         Returns:
             Vertices in millimetres in the photo's camera frame (x right, y up, z towards the viewer), the origin at
-            the middle of the crop; cut where depth jumps and where the face ends. Texture coordinates are those of
-            `texture`, origin bottom left.
+            the middle of the crop; cut where depth jumps and where the face ends, the outline smoothed. Texture
+            coordinates are those of `texture`, origin bottom left.
 
         Raises:
             InputError: The face is too small for a surface.
         """
-        flat = depth_to_mesh(self.crop_depth * self.crop.scale, self.crop_mask)
+        flat = smooth_outline(depth_to_mesh(self.crop_depth * self.crop.scale, self.crop_mask))
         places = self.crop.to_photo(flat.vertices[:, :2] * np.array([1.0, -1.0]))
         x, y = (places - np.array(self.crop.centre)).T / self.scale
         vertices = np.stack([x, -y, flat.vertices[:, 2] / self.crop.scale / self.scale], axis=-1)

@@ -21,7 +21,7 @@ from lineament.methods.df2net.config import DF2NetTrainConfig
 from lineament.methods.df2net.data import DepthBatch, centred, photo_depths, rendered
 from lineament.methods.df2net.model import DF2Net, DF2NetConfig, df2net, df2net_s
 from lineament.methods.df2net.recipe import DF2NetRecipe
-from lineament.methods.hffne.model import CoarseConfig, CoarseNormals
+from lineament.methods.hffne.model import HFFNE, CoarseConfig, CoarseNormals, hffne_s
 from lineament.render.colour import grey
 from lineament.render.shading import spherical_harmonics_shading
 from lineament.synth.config import SynthConfig
@@ -131,6 +131,16 @@ def test_dense_starts_from_the_u_net_of_normals() -> None:
     assert torch.allclose(dense.unet.features(2.0 * image - 1.0), theirs, atol=1e-5)
     with pytest.raises(UsageError, match="another size"):
         dense.adopt(CoarseNormals(CoarseConfig(levels=4, width=8, crop_size=64)).unet)
+
+
+def test_a_training_starts_from_hffne(renders: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    hffne, weights = HFFNE(hffne_s(64)), tmp_path / "hffne-s.safetensors"
+    save_weights(hffne, weights)
+    recipe = DF2NetRecipe(configured(tmp_path, renders, init=weights).of("dense"), "dense")
+    recipe.start()
+    theirs, own = hffne.coarse.unet.downs[3][1].weight, recipe.model.dense.unet.downs[3][1].weight
+    assert torch.allclose(theirs, own, atol=1e-3)  # half precision
 
 
 def test_losses_of_the_truth_are_zero() -> None:

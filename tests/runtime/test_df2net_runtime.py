@@ -15,7 +15,7 @@ from skimage import data
 import lineament
 from lineament.cli import main
 from lineament.errors import UsageError
-from lineament.geometry import depth_to_normals
+from lineament.geometry import angular_error, depth_to_normals
 from lineament.methods.albedo.model import AlbedoNetwork
 from lineament.methods.df2net.model import DF2Net, DF2NetConfig
 from lineament.runtime.albedo import shipped_albedo
@@ -45,14 +45,34 @@ def as_tensor(crops: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
 
 
-def test_engines_agree(tiny: Path) -> None:
-    session, crops = DF2NetSession(tiny, threads=1), random_crops(64)
+@pytest.fixture(params=["tiny", "df2net-s"])
+def weights(request: pytest.FixtureRequest, tiny: Path) -> Path:
+    """The untrained weights, and those that ship."""
+    return tiny if request.param == "tiny" else weights_path(request.param)
+
+
+def test_engines_agree(weights: Path) -> None:
+    session = DF2NetSession(weights, threads=1)
+    crops = random_crops(session.size)
     with torch.no_grad():
-        output = load_weights(tiny, DF2Net)(as_tensor(crops))
+        output = load_weights(weights, DF2Net)(as_tensor(crops))
     expected = [d[:, 0].numpy() for d in (output.dense, output.fine, output.finer)]
     for found, depth, normals in zip(session.depth(crops), expected, session.run(crops).normals, strict=True):
         assert np.abs(found - depth).max() < 1e-3
-        assert np.allclose(normals[0], depth_to_normals(64 * found[0]), atol=1e-5)
+        assert np.allclose(normals[0], depth_to_normals(session.size * found[0]), atol=1e-5)
+
+
+def test_the_weights_that_ship_know_a_face() -> None:
+    path = weights_path("df2net")
+    assert path.stat().st_size < 12e6
+    assert path.with_suffix(".md").exists()
+    photo = data.astronaut()
+    (face,), (other,) = lineament.load("df2net").estimate(photo, BOX), lineament.load("casfne").estimate(photo, BOX)
+    assert len(face.stages) == 3
+    both = ndimage.binary_erosion(face.mask & other.mask, iterations=2)
+    assert angular_error(face.normals, other.normals)[both].mean() < 20.0  # two opinions of one face
+    tip = np.rint(face.landmarks[30] - 0.5).astype(int)
+    assert face.depth[tip[1], tip[0]] > np.nanpercentile(face.depth[face.mask], 95)  # the nose is nearest
 
 
 def test_requests_out_of_range_are_refused(tiny: Path) -> None:

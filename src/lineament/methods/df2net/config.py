@@ -44,6 +44,8 @@ class DF2NetTrainConfig(FaceConfig):
     """Share of a batch of D-Net that comes from photos, where there are any; the paper's is a seventh."""
     normal_weight: float = 0.1
     """Weight of D-Net's loss on normals beside the depth's 10; a short training needs more for a smooth surface."""
+    shading_weight: float = 100.0
+    """Weight of Fr-Net's loss on shading beside the depth's 1; less keeps more of the shape."""
     guide: str = "casfne-s"
     """The method whose integrated normals are the photos' depth."""
     albedo: Path | None = None

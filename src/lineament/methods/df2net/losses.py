@@ -15,9 +15,10 @@ from lineament.render.shading import spherical_harmonics_shading
 WEIGHTS: Mapping[str, Mapping[str, float]] = {
     "dense": {"rec": 10.0},
     "fine": {"rec": 10.0, "sh": 0.1},
-    "finer": {"rec": 1.0, "sh": 100.0},
+    "finer": {"rec": 1.0},
 }
-"""Weights of each network's losses (sections 3.3 to 3.5); that of D-Net's normals, 0.1, is an option."""
+"""Weights of each network's losses (sections 3.3 to 3.5); those of D-Net's normals, 0.1, and of Fr-Net's
+shading, 100, are options."""
 
 
 def pixels(depth: Tensor) -> Tensor:

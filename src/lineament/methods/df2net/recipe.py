@@ -109,11 +109,18 @@ class DF2NetRecipe:
         """One step of the network that learns."""
         moved, seen = varied(batch, self.config, step)
         parts = self.losses(moved, seen, autocast)
-        weights = {**losses.WEIGHTS[self.learns], "nor": self.config.normal_weight}
-        total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
+        total = torch.stack([self.weight(name) * part for name, part in parts.items()]).sum()
         norm = descend(total, self.model, optimizers["model"], self.config.clip)
         figures = {"loss": total, "gradient_norm": norm, **parts}
         return {name: value.detach() for name, value in figures.items()}
+
+    def weight(self, name: str) -> float:
+        """A loss's weight in this step."""
+        if name == "nor":
+            return self.config.normal_weight
+        if name == "sh" and self.learns == "finer":
+            return self.config.shading_weight
+        return losses.WEIGHTS[self.learns][name]
 
     def losses(self, batch: DepthBatch, seen: Tensor, autocast: torch.autocast) -> dict[str, Tensor]:
         """The step's losses on a batch of which the networks see ``seen``."""
