@@ -55,7 +55,7 @@ def configured(output: Path, renders: Path, **changes: object) -> DF2NetTrainCon
     config = DF2NetTrainConfig(
         output,
         data=(renders,),
-        size=64,
+        size=128,
         batch_size=4,
         steps=30,
         fine_steps=20,
@@ -70,15 +70,14 @@ def configured(output: Path, renders: Path, **changes: object) -> DF2NetTrainCon
     return dataclasses.replace(config, **changes)
 
 
-def keep_photos(folder: Path, renders: Path) -> None:
+def keep_photos(folder: Path, renders: Path, size: int) -> None:
     """Renders in the place of photos with depth, as a run keeps them."""
-    config = DF2NetTrainConfig(folder, data=(renders,), size=64, batch_size=6)
+    config = DF2NetTrainConfig(folder, data=(renders,), size=size, batch_size=6)
     batch = next(rendered(config, "train", 0, CPU))
     crops = (255 * batch.image).round().byte().permute(0, 2, 3, 1).numpy()
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(
-        folder / "photo-depths-64.npz", crops=crops, masks=batch.face[:, 0].numpy(), depths=batch.depth[:, 0].numpy()
-    )
+    masks, depths = batch.face[:, 0].numpy(), batch.depth[:, 0].numpy()
+    np.savez(folder / f"photo-depths-{size}.npz", crops=crops, masks=masks, depths=depths)
 
 
 def figures(folder: Path, name: str) -> list[float]:
@@ -105,6 +104,22 @@ def test_every_refinement_runs(refinement: str) -> None:
         assert (output.finer - output.fine).abs().max() < 0.3  # a residual
     with pytest.raises(UsageError, match="multiples of 16"):
         network(torch.rand(1, 3, 40, 40))
+
+
+def test_d_net_sees_smaller_crops() -> None:
+    torch.manual_seed(0)
+    network = DF2Net(dataclasses.replace(TINY, dense_scale=2)).eval()
+    image = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        dense, small = network(image).dense, network.dense.small(torch.nn.functional.avg_pool2d(image, 2))
+    assert dense.shape == (2, 1, 64, 64)
+    again = torch.nn.functional.avg_pool2d(dense, 2)
+    assert np.corrcoef(again.flatten(), small.flatten())[0, 1] > 0.95
+    assert again.mean() == pytest.approx(float(small.mean()), abs=1e-3)
+    with pytest.raises(UsageError, match="multiples of 32"):
+        network(torch.rand(1, 3, 48, 48))
+    with pytest.raises(UsageError, match="dense_scale"):
+        dataclasses.replace(TINY, dense_scale=0)
 
 
 def test_depth_is_smooth_under_autocast() -> None:
@@ -177,13 +192,13 @@ def test_the_shading_losses_gradient_points_to_the_shape() -> None:
 
 
 def test_rendered_depth_is_centred_and_agrees_with_what_is_made(renders: Path, tmp_path: Path) -> None:
-    config = configured(tmp_path, renders)
+    config = configured(tmp_path, renders, size=64)
     batch = next(rendered(config, "train", 0, CPU))
     assert batch.depth.shape == (4, 1, 64, 64)
     means = (batch.depth * batch.face).sum((1, 2, 3)) / batch.face.sum((1, 2, 3))
     assert means.abs().max() < 1e-3
     assert batch.depth.abs().max() < 1.0
-    made = next(rendered(dataclasses.replace(config, data=(), size=64), "train", 0, CPU))
+    made = next(rendered(dataclasses.replace(config, data=()), "train", 0, CPU))
     assert made.depth.abs().max() < 1.0
     folder = tmp_path / "poor"
     write_dataset(folder, 3, SynthConfig(size=64, identities=50), pictures=("image", "mask"))
@@ -194,11 +209,12 @@ def test_rendered_depth_is_centred_and_agrees_with_what_is_made(renders: Path, t
 
 
 def test_every_step_learns_and_holds_the_others_still(renders: Path, albedo: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
     config = configured(tmp_path, renders, photos=(tmp_path,), albedo=albedo, batch_size=4)
     before: Path | None = None
     for step in ("dense", "fine", "finer"):
-        own = config.of(step)  # type: ignore[arg-type]
-        keep_photos(own.output, renders)
+        own = dataclasses.replace(config, render_share=0.5 if step == "finer" else 0.0).of(step)  # type: ignore[arg-type]
+        keep_photos(own.output, renders, 64 if step == "dense" else 128)
         recipe = DF2NetRecipe(own, step, before)  # type: ignore[arg-type]
         recipe.start()
         first = {name: value.clone() for name, value in recipe.model.state_dict().items()}
@@ -213,7 +229,7 @@ def test_every_step_learns_and_holds_the_others_still(renders: Path, albedo: Pat
         assert np.mean(loss[-5:]) < (0.8 if step == "dense" else 1.0) * np.mean(loss[:5])
     with pytest.raises(UsageError, match="--photos"):
         DF2NetRecipe(configured(tmp_path, renders), "fine", before)
-    larger = DF2NetRecipe(configured(tmp_path / "larger", renders, size=128, init=before).of("dense"), "dense")
+    larger = DF2NetRecipe(configured(tmp_path / "larger", renders, size=256, init=before).of("dense"), "dense")
     larger.start()
     assert all(
         torch.equal(value, load_weights(before, DF2Net).state_dict()[name])
@@ -221,6 +237,16 @@ def test_every_step_learns_and_holds_the_others_still(renders: Path, albedo: Pat
     )
     with pytest.raises(WeightsError, match="another configuration"):
         DF2NetRecipe(configured(tmp_path, renders, init=before, refinement="plain").of("dense"), "dense").start()
+
+
+def test_renders_stand_beside_photos(renders: Path, tmp_path: Path) -> None:
+    config = configured(tmp_path, renders, photos=(tmp_path,), render_share=0.25).of("fine")
+    keep_photos(config.output, renders, 128)
+    batch = next(DF2NetRecipe(config, "fine").batches("train", 0, CPU))
+    assert batch.known.flatten().tolist() == [True, False, False, False]
+    assert batch.image.shape == (4, 3, 128, 128)
+    with pytest.raises(UsageError, match="render_share"):
+        configured(tmp_path, renders, render_share=1.0)
 
 
 def test_photos_get_depth_from_another_method(tmp_path: Path) -> None:
@@ -243,16 +269,17 @@ def test_the_albedo_network_learns(renders: Path, tmp_path: Path) -> None:
         data=(renders,),
         size=64,
         batch_size=4,
-        steps=30,
+        steps=40,
         warmup=2,
-        learning_rate=2e-3,
+        learning_rate=4e-3,
         levels=4,
         width=4,
-        validate_every=30,
+        validate_every=40,
         validation_batches=1,
         precision="fp32",
         threads=1,
     )
+    torch.manual_seed(0)
     train(AlbedoRecipe(config), config)
     loss = figures(tmp_path, "loss")
     assert np.mean(loss[-5:]) < 0.8 * np.mean(loss[:5])

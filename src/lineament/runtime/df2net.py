@@ -23,8 +23,8 @@ class DF2NetSession(NormalsSession):
 
     @property
     def multiple(self) -> int:
-        """D-Net's U-Net halves the crop once per level."""
-        return int(2 ** int(self.config["levels"]))
+        """D-Net's U-Net halves what it sees of the crop once per level."""
+        return int(2 ** int(self.config["levels"]) * int(self.config["dense_scale"]))
 
     def run(
         self,

@@ -42,8 +42,11 @@ class DF2NetTrainConfig(FaceConfig):
     """Photos with rich detail for Fr-Net, if other than these."""
     photo_share: float = 0.15
     """Share of a batch of D-Net that comes from photos, where there are any; the paper's is a seventh."""
+    render_share: float = 0.0
+    """Share of a batch of F-Net and Fr-Net that comes from renders, which know their depth and albedo; the paper has
+    photos alone."""
     normal_weight: float = 0.1
-    """Weight of D-Net's loss on normals beside the depth's 10; a short training needs more for a smooth surface."""
+    """Weight of the loss on normals of renders beside the depth's; a short training needs more for a smooth surface."""
     shading_weight: float = 100.0
     """Weight of Fr-Net's loss on shading beside the depth's 1; less keeps more of the shape."""
     guide: str = "casfne-s"
@@ -55,6 +58,8 @@ class DF2NetTrainConfig(FaceConfig):
         super().__post_init__()
         if not 0.0 <= self.photo_share < 1.0:
             raise UsageError(f"photo_share must be at least 0 and below 1, not {self.photo_share}")
+        if not 0.0 <= self.render_share < 1.0:
+            raise UsageError(f"render_share must be at least 0 and below 1, not {self.render_share}")
         if self.fine_steps < 1:
             raise UsageError(f"fine_steps must be at least 1, not {self.fine_steps}")
 

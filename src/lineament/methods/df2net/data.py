@@ -42,6 +42,11 @@ class DepthBatch:
         return DepthBatch(*(value.to(device) for value in vars(self).values()))
 
     @property
+    def known(self) -> Tensor:
+        """[B, 1, 1, 1] bool: renders, whose depth is the truth and whose albedo is known."""
+        return self.albedo.flatten(1).any(1)[:, None, None, None]
+
+    @property
     def light(self) -> Tensor:
         """The picture in linear light."""
         return decode_srgb(self.image)

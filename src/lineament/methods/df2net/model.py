@@ -36,16 +36,25 @@ class DF2NetConfig:
     """Channels of its first level."""
     channels: tuple[int, int, int] = (16, 32, 64)
     """Channels of the hypercolumns of F-Net and Fr-Net at full, half and quarter resolution."""
+    dense_scale: int = 1
+    """How many times smaller D-Net sees the crop: its depth is the wide shape, which needs few pixels."""
     refinement: Refinement = "finer"
     """The last network: Fr-Net, Fr-Net without its multi-resolution blocks, or a second F-Net (section 4.1)."""
     crop_size: int = 512
     """Side of the crop, pixels, that the weights were trained for."""
 
     def __post_init__(self) -> None:
-        if self.crop_size % 2**self.levels:
-            raise UsageError(f"crops must be multiples of {2**self.levels} pixels, not {self.crop_size}")
+        if self.dense_scale < 1:
+            raise UsageError(f"dense_scale must be at least 1, not {self.dense_scale}")
+        if self.crop_size % self.multiple:
+            raise UsageError(f"crops must be multiples of {self.multiple} pixels, not {self.crop_size}")
         if self.refinement not in ("finer", "plain", "stacked"):
             raise UsageError(f"refinement must be finer, plain or stacked, not {self.refinement!r}")
+
+    @property
+    def multiple(self) -> int:
+        """Sides of crops are multiples of this: D-Net's U-Net halves what it sees once per level."""
+        return int(2**self.levels * self.dense_scale)
 
 
 def df2net(crop_size: int = 512) -> DF2NetConfig:
@@ -54,8 +63,8 @@ def df2net(crop_size: int = 512) -> DF2NetConfig:
 
 
 def df2net_s(crop_size: int = 256) -> DF2NetConfig:
-    """The small size, about 2 M parameters."""
-    return DF2NetConfig(levels=6, width=16, channels=(8, 16, 32), crop_size=crop_size)
+    """The small size, about 2 M parameters; D-Net at half the resolution."""
+    return DF2NetConfig(levels=6, width=16, channels=(8, 16, 32), dense_scale=2, crop_size=crop_size)
 
 
 @dataclass(frozen=True)
@@ -93,12 +102,12 @@ class DF2Net(nn.Module):
         return self
 
     def forward(self, image: Tensor) -> DF2NetOutput:
-        """Depth of photos [B, 3, H, W] in [0, 1]; H and W multiples of 2 ** levels.
+        """Depth of photos [B, 3, H, W] in [0, 1]; H and W multiples of ``config.multiple``.
 
         Raises:
             UsageError: Another shape.
         """
-        check_images(image, 2**self.config.levels)
+        check_images(image, self.config.multiple)
         dense = self.dense(image)
         fine = self.fine(image, dense)
         return DF2NetOutput(dense, fine, self.finer(image, fine))
@@ -109,10 +118,18 @@ class DenseNetwork(nn.Module):
 
     def __init__(self, config: DF2NetConfig) -> None:
         super().__init__()
-        self.unet = Pix2PixUNet(3, 1, config.levels, config.width)
+        self.unet, self.scale = Pix2PixUNet(3, 1, config.levels, config.width), config.dense_scale
 
     def forward(self, image: Tensor) -> Tensor:
         """[B, 3, H, W] in [0, 1] to depth [B, 1, H, W]."""
+        if self.scale == 1:
+            return self.small(image)
+        depth = self.small(F.avg_pool2d(image, self.scale))
+        # Bicubic: where bilinear depth has creases, its normals have steps.
+        return F.interpolate(depth, image.shape[2:], mode="bicubic", align_corners=False)
+
+    def small(self, image: Tensor) -> Tensor:
+        """The same of a photo as the network sees it, 1 / ``dense_scale`` of the crop's resolution."""
         features = self.unet.features(2.0 * image - 1.0)
         with full_precision(image):
             return torch.tanh(self.unet.last(features.float()))
@@ -214,7 +231,8 @@ class FinerNetwork(nn.Module):
 
 
 def _convolution(inside: int, outside: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inside, outside, 3, 1, 1), nn.LeakyReLU(0.2))
+    # Zeros beyond the border would be depth: faces that reach it would bend there.
+    return nn.Sequential(nn.Conv2d(inside, outside, 3, 1, 1, padding_mode="replicate"), nn.LeakyReLU(0.2))
 
 
 def _to_depth(inside: int) -> nn.Sequential:

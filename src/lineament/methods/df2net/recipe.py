@@ -50,6 +50,9 @@ class DF2NetRecipe:
         self.config, self.learns = config, step
         self.name: str = config.model
         self.model = DF2Net(config.network())
+        # The training as its data sees it: D-Net alone learns at the resolution at which it sees crops.
+        scale = self.model.config.dense_scale if step == "dense" else 1
+        self.seen = replace(config, size=config.size // scale)
         self.before = before
         for name in STEPS:
             self.model.get_submodule(name).requires_grad_(name == step)
@@ -83,31 +86,30 @@ class DF2NetRecipe:
 
     def batches(self, split: str, first: int, device: torch.device) -> Iterator[DepthBatch]:
         """What the step learns from (table 1); the validation is always on renders."""
-        config = self.config
+        config = self.seen
         if split == "validation":
             yield from rendered(config, split, first, device)
             return
+        chosen, share = config.photos, config.photo_share if config.photos else 0.0
         if self.learns != "dense":
-            chosen = config.detailed if self.learns == "finer" and config.detailed else config.photos
-            known = photo_depths(chosen or config.detailed, config.size, config.output, config.guide)
-            yield from known.batches(config.batch_size, config.seed, first, device)
-            return
-        real = round(config.photo_share * config.batch_size) if config.photos else 0
-        made = rendered(replace(config, batch_size=config.batch_size - real), split, first, device)
-        if real == 0:
-            yield from made
-            return
-        photos = photo_depths(config.photos, config.size, config.output, config.guide)
-        for some, others in zip(made, photos.batches(real, config.seed, first, device), strict=True):
-            yield DepthBatch(
-                *(torch.cat(pair) for pair in zip(vars(some).values(), vars(others).values(), strict=True))
-            )
+            chosen = (self.learns == "finer" and config.detailed) or config.photos or config.detailed
+            share = 1.0 - config.render_share
+        real = round(share * config.batch_size)
+        sources: list[Iterator[DepthBatch]] = []
+        if real < config.batch_size:
+            sources.append(rendered(replace(config, batch_size=config.batch_size - real), split, first, device))
+        if real > 0:
+            photos = photo_depths(chosen, config.size, config.output, config.guide)
+            sources.append(photos.batches(real, config.seed, first, device))
+        for parts in zip(*sources, strict=True):
+            tensors = zip(*(vars(part).values() for part in parts), strict=True)
+            yield DepthBatch(*(torch.cat(same) for same in tensors))
 
     def step(
         self, batch: DepthBatch, step: int, optimizers: Mapping[str, torch.optim.Optimizer], autocast: torch.autocast
     ) -> dict[str, Tensor]:
         """One step of the network that learns."""
-        moved, seen = varied(batch, self.config, step)
+        moved, seen = varied(batch, self.seen, step)
         parts = self.losses(moved, seen, autocast)
         total = torch.stack([self.weight(name) * part for name, part in parts.items()]).sum()
         norm = descend(total, self.model, optimizers["model"], self.config.clip)
@@ -126,25 +128,27 @@ class DF2NetRecipe:
         """The step's losses on a batch of which the networks see ``seen``."""
         model = self.model
         with autocast:
-            dense = model.dense(seen)
             if self.learns == "dense":
-                depth = centred(dense, batch.face)
+                depth = centred(model.dense.small(seen), batch.face)
                 return {
                     "rec": losses.depth_loss(depth, batch.depth, batch.face),
                     "nor": losses.normal_loss(depth, batch.depth, batch.face),
                 }
-            fine = model.fine(seen, dense.detach())
-            depth, guide = fine, batch.depth
+            fine = model.fine(seen, model.dense(seen).detach())
+            depth, guide, known = fine, batch.depth, batch.known
             if self.learns == "finer":
-                depth, guide = model.finer(seen, fine.detach()), fine.detach()
+                depth, guide = model.finer(seen, fine.detach()), torch.where(known, guide, fine.detach())
         assert self.albedo is not None
         with torch.no_grad():
-            albedo = decode_srgb(self.albedo(batch.image))
+            albedo = torch.where(known, batch.albedo, decode_srgb(self.albedo(batch.image)))
         depth, guide = centred(depth, batch.face), centred(guide, batch.face)
-        return {
+        parts = {
             "rec": losses.depth_loss(depth, guide, batch.face),
             "sh": losses.shading_loss(depth, guide, batch.light, albedo, batch.face),
         }
+        if self.config.render_share:
+            parts["nor"] = losses.normal_loss(depth, guide, batch.face & known)
+        return parts
 
     def validate(self, model: DF2Net, device: torch.device, sheet: Path) -> dict[str, float]:
         """Angular error of the normals of depth up to the network that learns, on people kept from training."""
@@ -155,8 +159,12 @@ class DF2NetRecipe:
                 yield Batch(batch.image, normals_of_depth(losses.pixels(batch.depth)), losses.interior(batch.face))
 
         def estimate(batch: Batch) -> tuple[list[Tensor], Batch]:
-            output = model(batch.image)
-            return [normals_of_depth(losses.pixels(getattr(output, name))) for name in known], batch
+            if self.learns == "dense":
+                depths = [model.dense.small(batch.image)]
+            else:
+                output = model(batch.image)
+                depths = [getattr(output, name) for name in known]
+            return [normals_of_depth(losses.pixels(depth)) for depth in depths], batch
 
         errors = angular_errors(measured(), estimate, sheet)
         return {f"validation_error_{name}": error for name, error in zip(known, errors, strict=True)}

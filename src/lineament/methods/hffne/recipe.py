@@ -17,10 +17,11 @@ from lineament.methods.features.model import FaceFeatures
 from lineament.methods.hffne import losses
 from lineament.methods.hffne.config import HFFNETrainConfig
 from lineament.methods.hffne.exemplars import spoilt
-from lineament.methods.hffne.model import HFFNE, CoarseNormals, grey
+from lineament.methods.hffne.model import HFFNE, CoarseNormals
 from lineament.networks.checkpoint import load_torchvision_weights
 from lineament.networks.discriminator import PatchDiscriminator, adversarial_loss, discriminator_loss
 from lineament.networks.vgg import VGG19Features
+from lineament.render.colour import grey
 from lineament.training.augment import prepared
 from lineament.training.data import Batch, batches
 from lineament.training.export import load_weights, save_weights
