@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lineament.training.config import LoopConfig
 from lineament.training.recipe import Recipe
@@ -14,49 +14,58 @@ if TYPE_CHECKING:
     from lineament.methods.df2net.config import DF2NetTrainConfig
     from lineament.methods.hffne.config import HFFNETrainConfig
 
+Configuration = TypeVar("Configuration", bound=LoopConfig)
+
 
 def run_train(kind: str, arguments: Sequence[str]) -> int:
     """Train "casfne", "hffne", "df2net", "albedo", "finder", "reader" or "features", as the arguments ask for."""
-    import tyro
-
-    prog = f"lineament train {kind}"
     if kind == "hffne":
         from lineament.methods.hffne.config import HFFNETrainConfig
 
-        return _train_hffne(tyro.cli(HFFNETrainConfig, prog=prog, args=arguments))
+        return _train_hffne(_parsed(HFFNETrainConfig, kind, arguments))
     if kind == "df2net":
         from lineament.methods.df2net.config import DF2NetTrainConfig
 
-        return _train_df2net(tyro.cli(DF2NetTrainConfig, prog=prog, args=arguments))
+        return _train_df2net(_parsed(DF2NetTrainConfig, kind, arguments))
     if kind == "albedo":
         from lineament.methods.albedo.config import AlbedoTrainConfig
         from lineament.methods.albedo.recipe import AlbedoRecipe
 
-        albedo = tyro.cli(AlbedoTrainConfig, prog=prog, args=arguments)
+        albedo = _parsed(AlbedoTrainConfig, kind, arguments)
         return _train(AlbedoRecipe(albedo), albedo)
     if kind == "finder":
         from lineament.methods.finder.config import FinderTrainConfig
         from lineament.methods.finder.recipe import FaceFinderRecipe
 
-        finder = tyro.cli(FinderTrainConfig, prog=prog, args=arguments)
+        finder = _parsed(FinderTrainConfig, kind, arguments)
         return _train(FaceFinderRecipe(finder), finder)
     if kind == "reader":
         from lineament.methods.reader.config import ReaderTrainConfig
         from lineament.methods.reader.recipe import FaceReaderRecipe
 
-        reader = tyro.cli(ReaderTrainConfig, prog=prog, args=arguments)
+        reader = _parsed(ReaderTrainConfig, kind, arguments)
         return _train(FaceReaderRecipe(reader), reader)
     if kind == "features":
         from lineament.methods.features.config import FeaturesTrainConfig
         from lineament.methods.features.recipe import FaceFeaturesRecipe
 
-        features = tyro.cli(FeaturesTrainConfig, prog=prog, args=arguments)
+        features = _parsed(FeaturesTrainConfig, kind, arguments)
         return _train(FaceFeaturesRecipe(features), features)
     from lineament.methods.casfne.recipe import CasFNERecipe
     from lineament.training.config import TrainConfig
 
-    casfne = tyro.cli(TrainConfig, prog=prog, args=arguments)
+    casfne = _parsed(TrainConfig, kind, arguments)
     return _train(CasFNERecipe(casfne), casfne)
+
+
+def _parsed(configuration: type[Configuration], kind: str, arguments: Sequence[str]) -> Configuration:
+    """What the arguments ask for. What is drawn after it, the networks' first weights above all, follows its seed."""
+    import torch
+    import tyro
+
+    config = tyro.cli(configuration, prog=f"lineament train {kind}", args=arguments)
+    torch.manual_seed(config.seed)
+    return config
 
 
 def _train_hffne(config: HFFNETrainConfig) -> int:
