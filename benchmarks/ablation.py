@@ -51,6 +51,8 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "no hair": ({"hair": 0.0}, {}),
     "no expressions": ({"expression": 0.0}, {}),
     "identities of the model's Gaussian, symmetric": ({"tails": 0.0, "asymmetry": 0.0}, {}),
+    "no random deformation": ({"deformation": 0.0}, {}),
+    "no lids, lips, philtrum, chin furrow": ({"features": 0.0}, {}),
     "no spread of profile and roundness": ({"profile": 0.0, "roundness": 0.0}, {}),
     "no translucency, no sheen, smooth environment": ({"translucency": 0.0, "sheen": 0.0, "panels": 0.0}, {}),
     "heads turned any way": ({"frontal": 0.3, "roll": 30.0}, {}),

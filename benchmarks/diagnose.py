@@ -6,9 +6,9 @@ Of every person's photos under lights within 35°: the mean angular error; how m
 mean of the person's estimates, and how much *spread* around that mean; which rotation of the estimates would fit the
 truth best and what it would leave; what the best bas-relief transform would leave (*relief*: slant and depth, which
 shading of unknown light and albedo may not tell; Belhumeur, Kriegman and Yuille 1999); the error of shape alone, both
-blurred by 16 pixels of the photo; errors by region, by scale (both blurred) and by the light's direction;
-what would be left without the bias that people share, taken from all others (leave one out); how much photos with other tone curves
-change. The synthetic people are looked at in one photo each, cut and padded as the real ones.
+blurred by 16 pixels of the photo; errors by region, by scale (both blurred) and by the light's direction; what would
+be left without the bias that people share, taken from all others (leave one out); how much photos with other tone
+curves change. The synthetic people are looked at in one photo each, cut and padded as the real ones.
 """
 
 from __future__ import annotations

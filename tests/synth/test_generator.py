@@ -88,7 +88,7 @@ def test_depth_and_smooth_normals_agree_where_the_camera_is_far() -> None:
 
 def test_landmarks_lie_where_the_camera_puts_the_rig(batch: SampleBatch) -> None:
     rig = RigTensors.of(load_rig(), torch.device("cpu"))
-    shape = shape_of(rig, batch.identity, batch.asymmetry, batch.expression)
+    shape = shape_of(rig, batch.identity, batch.asymmetry, batch.expression, batch.deformation)
     shape = finished(shape, batch.stretch, batch.profile, batch.roundness)
     camera = batch.camera
     posed = (shape[:, rig.landmarks] - camera.origin[:, None]) @ camera.rotation.transpose(1, 2)

@@ -28,7 +28,8 @@ def test_the_halves_of_a_face_differ_by_what_the_asymmetry_says(rig: RigTensors)
     identity, expression = torch.zeros(2, len(rig.identity)), torch.zeros(2, len(rig.expression))
     asymmetry = torch.zeros_like(identity)
     asymmetry[1, 3] = 0.5
-    plain, lopsided = shape_of(rig, identity, asymmetry, expression)
+    undeformed = torch.zeros(2, 2, 3, len(rig.deformation.waves))
+    plain, lopsided = shape_of(rig, identity, asymmetry, expression, undeformed)
     assert torch.allclose(plain, rig.mean, atol=1e-4)
     offset = 0.5 * rig.identity[3].view(-1, 3)
     moved = lopsided - plain

@@ -41,6 +41,8 @@ class SynthConfig:
     """How far identities go beyond the face model's Gaussian; 0 keeps to it."""
     asymmetry: float = 0.15
     """How much of another person the halves of a face differ by, one standard deviation."""
+    deformation: float = 1.0
+    """Strength of the smooth random deformation that takes faces beyond the face model's; 0 leaves it out."""
     mean_depth: float = 1.083
     """Depth of the average head in that of the face model's."""
     mean_profile: float = 2.0
@@ -65,8 +67,10 @@ class SynthConfig:
     """Share of people with a cap, a hood or a scarf over their hair."""
     covered: float = 0.08
     """Share of photos with a hand or a thing before the face."""
+    features: float = 1.0
+    """Strength of lids, lips, philtrum and chin furrow, which a face model of few components smooths away."""
     detail: float = 1.0
-    """Strength of wrinkles, folds and pores; 0 leaves the smooth surface."""
+    """Strength of wrinkles, folds, pores and features; 0 leaves the smooth surface."""
     degrade: DegradeConfig = field(default_factory=DegradeConfig)
     """The camera: exposure, lens, sensor, compression."""
 

@@ -15,6 +15,7 @@ from lineament.render.raster import vertex_normals
 from lineament.rig import Part, Rig
 from lineament.synth.batch import CameraBatch
 from lineament.synth.config import SynthConfig
+from lineament.synth.deform import Deformation
 from lineament.synth.random import SampleRandom
 
 _STRETCH = (0.05, 0.05, 0.14)  # width, height, depth: standard deviation of the logarithm
@@ -44,6 +45,7 @@ class RigTensors:
     mirror: Tensor  # [E] index of the expression on the other side of the face, itself when it has no side
     expression_names: tuple[str, ...]
     eye_centre: Tensor  # [2, 3]
+    deformation: Deformation
 
     @classmethod
     def of(cls, rig: Rig, device: torch.device) -> RigTensors:
@@ -52,11 +54,13 @@ class RigTensors:
         def tensor(array: np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:
             return torch.as_tensor(np.ascontiguousarray(array)).to(device=device, dtype=dtype)
 
+        mean, eye_centre = tensor(rig.mean), tensor(rig.eye_centre)
+        part = tensor(rig.part.astype(np.int64), torch.int64)
         return cls(
-            mean=tensor(rig.mean),
+            mean=mean,
             faces=tensor(rig.faces.astype(np.int64), torch.int64),
             face_part=tensor(rig.face_part.astype(np.int64), torch.int64),
-            part=tensor(rig.part.astype(np.int64), torch.int64),
+            part=part,
             uv=tensor(rig.uv),
             identity=tensor(rig.identity.reshape(len(rig.identity), -1)),
             expression=tensor(rig.expression.reshape(len(rig.expression), -1)),
@@ -64,7 +68,8 @@ class RigTensors:
             regions={name: tensor(field) for name, field in rig.regions.items()},
             mirror=torch.tensor(_mirrored(rig.expression_names), device=device),
             expression_names=tuple(rig.expression_names),
-            eye_centre=tensor(rig.eye_centre),
+            eye_centre=eye_centre,
+            deformation=Deformation.of(mean, part, eye_centre, tensor(rig.regions["eye_line"])),
         )
 
 
@@ -79,6 +84,7 @@ class PosedFace:
     stretch: Tensor  # [B, 3] factors of the rig's x, y, z
     profile: Tensor  # [B] shear: depth lost per height
     roundness: Tensor  # [B] depth lost per square of the distance from the midline, 1/mm
+    deformation: Tensor  # [B, 2, 3, M] weights of `Deformation`
     expression: Tensor  # [B, E]
     landmarks: Tensor  # [B, 68, 2] px
     camera: CameraBatch
@@ -121,7 +127,8 @@ def pose_faces(rig: RigTensors, config: SynthConfig, random: SampleRandom, perso
     stretch = stretch.exp() * torch.tensor([1.0, 1.0, config.mean_depth], device=identity.device)
     profile = torch.deg2rad(config.mean_profile + config.profile * person.normal("profile").clamp(-2.5, 2.5)).tan()
     roundness = 1e-3 * (config.mean_roundness + config.roundness * person.normal("roundness").clamp(-2.5, 2.5))
-    shape = shape_of(rig, identity, asymmetry, expression)
+    deformation = rig.deformation.draw(person, config.deformation)
+    shape = shape_of(rig, identity, asymmetry, expression, deformation)
     shape = finished(_gaze(rig, shape, random), stretch, profile, roundness)
 
     marks = shape[:, rig.landmarks]  # [B, 68, 3]
@@ -138,6 +145,7 @@ def pose_faces(rig: RigTensors, config: SynthConfig, random: SampleRandom, perso
         stretch=stretch,
         profile=profile,
         roundness=roundness,
+        deformation=deformation,
         expression=expression,
         landmarks=landmarks[..., :2],
         camera=camera,
@@ -153,7 +161,7 @@ def _identities(rig: RigTensors, config: SynthConfig, person: SampleRandom) -> T
     return identity * spread[:, None] * (1.0 + 0.6 * config.tails * far)
 
 
-def shape_of(rig: RigTensors, identity: Tensor, asymmetry: Tensor, expression: Tensor) -> Tensor:
+def shape_of(rig: RigTensors, identity: Tensor, asymmetry: Tensor, expression: Tensor, deformation: Tensor) -> Tensor:
     """Vertices [B, V, 3] in mm, not yet stretched and sheared.
 
     Args:
@@ -162,6 +170,7 @@ def shape_of(rig: RigTensors, identity: Tensor, asymmetry: Tensor, expression: T
         asymmetry: [B, K] coefficients that are added on the side of positive x and taken away on the other, fading
             over the midline.
         expression: [B, E] weights.
+        deformation: [B, 2, 3, M] weights.
     """
     halves = torch.tanh(rig.mean[:, :1] / _MIDLINE)  # [V, 1]
     # Row by row: a product over another number of rows may round otherwise, and a sample must not know its batch.
@@ -169,7 +178,7 @@ def shape_of(rig: RigTensors, identity: Tensor, asymmetry: Tensor, expression: T
         rig.mean + (i @ rig.identity + e @ rig.expression).view(-1, 3) + halves * (a @ rig.identity).view(-1, 3)
         for i, a, e in zip(identity, asymmetry, expression, strict=True)
     ]
-    return torch.stack(rows)
+    return torch.stack(rows) + rig.deformation.displacement(deformation)
 
 
 def finished(shape: Tensor, stretch: Tensor, profile: Tensor, roundness: Tensor) -> Tensor:

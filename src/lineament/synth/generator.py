@@ -30,7 +30,7 @@ from lineament.synth.noise import NoiseBank
 from lineament.synth.organs import cloth, collar, eye_albedo, mouth_albedo, shoulders
 from lineament.synth.random import SampleRandom
 from lineament.synth.shade import shade
-from lineament.synth.skin import Folds, Surface, sample_person, skin_albedo, skin_height
+from lineament.synth.skin import Folds, Surface, feature_height, sample_person, skin_albedo, skin_height
 
 _REGIONS = ("lip", "brow_left", "brow_right", "eye_line", "nostril", "hairline", "beard", "ear")
 
@@ -74,6 +74,7 @@ class Generator:
         person = sample_person(own)
         folds = Folds.of(face.expression, self.rig.expression_names)
         height = skin_height(surface, person, own, self.marks, self.bank, folds)
+        height = height + config.features * feature_height(surface, own, self.marks)
         height = config.detail * height * surface.skin
         normals = bump(smooth, height, face.camera.scale, part, position[:, 2:])
         albedo = skin_albedo(surface, person, own, self.marks, self.bank)
@@ -146,6 +147,7 @@ class Generator:
             stretch=face.stretch,
             profile=face.profile,
             roundness=face.roundness,
+            deformation=face.deformation,
             expression=face.expression,
             camera=face.camera,
         )

@@ -286,6 +286,40 @@ def skin_height(
     return sag + (1.0 - beard) * (lines + lumps + fine + pores + lip_lines) + tufts + curls
 
 
+def feature_height(surface: Surface, draws: SampleRandom, marks: Tensor) -> Tensor:
+    """Height of what a face model of few components smooths away: lids, lips, philtrum, chin furrow.
+
+    Args:
+        surface: The pixels' canonical coordinates.
+        draws: The person's own random draws.
+        marks: [68, 3] landmarks of the mean face, mm.
+
+    Returns:
+        [B, 1, H, W] mm, positive outwards.
+    """
+
+    def amount(name: str, low: float, high: float) -> Tensor:
+        return per_sample(draws.uniform(name, low, high))
+
+    def hump(distance: Tensor, width: float | Tensor) -> Tensor:
+        return torch.exp(-((distance / width) ** 2))
+
+    x, y = surface.rest[:, :1], surface.rest[:, 1:2]
+    eye, lip = surface.regions["eye_line"], surface.regions["lip"]
+    above = smoothstep(-1.0, 4.0, y - 0.5 * (marks[36, 1] + marks[45, 1]))
+    # From deep-set eyes to hooded ones: the upper lid fills up or sinks in.
+    lids = amount("lid fullness", -1.0, 1.8) * above * hump(eye - amount("lid height", 4.0, 9.0), 4.0)
+    below = amount("lower lid", -0.6, 0.9) * (1.0 - above) * hump(eye - amount("lower lid height", 3.0, 7.0), 3.0)
+    lips = amount("lip fullness", -0.5, 1.3) * smoothstep(1.0, -3.5, lip)
+    top, bottom = marks[51, 1], marks[33, 1]
+    middle = 0.5 * (top + bottom)
+    ridge = hump(x.abs() - amount("philtrum width", 3.0, 5.5), 2.0) * hump(y - middle, 6.0)
+    philtrum = amount("philtrum", 0.0, 0.9) * (ridge - 0.7 * hump(x, 2.2) * hump(y - middle, 6.0))
+    furrow = hump(y - marks[57, 1] + amount("chin furrow height", 4.0, 9.0), 4.0) * hump(x, 20.0)
+    chin = -amount("chin furrow", -0.3, 2.0) * furrow
+    return lids + below + lips + philtrum + chin
+
+
 def _beside_line(x: Tensor, y: Tensor, start: Tensor, end: Tensor, side: Tensor) -> tuple[Tensor, Tensor]:
     """Position along a segment (0 to 1) and distance from it in mm, positive towards the cheek."""
     step = (end - start)[:2]

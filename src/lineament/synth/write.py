@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 Picture = Literal["image", "normals", "smooth_normals", "albedo", "depth", "mask"]
 PICTURES: tuple[Picture, ...] = get_args(Picture)
 
+# Not the deformation's weights, hundreds of numbers that say little by themselves: the depth has its shape.
 _COEFFICIENTS = {"identity", "asymmetry", "stretch", "profile", "roundness", "expression"}
 _LABELS = frozenset({"person", "landmarks", "visible", "light", *_COEFFICIENTS})
 DEPTH_STEPS = 64.0  # sixteen-bit steps per crop pixel of depth
