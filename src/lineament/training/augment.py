@@ -21,9 +21,14 @@ from lineament.training.parallel import processes, rank
 def prepared(batch: Batch, config: LoopConfig, step: int) -> Batch:
     """A batch as a step learns from it: varied, if the configuration says so, and in its memory layout."""
     if config.augment:
-        batch = augment(batch, config.seed, step * processes() + rank())
+        batch = augment(batch, config.seed, draw_number(step))
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     return Batch(batch.image.contiguous(memory_format=layout), batch.normals, batch.face)
+
+
+def draw_number(step: int) -> int:
+    """The number of this process's draws in a step: no two processes and no two steps share one."""
+    return step * processes() + rank()
 
 
 def augment(batch: Batch, seed: int, step: int) -> Batch:

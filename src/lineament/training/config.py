@@ -106,6 +106,8 @@ class TrainConfig(FaceConfig):
     half: bool = False
     """Train the initial block at half the pictures' resolution, which is faster on a CPU. For the first part of a long
     training; another one that starts from its weights (init) must follow."""
+    relight: float = 0.0
+    """Share of the pictures whose faces are lit anew in every step, so that shapes are learned from shading."""
     imagenet: Path | None = None
     """A torchvision ResNet-18 checkpoint to start the encoder from (paper size only)."""
     init: Path | None = None
@@ -119,5 +121,7 @@ class TrainConfig(FaceConfig):
             raise UsageError(f"losses must be some of {', '.join(known)}, not {', '.join(self.losses) or 'none'}")
         if self.half and (self.stages or "adv" in self.losses):
             raise UsageError("at half resolution (--half) only the initial block is trained: take --stages 0, no adv")
+        if not 0.0 <= self.relight <= 1.0:
+            raise UsageError(f"relight is a share of the pictures, 0 to 1, not {self.relight}")
         if not 0 <= self.stages <= 5:
             raise UsageError(f"stages must be 0 to 5, not {self.stages}")

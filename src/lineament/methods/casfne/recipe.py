@@ -15,11 +15,12 @@ from lineament.methods.casfne import losses
 from lineament.methods.casfne.model import CasFNE, CasFNEConfig, CasFNEOutput, casfne, casfne_s
 from lineament.networks.checkpoint import load_torchvision_weights
 from lineament.networks.discriminator import PatchDiscriminator, adversarial_loss, discriminator_loss
-from lineament.training.augment import prepared
+from lineament.training.augment import draw_number, prepared
 from lineament.training.config import TrainConfig
 from lineament.training.data import Batch, batches
 from lineament.training.export import load_weights, save_weights
 from lineament.training.recipe import descend
+from lineament.training.relight import relit
 from lineament.training.validation import angular_errors
 
 DISCRIMINATOR_DECAY = 5e-4  # the paper's authors' weight decay of the discriminator's optimiser
@@ -80,7 +81,7 @@ class CasFNERecipe:
     ) -> dict[str, Tensor]:
         """One step of the generator and, where there is one, of the discriminator."""
         config = self.config
-        batch = prepared(batch, config, step)
+        batch = prepared(relit(batch, config.relight, config.seed, draw_number(step)), config, step)
         total, parts, _ = self.generator_loss(batch, autocast)
         norm = descend(total, self.model, optimizers["model"], config.clip)
         values: dict[str, Tensor] = {"loss": total.detach(), "gradient_norm": norm, **parts}
