@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How well a method reads shading: ``python benchmarks/shading.py --root YALEB --method WEIGHTS [WEIGHTS ...]``.
+
+The measured normals of Extended Yale B's people are lit by Lambert's law with one lamp and one albedo, in place of the
+face in their photos: no beard, no gloss, no shadow, a camera without a tone curve. What a method errs on these pictures
+is no matter of skin. Printed per lamp: the mean angular error over people, what the best rotation and the best
+bas-relief of each person's estimate would leave, and the error of shape alone (both blurred).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from diagnose import Person, estimate, figures
+from numpy.typing import NDArray
+
+import lineament
+from lineament.datasets.yaleb import YaleB
+from lineament.estimator import Estimator
+from lineament.evaluation.framing import Framing
+from lineament.evaluation.yaleb import PADDING, SUBSETS
+
+LAMPS = {"at the camera": (0.0, 0.0, 1.0), "above": (0.0, 0.5, 1.0), "left": (-0.6, 0.1, 1.0), "both": (-0.5, 0.5, 1.0)}
+"""Directions towards the lamp, camera frame, not yet unit."""
+MEDIAN = 0.5  # brightness of the median pixel
+SHOWN = ("error", "rotated", "relief", "shape")
+
+
+def lit_people(dataset: YaleB, estimator: Estimator, lamp: NDArray[np.float64]) -> Iterator[Person]:
+    """Every person's estimate on the render of their own truth."""
+    framing = Framing(PADDING)
+    for name in dataset.subjects:
+        sample = next(iter(dataset.samples(name, SUBSETS["front"])))
+        shading = (sample.normals @ lamp).clip(0.0)
+        shading *= MEDIAN / np.median(shading[sample.mask])
+        lit = np.rint(255.0 * shading.clip(0.0, 1.0)).astype(np.uint8)
+        photo = np.where(sample.mask[..., None], lit[..., None], sample.image)
+        yield Person(name, sample.normals, sample.mask, [photo], [estimate(estimator, framing, photo, -1)], [])
+
+
+def main() -> None:
+    """Print a table per method."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", type=Path, required=True, help="folder with yaleB01, ...")
+    parser.add_argument("--method", nargs="+", default=["casfne-s"])
+    arguments = parser.parse_args()
+    for method in arguments.method:
+        estimator = lineament.load(method)
+        print(f"\n{method}\n\n| lamp | " + " | ".join(SHOWN) + " |\n|---|" + "---:|" * len(SHOWN))
+        for name, direction in LAMPS.items():
+            lamp = np.array(direction) / np.linalg.norm(direction)
+            kinds = [figures(person) for person in lit_people(YaleB(arguments.root), estimator, lamp)]
+            print(f"| {name} | " + " | ".join(f"{np.mean([k[kind] for k in kinds]):.1f}" for kind in SHOWN) + " |")
+
+
+if __name__ == "__main__":
+    main()
