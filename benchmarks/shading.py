@@ -18,6 +18,7 @@ from diagnose import Person, estimate, figures
 from numpy.typing import NDArray
 
 import lineament
+from lineament.datasets.sample import Sample
 from lineament.datasets.yaleb import YaleB
 from lineament.estimator import Estimator
 from lineament.evaluation.framing import Framing
@@ -29,16 +30,17 @@ MEDIAN = 0.5  # brightness of the median pixel
 SHOWN = ("error", "rotated", "relief", "shape")
 
 
-def lit_people(dataset: YaleB, estimator: Estimator, lamp: NDArray[np.float64]) -> Iterator[Person]:
+def lit_people(samples: list[Sample], estimator: Estimator, lamp: NDArray[np.float64]) -> Iterator[Person]:
     """Every person's estimate on the render of their own truth."""
     framing = Framing(PADDING)
-    for name in dataset.subjects:
-        sample = next(iter(dataset.samples(name, SUBSETS["front"])))
+    for sample in samples:
         shading = (sample.normals @ lamp).clip(0.0)
         shading *= MEDIAN / np.median(shading[sample.mask])
         lit = np.rint(255.0 * shading.clip(0.0, 1.0)).astype(np.uint8)
         photo = np.where(sample.mask[..., None], lit[..., None], sample.image)
-        yield Person(name, sample.normals, sample.mask, [photo], [estimate(estimator, framing, photo, -1)], [])
+        yield Person(
+            sample.subject, sample.normals, sample.mask, [photo], [estimate(estimator, framing, photo, -1)], []
+        )
 
 
 def main() -> None:
@@ -47,12 +49,14 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="folder with yaleB01, ...")
     parser.add_argument("--method", nargs="+", default=["casfne-s"])
     arguments = parser.parse_args()
+    dataset = YaleB(arguments.root)
+    samples = [next(iter(dataset.samples(name, SUBSETS["front"]))) for name in dataset.subjects]
     for method in arguments.method:
         estimator = lineament.load(method)
         print(f"\n{method}\n\n| lamp | " + " | ".join(SHOWN) + " |\n|---|" + "---:|" * len(SHOWN))
         for name, direction in LAMPS.items():
             lamp = np.array(direction) / np.linalg.norm(direction)
-            kinds = [figures(person) for person in lit_people(YaleB(arguments.root), estimator, lamp)]
+            kinds = [figures(person) for person in lit_people(samples, estimator, lamp)]
             print(f"| {name} | " + " | ".join(f"{np.mean([k[kind] for k in kinds]):.1f}" for kind in SHOWN) + " |")
 
 

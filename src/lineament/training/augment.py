@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lineament.render.colour import grey
+from lineament.synth.fields import per_sample
 from lineament.training.config import LoopConfig
 from lineament.training.data import Batch
 from lineament.training.parallel import processes, rank
@@ -131,16 +132,13 @@ def draw_placement(draw: Draws, size: int) -> Placement:
 def recoloured(image: Tensor, inside: Tensor, draw: Draws) -> Tensor:
     """Pictures [B, 3, S, S] in [0, 1] in other colours, brightness, sharpness and grain, some with black padding."""
 
-    def each(values: Tensor) -> Tensor:
-        return values[:, None, None, None]
-
-    black = each(draw.uniform(0, 1) < 0.45)  # padding is black or repeats the border
+    black = per_sample(draw.uniform(0, 1) < 0.45)  # padding is black or repeats the border
     image = torch.where(black & ~inside, torch.zeros_like(image), image)
-    image = torch.where(each(draw.uniform(0, 1) < 0.45), grey(image), image)
-    image = image.clamp_min(1e-4) ** each(torch.exp(draw.normal(0.35)))
-    image = image * each(torch.exp(draw.normal(0.25)))
-    grain = each(draw.uniform(0.0, 0.03) * (draw.uniform(0, 1) < 0.5))
+    image = torch.where(per_sample(draw.uniform(0, 1) < 0.45), grey(image), image)
+    image = image.clamp_min(1e-4) ** per_sample(torch.exp(draw.normal(0.35)))
+    image = image * per_sample(torch.exp(draw.normal(0.25)))
+    grain = per_sample(draw.uniform(0.0, 0.03) * (draw.uniform(0, 1) < 0.5))
     image = image + grain * draw.noise(image)
     soft = F.avg_pool2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    image = torch.lerp(image, soft, each(draw.uniform(0, 1) * (draw.uniform(0, 1) < 0.4)))
+    image = torch.lerp(image, soft, per_sample(draw.uniform(0, 1) * (draw.uniform(0, 1) < 0.4)))
     return image.clamp(0.0, 1.0)

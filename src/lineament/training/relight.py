@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lineament.geometry.fields import unit
+from lineament.geometry.fields import dot, unit
 from lineament.render.shading import lambert
+from lineament.synth.fields import per_sample
 from lineament.training.augment import Draws
 from lineament.training.data import Batch
 
@@ -39,14 +40,10 @@ def relit(batch: Batch, share: float, seed: int, step: int) -> Batch:
         return batch
     draw = Draws(seed + 0x51DE, step, len(batch.image), batch.image.device)
     lit = _albedo(batch, draw) * _light(batch.normals, draw) + _gloss(batch.normals, draw)
-    chosen = _each(draw.uniform(0.0, 1.0) < share)
+    chosen = per_sample(draw.uniform(0.0, 1.0) < share)
     return Batch(
         torch.where(chosen & batch.face, _exposed(lit, batch.face, draw), batch.image), batch.normals, batch.face
     )
-
-
-def _each(values: Tensor) -> Tensor:
-    return values[:, None, None, None]
 
 
 def _direction(draw: Draws) -> Tensor:
@@ -57,19 +54,19 @@ def _direction(draw: Draws) -> Tensor:
 
 def _light(normals: Tensor, draw: Draws) -> Tensor:
     """Irradiance [B, 1, S, S] of a lamp and an environment that is brighter on one side."""
-    lamp, wrap = _direction(draw), _each(draw.uniform(0.0, 0.15))
-    facing = (normals * lamp[:, :, None, None]).sum(1, keepdim=True)
+    lamp, wrap = _direction(draw), per_sample(draw.uniform(0.0, 0.15))
+    facing = dot(normals, lamp[:, :, None, None])
     lit = ((facing + wrap) / (1.0 + wrap)).clamp_min(0.0)
     gradient = torch.stack([draw.normal(0.35), 0.3 + draw.normal(0.35), 0.3 + draw.normal(0.35)], dim=1)
-    around = (1.0 + (normals * gradient[:, :, None, None]).sum(1, keepdim=True)).clamp_min(0.0)
-    return torch.lerp(lit, around, _each(0.6 * draw.uniform(0.0, 1.0) ** 3))
+    around = (1.0 + dot(normals, gradient[:, :, None, None])).clamp_min(0.0)
+    return torch.lerp(lit, around, per_sample(0.6 * draw.uniform(0.0, 1.0) ** 3))
 
 
 def _gloss(normals: Tensor, draw: Draws) -> Tensor:
     """Blinn's highlight of another lamp's half vector, [B, 1, S, S]."""
     half = unit(_direction(draw) + normals.new_tensor([0.0, 0.0, 1.0]))
     strength = draw.uniform(0.0, 1.0) ** 2 * 0.35
-    return _each(strength) * lambert(normals, half) ** _each(draw.uniform(6.0, 50.0))
+    return per_sample(strength) * lambert(normals, half) ** per_sample(draw.uniform(6.0, 50.0))
 
 
 def _albedo(batch: Batch, draw: Draws) -> Tensor:
@@ -92,5 +89,5 @@ def _exposed(lit: Tensor, face: Tensor, draw: Draws) -> Tensor:
     white = torch.nanquantile(inside, _WHITE, dim=1).nan_to_num(1.0).clamp_min(1e-3)
     curved = draw.uniform(0.0, 1.0) < 0.6
     gamma = torch.where(curved, draw.uniform(1.6, 2.4), 1.0)
-    picture = (lit * _each(draw.uniform(0.6, 1.05) / white)).clamp(1e-4, 1.0)
-    return picture ** _each(1.0 / gamma)
+    picture = (lit * per_sample(draw.uniform(0.6, 1.05) / white)).clamp(1e-4, 1.0)
+    return picture ** per_sample(1.0 / gamma)
