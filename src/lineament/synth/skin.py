@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -125,9 +125,7 @@ def skin_albedo(surface: Surface, person: Person, draws: SampleRandom, marks: Te
     def noise(kind: str, size: float, name: str) -> Tensor:
         return bank.sample(kind, surface.tiles(size), draws, name)
 
-    def amount(name: str, low: float, high: float) -> Tensor:
-        return per_sample(draws.uniform(name, low, high))
-
+    amount = partial(_amount, draws)
     regions = surface.regions
     x, y = surface.rest[:, :1], surface.rest[:, 1:2]
     blotches = noise("fractal", 140.0, "blotches")
@@ -187,6 +185,11 @@ def skin_albedo(surface: Surface, person: Person, draws: SampleRandom, marks: Te
     return albedo.clamp(0.003, 0.95)
 
 
+def _amount(draws: SampleRandom, name: str, low: float, high: float) -> Tensor:
+    """A number of each person's own, [B, 1, 1, 1]."""
+    return per_sample(draws.uniform(name, low, high))
+
+
 def _moles(surface: Surface, draws: SampleRandom, count: int = 3) -> Tensor:
     """Extra melanin of a few round spots, [B, 1, H, W]."""
     x, y = surface.rest[:, 0], surface.rest[:, 1]
@@ -221,9 +224,7 @@ def skin_height(
     def noise(kind: str, size: float, name: str) -> Tensor:
         return bank.sample(kind, surface.tiles(size), draws, name)
 
-    def amount(name: str, low: float, high: float) -> Tensor:
-        return per_sample(draws.uniform(name, low, high))
-
+    amount = partial(_amount, draws)
     age = per_sample(person.age)
 
     def folded(by: Tensor) -> Tensor:
@@ -298,8 +299,7 @@ def feature_height(surface: Surface, draws: SampleRandom, marks: Tensor) -> Tens
         [B, 1, H, W] mm, positive outwards.
     """
 
-    def amount(name: str, low: float, high: float) -> Tensor:
-        return per_sample(draws.uniform(name, low, high))
+    amount = partial(_amount, draws)
 
     def hump(distance: Tensor, width: float | Tensor) -> Tensor:
         return torch.exp(-((distance / width) ** 2))
@@ -311,10 +311,9 @@ def feature_height(surface: Surface, draws: SampleRandom, marks: Tensor) -> Tens
     lids = amount("lid fullness", -1.0, 1.8) * above * hump(eye - amount("lid height", 4.0, 9.0), 4.0)
     below = amount("lower lid", -0.6, 0.9) * (1.0 - above) * hump(eye - amount("lower lid height", 3.0, 7.0), 3.0)
     lips = amount("lip fullness", -0.5, 1.3) * smoothstep(1.0, -3.5, lip)
-    top, bottom = marks[51, 1], marks[33, 1]
-    middle = 0.5 * (top + bottom)
-    ridge = hump(x.abs() - amount("philtrum width", 3.0, 5.5), 2.0) * hump(y - middle, 6.0)
-    philtrum = amount("philtrum", 0.0, 0.9) * (ridge - 0.7 * hump(x, 2.2) * hump(y - middle, 6.0))
+    ridges, groove = hump(x.abs() - amount("philtrum width", 3.0, 5.5), 2.0), hump(x, 2.2)
+    height = hump(y - 0.5 * (marks[51, 1] + marks[33, 1]), 6.0)  # between lip and nose
+    philtrum = amount("philtrum", 0.0, 0.9) * (ridges - 0.7 * groove) * height
     furrow = hump(y - marks[57, 1] + amount("chin furrow height", 4.0, 9.0), 4.0) * hump(x, 20.0)
     chin = -amount("chin furrow", -0.3, 2.0) * furrow
     return lids + below + lips + philtrum + chin
