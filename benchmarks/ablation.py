@@ -4,8 +4,8 @@
 Every row goes on from the same weights, for the same number of steps, on as many faces of the same seeds, with one
 thing changed. Measured are real faces (Extended Yale B, lights within 35°, at the padding of `lineament evaluate
 yaleb`) and synthetic people that no row saw, made with everything on. Small numbers on purpose: the order of the rows
-is what counts. Rows that are done already are not repeated. With ``--photos FOLDER`` one more row learns from real
-photos without labels.
+is what counts. Rows that are done already are not repeated; ``--rows`` takes some of them. With ``--photos FOLDER``
+one more row learns from real photos without labels.
 """
 
 from __future__ import annotations
@@ -113,6 +113,7 @@ def main() -> None:
     parser.add_argument("--init", type=Path, required=True, help="weights from which every row goes on")
     parser.add_argument("--photos", type=Path, help="folder with photos of faces, for one more row")
     parser.add_argument("--output", type=Path, default=Path("ablation"))
+    parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="ROW", default=list(ROWS), help="by name")
     parser.add_argument("--faces", type=int, default=1200)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--threads", type=int, default=1)
@@ -124,7 +125,7 @@ def main() -> None:
     if "start" not in done:
         done["start"] = measure(load_weights(arguments.init, CasFNE), dataset)
     for number, (name, (faces, training)) in enumerate(ROWS.items()):
-        if name == PHOTOS and arguments.photos is None:
+        if name not in arguments.rows or (name == PHOTOS and arguments.photos is None):
             continue
         if name not in done:
             done[name] = measure(trained(arguments, number, name, faces, training), dataset)

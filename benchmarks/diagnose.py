@@ -64,7 +64,7 @@ class Person:
     lights: list[tuple[float, float]]  # azimuth and elevation, degrees
 
 
-def real_people(root: Path, estimator: Estimator, stage: int, tone: float = 1.0) -> Iterator[Person]:
+def real_people(root: Path, estimator: Estimator, stage: int, tone: float = 1.0, flip: bool = True) -> Iterator[Person]:
     """The database's people, their photos with another tone curve if one is asked for."""
     curve = np.rint(255.0 * (np.arange(256) / 255.0) ** (1.0 / tone)).astype(np.uint8)
     framing, dataset = Framing(PADDING), YaleB(root)
@@ -75,12 +75,12 @@ def real_people(root: Path, estimator: Estimator, stage: int, tone: float = 1.0)
             samples[0].normals,
             samples[0].mask,
             [s.image for s in samples],
-            [estimate(estimator, framing, curve[s.image], stage) for s in samples],
+            [estimate(estimator, framing, curve[s.image], stage, flip) for s in samples],
             [(float(s.meta["azimuth"]), float(s.meta["elevation"])) for s in samples],
         )
 
 
-def synthetic_people(count: int, estimator: Estimator, stage: int) -> Iterator[Person]:
+def synthetic_people(count: int, estimator: Estimator, stage: int, flip: bool = True) -> Iterator[Person]:
     """Frontal people of a seed of their own under a clean camera, grey, cut as the database's are."""
     from lineament.rig import load_rig
     from lineament.synth.config import SynthConfig
@@ -111,13 +111,15 @@ def synthetic_people(count: int, estimator: Estimator, stage: int) -> Iterator[P
         photo = np.repeat((255 * cut(grey)).round().astype(np.uint8)[..., None], 3, axis=2)
         face = np.isin(sample.mask[0, 0].numpy(), [int(c) for c in FACE_CLASSES]).astype(np.float32)
         truth = unit_normals(cut(sample.normals[0].permute(1, 2, 0).numpy()))
-        estimates = [estimate(estimator, framing, photo, stage)]
+        estimates = [estimate(estimator, framing, photo, stage, flip)]
         yield Person(f"synthetic {index}", truth, cut(face) > 0.99, [photo], estimates, [])
 
 
-def estimate(estimator: Estimator, framing: Framing, photo: NDArray[np.uint8], stage: int) -> Normals:
+def estimate(
+    estimator: Estimator, framing: Framing, photo: NDArray[np.uint8], stage: int, flip: bool = True
+) -> Normals:
     """One photo's normals."""
-    found = estimator.estimate_crop(framing.apply(photo), flip=True)
+    found = estimator.estimate_crop(framing.apply(photo), flip=flip)
     return framing.undo(found.normals[stage], HEIGHT, WIDTH)
 
 

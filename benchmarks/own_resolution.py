@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.estimator import _DETAIL, _FINER, Estimator, _multiple_of_32, _with_detail, load
+from lineament.estimator import _DETAIL, _FINER, Estimator, _Look, _multiple, _with_detail, load
 from lineament.face.crop import FaceCrop, crop_of_landmarks
 from lineament.face.parse import FACE_CLASSES
 from lineament.result import unit_normals
@@ -66,9 +66,9 @@ def main() -> None:
 
 def ways(estimator: Estimator, crop: FaceCrop, image: NDArray[np.uint8]) -> dict[str, Normals]:
     """Normals SIZE×SIZE×3 of a photo, by name of the way."""
-    finer = crop.at(_multiple_of_32(_FINER * crop.size))
+    finer = crop.at(_multiple(_FINER * crop.size, estimator.session.multiple))
     coarse = estimator.estimate_crop(crop.extract(image), flip=True).normals[-1]
-    fine = estimator._run(finer.extract(image), None, False).normals[-1]
+    fine = estimator._run(_Look(finer.extract(image), None), None).normals[-1]
     cubic = in_photo(crop, coarse)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     planes = [guided(grey, np.ascontiguousarray(cubic[..., i]), 9, 1e-3) for i in range(3)]
@@ -85,7 +85,7 @@ def masks_of(crop: FaceCrop, image: NDArray[np.uint8]) -> dict[str, NDArray[np.b
     reader = shipped_reader()
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     shares = {}
-    for side in (reader.size, _multiple_of_32(_FINER * reader.size)):
+    for side in (reader.size, _multiple(_FINER * reader.size, 32)):
         seen = crop.at(side)
         share = reader.run(seen.extract(image)[None])[0].parse[..., list(FACE_CLASSES)].sum(-1)
         shares[side] = np.zeros((SIZE, SIZE), np.float32)

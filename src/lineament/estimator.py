@@ -32,6 +32,9 @@ Photo = str | PathLike[str] | NDArray[Any]
 _FINE_FROM = 2.0  # photo pixels per crop pixel from which there is detail that the crop does not show
 _FINER = 5 / 3  # side of the finer crop, of the network's own
 _DETAIL = 0.011  # sigma of the blur that parts shape from detail, of the crop's side
+_CLOSER = 1.2  # how much larger the mirrored look shows the face: two sizes err less alike than one seen twice
+_SEAM = 0.04  # of the crop's side, over which the closer look fades out
+_MIRROR = np.array([-1.0, 1.0, 1.0], np.float32)  # of normals
 _SMALLEST_BOX = 8  # px, of a box that the caller gives: less is a mistake
 
 
@@ -69,7 +72,7 @@ class Estimator:
                 of it); else boxes (x, y, width, height), brows to chin.
             stages: Stages after the first (Cas-FNE: 0 to 5, HFFNE: 0 or 1, DF²Net: 0 to 2); by default as many as the
                 weights were trained with.
-            flip: Average with the estimate of the mirrored crop: more accurate, and twice the time.
+            flip: Average with a second look, mirrored and closer: more accurate, and twice the time.
             fine: Look at large faces a second time in a finer crop, for detail; more than twice the time.
             exemplar: Coarse normals H×W×3 of the same photo, upright, in the camera frame, zero where there are none:
                 HFFNE refines them in place of its own.
@@ -125,40 +128,27 @@ class Estimator:
         Raises:
             UsageError: A number of stages that makes no sense.
         """
-        import cv2
-
         side, size = crop.shape[0], self.session.size
-        if side != size:
-            how = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
-            crop = np.asarray(cv2.resize(crop, (size, size), interpolation=how), dtype=np.uint8)
-            exemplar = None if exemplar is None else _resized(exemplar, size)
-        maps = self._run(crop, stages, flip, exemplar)
+        look = _Look(crop, exemplar)
+        maps = self._run(look.at(size), stages, look.closer().at(size) if flip else None)
         if side == size:
             return maps
 
         normals = [unit_normals(_resized(m, side)) for m in maps.normals]
         return CropEstimate(normals, [_resized(u, side) for u in maps.uncertainty])
 
-    def _run(
-        self,
-        crop: NDArray[np.uint8],
-        stages: int | None,
-        flip: bool,
-        exemplar: NDArray[np.float32] | None = None,
-    ) -> CropEstimate:
-        """Estimate a crop of a side that the network takes, with an exemplar S×S×3 in the crop's frame, if any."""
-        mirror = np.array([-1.0, 1.0, 1.0], np.float32)
-        pair = np.stack([crop, crop[:, ::-1]]) if flip else crop[None]
-        given = exemplar
-        if exemplar is not None:
-            given = np.stack([exemplar, exemplar[:, ::-1] * mirror]) if flip else exemplar[None]
-        maps = self.session.run(pair, stages, given)
+    def _run(self, look: _Look, stages: int | None, second: _Look | None = None) -> CropEstimate:
+        """Estimate from one look, or from two, the second of which is closer and will be mirrored."""
+        looks = [look] if second is None else [look, second.mirrored()]
+        given = [each.exemplar for each in looks if each.exemplar is not None]
+        pictures = np.stack([each.picture for each in looks])
+        maps = self.session.run(pictures, stages, np.stack(given) if given else None)
         angles = [expected_angle(kappa) for kappa in maps.concentrations]
-        if not flip:
+        if second is None:
             return CropEstimate([m[0] for m in maps.normals], [a[0] for a in angles])
         return CropEstimate(
-            [unit_normals(m[0] + m[1][:, ::-1] * mirror) for m in maps.normals],
-            [np.asarray(0.5 * (a[0] + a[1][:, ::-1]), dtype=np.float32) for a in angles],
+            [unit_normals(_joined(m[0], m[1][:, ::-1] * _MIRROR)) for m in maps.normals],
+            [_joined(a[0], a[1][:, ::-1]) for a in angles],
         )
 
     def _check_exemplar(self, exemplar: NDArray[np.float32] | None, height: int, width: int) -> None:
@@ -176,13 +166,13 @@ class Estimator:
         assert face.reading is not None
         height, width = image.shape[:2]
         crop = face.reading.crop.at(self.session.size)
-        picture = crop.extract(image)
-        seen = self._run(picture, asked.stages, asked.flip, asked.exemplar_in(crop))
+        look = asked.look(image, crop)
+        seen = self._run(look, asked.stages, asked.look(image, crop.closer(_CLOSER)) if asked.flip else None)
         maps, uncertainty = seen.normals, seen.uncertainty[-1] if seen.uncertainty else None
         if asked.fine and crop.side >= _FINE_FROM * crop.size:
             crop = crop.at(_multiple(_FINER * crop.size, self.session.multiple))
-            picture = crop.extract(image)
-            finer = self._run(picture, asked.stages, False, asked.exemplar_in(crop)).normals
+            look = asked.look(image, crop)
+            finer = self._run(look, asked.stages).normals
             maps = [_with_detail(*pair) for pair in zip(maps, finer, strict=True)]
             uncertainty = None if uncertainty is None else _resized(uncertainty, crop.size)
         parse, mask = paste_parse(face.reading, height, width)
@@ -198,7 +188,7 @@ class Estimator:
             pose=face.reading.pose,
             check=check_face(image, face),
             crop=crop,
-            crop_image=picture,
+            crop_image=look.picture,
             photo=image,
             stages=tuple(crop.normals_to_photo(m) for m in maps),
             crop_uncertainty=uncertainty,
@@ -218,6 +208,36 @@ class Estimator:
 
 
 @dataclass(frozen=True)
+class _Look:
+    """What the network sees of a face: a square picture, and an exemplar in its frame, if any."""
+
+    picture: NDArray[np.uint8]
+    exemplar: NDArray[np.float32] | None
+
+    def at(self, size: int) -> _Look:
+        """The same with another number of pixels."""
+        import cv2
+
+        side = len(self.picture)
+        if side == size:
+            return self
+        how = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
+        picture = np.asarray(cv2.resize(self.picture, (size, size), interpolation=how), dtype=np.uint8)
+        return _Look(picture, None if self.exemplar is None else _resized(self.exemplar, size))
+
+    def closer(self) -> _Look:
+        """Its middle."""
+        middle = _middle(len(self.picture))
+        exemplar = None if self.exemplar is None else np.ascontiguousarray(self.exemplar[middle])
+        return _Look(np.ascontiguousarray(self.picture[middle]), exemplar)
+
+    def mirrored(self) -> _Look:
+        """Left and right exchanged."""
+        exemplar = None if self.exemplar is None else self.exemplar[:, ::-1] * _MIRROR
+        return _Look(self.picture[:, ::-1], exemplar)
+
+
+@dataclass(frozen=True)
 class _Asked:
     """What the caller of `Estimator.estimate` asks for, face by face."""
 
@@ -226,9 +246,31 @@ class _Asked:
     fine: bool
     exemplar: NDArray[np.float32] | None
 
-    def exemplar_in(self, crop: FaceCrop) -> NDArray[np.float32] | None:
-        """The exemplar as a crop sees it, in the crop's frame."""
-        return None if self.exemplar is None else crop.normals_from_photo(self.exemplar)
+    def look(self, image: NDArray[Any], crop: FaceCrop) -> _Look:
+        """What a crop shows of a photo, and of the exemplar, in the crop's frame."""
+        exemplar = None if self.exemplar is None else crop.normals_from_photo(self.exemplar)
+        return _Look(crop.extract(image), exemplar)
+
+
+def _middle(side: int) -> tuple[slice, slice]:
+    """Rows and columns of a square that the closer look shows."""
+    margin = round(0.5 * side * (1.0 - 1.0 / _CLOSER))
+    inside = slice(margin, side - margin)
+    return inside, inside
+
+
+def _joined(whole: NDArray[np.float32], closer: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mean of maps S×S or S×S×C of a look and of the closer one, where both see."""
+    side = len(whole)
+    middle = _middle(side)
+    inner = middle[0].stop - middle[0].start
+    from_edge = np.minimum(np.arange(inner) + 0.5, np.arange(inner)[::-1] + 0.5) / (_SEAM * side)
+    fade = from_edge.clip(0.0, 1.0).astype(np.float32)
+    weight = np.minimum(fade[:, None], fade[None, :])
+    weight = weight if whole.ndim == 2 else weight[..., None]
+    joined = whole.copy()
+    joined[middle] += 0.5 * weight * (_resized(np.ascontiguousarray(closer), inner) - whole[middle])
+    return joined
 
 
 def _resized(crop_map: NDArray[np.float32], side: int) -> NDArray[np.float32]:

@@ -270,12 +270,22 @@ def test_large_photos_are_pasted_in_strips(tiny_weights: Path, tmp_path: Path) -
     assert shading.shape[1] <= 4 * 1024
 
 
-def test_mirroring_the_photo_mirrors_the_normals(tiny_weights: Path) -> None:
-    model = lineament.load(str(tiny_weights))
-    crop = np.ascontiguousarray(data.astronaut()[40:168, 150:278])
-    plain = model.estimate_crop(crop, flip=True).normals[-1]
-    mirrored = model.estimate_crop(np.ascontiguousarray(crop[:, ::-1]), flip=True).normals[-1]
-    assert np.abs(mirrored[:, ::-1] * np.array([-1, 1, 1]) - plain).max() < 1e-3
+def test_the_second_look_is_mirrored_and_closer(tiny_weights: Path) -> None:
+    model, mirror = lineament.load(str(tiny_weights)), np.array([-1, 1, 1], np.float32)
+    crop = cv2.resize(data.astronaut()[40:168, 150:278], (64, 64), interpolation=cv2.INTER_AREA)
+    plain = model.estimate_crop(crop, flip=False).normals[-1]
+    middle = np.s_[5:59, 5:59]  # 64 / 1.2
+    seen = cv2.resize(np.ascontiguousarray(crop[middle][:, ::-1]), (64, 64), interpolation=cv2.INTER_LINEAR)
+    closer = model.estimate_crop(seen, flip=False).normals[-1][:, ::-1] * mirror
+    closer = cv2.resize(closer, (54, 54), interpolation=cv2.INTER_LINEAR)
+    both = model.estimate_crop(crop, flip=True).normals[-1]
+    mean = plain[middle] + closer
+    mean /= np.linalg.norm(mean, axis=-1, keepdims=True)
+    assert np.abs(both[middle] - mean)[3:-3, 3:-3].max() < 2e-3
+    assert np.abs(both[middle] - plain[middle]).max() > 0.01
+    outside = np.ones((64, 64), bool)
+    outside[middle] = False
+    assert np.abs(both - plain)[outside].max() < 1e-4  # the closer look does not see it
 
 
 def test_the_process_starts_and_lists_its_commands() -> None:

@@ -56,7 +56,7 @@ class Estimate:
     mesh_formats: tuple[MeshFormat, ...] = ("glb",)
     """Files of the mesh: glb, obj, ply."""
     flip: bool = True
-    """Average with the mirrored photo: more accurate, twice the time."""
+    """Average with a second look, mirrored and closer: more accurate, twice the time."""
     fine: bool = True
     """Look at large faces a second time in a finer crop, for detail."""
 

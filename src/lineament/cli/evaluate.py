@@ -38,7 +38,7 @@ class Systems:
     padding: float = PADDING
     """Margin around each photo before our methods see it, as a share of its longer side."""
     flip: bool = True
-    """Average with the estimate of the mirrored photo, as `lineament estimate` does."""
+    """Average with a second look, mirrored and closer, as `lineament estimate` does."""
     output: tuple[Path, ...] = field(default=())
     """Write the table here, too: .md, .csv, .json or .tex."""
     pictures: Path | None = None

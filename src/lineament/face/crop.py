@@ -70,6 +70,11 @@ class FaceCrop:
         """The same square seen at another number of pixels."""
         return FaceCrop(self.left, self.top, self.side, size, self.roll)
 
+    def closer(self, factor: float) -> FaceCrop:
+        """The middle of the square, a share 1 / factor of its side, seen at as many pixels."""
+        margin = 0.5 * self.side * (1.0 - 1.0 / factor)
+        return FaceCrop(self.left + margin, self.top + margin, self.side / factor, self.size, self.roll)
+
     def to_photo(self, points: Points) -> Points:
         """Crop positions [..., 2] as photo positions."""
         return np.asarray((points / self.scale - 0.5 * self.side) @ self.turn.T + np.array(self.centre))

@@ -18,6 +18,8 @@ from lineament.training.config import LoopConfig
 from lineament.training.data import Batch
 from lineament.training.parallel import processes, rank
 
+_CURVE = 0.2  # spread of the logarithm of the tone curve's exponent: beyond that of cameras, shading tells too little
+
 
 def prepared(batch: Batch, config: LoopConfig, step: int) -> Batch:
     """A batch as a step learns from it: varied, if the configuration says so, and in its memory layout."""
@@ -135,7 +137,7 @@ def recoloured(image: Tensor, inside: Tensor, draw: Draws) -> Tensor:
     black = per_sample(draw.uniform(0, 1) < 0.45)  # padding is black or repeats the border
     image = torch.where(black & ~inside, torch.zeros_like(image), image)
     image = torch.where(per_sample(draw.uniform(0, 1) < 0.45), grey(image), image)
-    image = image.clamp_min(1e-4) ** per_sample(torch.exp(draw.normal(0.35)))
+    image = image.clamp_min(1e-4) ** per_sample(torch.exp(draw.normal(_CURVE)))
     image = image * per_sample(torch.exp(draw.normal(0.25)))
     grain = per_sample(draw.uniform(0.0, 0.03) * (draw.uniform(0, 1) < 0.5))
     image = image + grain * draw.noise(image)

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much closer the second look should be: ``python benchmarks/looks.py --root YALEB [--method casfne-s]``.
+
+Normals are the mean of two looks at a face, the second one mirrored and closer. Printed is the mean angular error over
+real people (every light within 35°) and over synthetic ones cut alike, with one look and with a second one that shows
+the face by so much larger.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from unittest import mock
+
+import diagnose
+import numpy as np
+
+import lineament
+from lineament import estimator as module
+from lineament.geometry import angular_error
+
+FACTORS = (1.0, 1.1, 1.2, 1.3)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", type=Path, required=True, help="folder with yaleB01, ...")
+    parser.add_argument("--method", default="casfne-s")
+    parser.add_argument("--synthetic", type=int, default=64, help="synthetic people")
+    arguments = parser.parse_args()
+    estimator = lineament.load(arguments.method)
+    print("| second look | real, ° | synthetic, ° |\n|---|---:|---:|")
+    for factor in (None, *FACTORS):
+        with mock.patch.object(module, "_CLOSER", factor or 1.0):
+            people = (
+                diagnose.real_people(arguments.root, estimator, -1, flip=factor is not None),
+                diagnose.synthetic_people(arguments.synthetic, estimator, -1, flip=factor is not None),
+            )
+            errors = [np.mean([error_of(person) for person in each]) for each in people]
+        name = "none" if factor is None else f"{factor:g} times as large"
+        print(f"| {name} | " + " | ".join(f"{error:.2f}" for error in errors) + " |", flush=True)
+
+
+def error_of(person: diagnose.Person) -> float:
+    """Mean angular error over a person's photos, degrees."""
+    m = person.mask
+    return float(np.mean([angular_error(e[m], person.truth[m]).mean() for e in person.estimates]))
+
+
+if __name__ == "__main__":
+    main()
