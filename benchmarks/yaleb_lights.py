@@ -3,6 +3,8 @@
 
 The protocol's photometric stereo takes all strobes as equally strong and far away. Here each strobe's strength is
 fitted beside normals and albedo, person by person. If strengths came from noise they would not agree between people.
+With ``--method`` its error is measured against the protocol's truth and against one of the strengths that the other
+people's photos tell (the median of theirs).
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ def main() -> None:
     """Fit every person, then compare strengths and normals."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder with yaleB01, ...")
-    dataset = YaleB(parser.parse_args().root)
+    parser.add_argument("--method", help="measure this method against both truths")
+    arguments = parser.parse_args()
+    dataset = YaleB(arguments.root)
     strengths: list[dict[str, float]] = []
     print("| person | spread of strengths | truth turned by, ° | change of n_x | change of n_y |")
     print("|---|---:|---:|---:|---:|")
@@ -45,20 +49,50 @@ def main() -> None:
     table = np.array([[s[light] for light in common] for s in strengths])
     agreement = np.corrcoef(table)[np.triu_indices(len(table), 1)].mean()
     print(f"\n{len(common)} strobes that all people have; mean correlation of strengths between people {agreement:.2f}")
+    if arguments.method is not None:
+        compare(arguments.root, arguments.method, dataset, strengths)
 
 
-def fit(dataset: YaleB, name: str) -> tuple[dict[str, float], Floats, Floats]:
-    """Strength by light (median one), normals with these strengths [P, 3], the protocol's normals [P, 3]."""
+def compare(root: Path, method: str, dataset: YaleB, strengths: list[dict[str, float]]) -> None:
+    """Print a method's error against both truths, at every `EVERY`-th pixel."""
+    import diagnose
+
+    import lineament
+
+    print("\n| person | the protocol's truth | other people's strengths |\n|---|---:|---:|")
+    errors = []
+    for number, person in enumerate(diagnose.real_people(root, lineament.load(method), -1)):
+        others = [s for i, s in enumerate(strengths) if i != number]
+        lights = {light for each in others for light in each}
+        known = {light: float(np.median([s[light] for s in others if light in s])) for light in lights}
+        _, fitted, truth = fit(dataset, person.name, known)
+        seen = [e[sampled(person.mask)] for e in person.estimates]
+        errors.append([np.mean([angular_error(e, t).mean() for e in seen]) for t in (truth, fitted)])
+        print(f"| {person.name} | " + " | ".join(f"{error:.1f}" for error in errors[-1]) + " |")
+    print("| mean | " + " | ".join(f"{error:.2f}" for error in np.mean(errors, axis=0)) + " |")
+
+
+def sampled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Every `EVERY`-th row and column of a mask."""
+    chosen = np.zeros_like(mask)
+    chosen[::EVERY, ::EVERY] = mask[::EVERY, ::EVERY]
+    return chosen
+
+
+def fit(dataset: YaleB, name: str, known: dict[str, float] | None = None) -> tuple[dict[str, float], Floats, Floats]:
+    """Strength by light (median one), normals with these strengths [P, 3], the protocol's normals [P, 3].
+
+    Strengths that are known are not fitted; a light that is not among them has strength one.
+    """
     subject, truth = dataset.subject(name)
     directions = np.array([light.direction for light in subject.lights])
     front = directions[:, 2] > LIGHTS_SMALLEST_Z
     lights = [str(light) for light, kept in zip(subject.lights, front, strict=True) if kept]
-    chosen = np.zeros_like(truth.mask)
-    chosen[::EVERY, ::EVERY] = truth.mask[::EVERY, ::EVERY]
+    chosen = sampled(truth.mask)
     grey = subject.photos[front].astype(np.float64)
     usable = ((grey > GREY_RANGE[0]) & (grey < GREY_RANGE[1]))[:, chosen].T.astype(np.float64)  # [P, N]
     grey = (grey - (0.0 if subject.ambient is None else subject.ambient))[:, chosen].T
-    strength, weight = np.ones(len(lights)), usable
+    strength, weight = np.array([(known or {}).get(light, 1.0) for light in lights]), usable
     for _ in range(ROUNDS):
         lit = directions[front] * strength[:, None]  # [N, 3]
         matrix = np.einsum("pn,ni,nj->pij", weight, lit, lit) + 1e-6 * np.eye(3)
@@ -67,6 +101,8 @@ def fit(dataset: YaleB, name: str) -> tuple[dict[str, float], Floats, Floats]:
         residual = grey - shading * strength
         scale = max(1.5 * float(np.median(np.abs(residual[usable > 0]))), 2.0)
         weight = usable / (1.0 + (residual / (2.0 * scale)) ** 2)
+        if known is not None:
+            continue
         counted = weight * (shading > 5.0)
         strength = (counted * grey * shading).sum(0) / np.maximum((counted * shading**2).sum(0), 1e-6)
         strength = np.where(counted.sum(0) > 20, strength, 1.0)

@@ -35,6 +35,15 @@ def test_coordinates_are_inverse(left: float, top: float, side: float, size: int
     assert np.allclose(crop.to_photo(np.array([size / 2, size / 2])), crop.centre)
 
 
+@given(st.floats(-50, 300), st.floats(40, 900), st.floats(1.0, 3.0), ROLLS)
+def test_a_closer_crop_enlarges_about_the_same_centre(left: float, side: float, factor: float, roll: float) -> None:
+    crop = FaceCrop(left, 0.5 * left, side, 128, roll)
+    closer = crop.closer(factor)
+    point = np.array([80.0, 50.0])
+    assert np.allclose(closer.centre, crop.centre)
+    assert np.allclose(closer.to_crop(crop.to_photo(point)) - 64, factor * (point - 64), atol=1e-6)
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.floats(60, 120), st.floats(60, 100), st.floats(60, 120), ROLLS)
 def test_extracted_pixels_lie_where_the_transform_says(left: float, top: float, side: float, roll: float) -> None:
