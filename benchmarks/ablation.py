@@ -54,6 +54,10 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "no random deformation": ({"deformation": 0.0}, {}),
     "no lids, lips, philtrum, chin furrow": ({"features": 0.0}, {}),
     "no spread of profile and roundness": ({"profile": 0.0, "roundness": 0.0}, {}),
+    "people who differ hardly more than the scans": (
+        {"tails": 0.0, "asymmetry": 0.1, "deformation": 0.3, "profile": 1.5, "roundness": 0.4, "stretch": 0.35},
+        {},
+    ),
     "no translucency, no sheen, smooth environment": ({"translucency": 0.0, "sheen": 0.0, "panels": 0.0}, {}),
     "heads turned any way": ({"frontal": 0.3, "roll": 30.0}, {}),
     "no likelihood": ({}, {"losses": ("rec", "tv")}),
@@ -144,7 +148,7 @@ def trained(
     config = TrainConfig(
         output=arguments.output / f"run-{number}",
         data=(folder,),
-        init=arguments.init,
+        init=(arguments.init,),
         size=synth.size,
         stages=0,
         half=True,

@@ -19,7 +19,7 @@ from lineament.training.augment import Placement, augment
 from lineament.training.checkpoint import load_checkpoint
 from lineament.training.config import TrainConfig
 from lineament.training.data import Batch, DatasetFolder, NormalsDecoder
-from lineament.training.export import load_weights, save_weights
+from lineament.training.export import load_mean_weights, load_weights, save_weights
 from lineament.training.loop import train
 from lineament.training.schedule import FLOOR, AveragedModel, learning_rate
 
@@ -99,6 +99,36 @@ def test_the_training_loss_falls(tmp_path: Path, faces: Path, monkeypatch: pytes
     train(CasFNERecipe(_seeded(config)), config)
     curve = losses_of(tmp_path)
     assert sum(curve[-5:]) < 0.8 * sum(curve[:5])
+
+
+def test_the_cascade_learns_alone_from_the_mean_of_several_trainings(
+    tmp_path: Path, faces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = dataclasses.replace(TINY, stages=0)
+    paths = tuple(tmp_path / f"{name}.safetensors" for name in "ab")
+    for path in paths:
+        save_weights(CasFNE(bare), path)
+    monkeypatch.setattr("lineament.methods.casfne.recipe.model_config", lambda config: TINY)
+    more = {"init": paths, "hold": True, "losses": ("rec",), "augment": False}
+    config = configured(tmp_path / "run", faces, steps=30, learning_rate=3e-3, ema=0.0, **more)
+    trained = load_weights(train(CasFNERecipe(_seeded(config)), config), CasFNE)
+    first, second = (load_weights(path, CasFNE).state_dict() for path in paths)
+    for name, value in trained.state_dict().items():
+        if name.startswith(("encoder", "initial_decoder", "coarse_head")) and value.dtype.is_floating_point:
+            assert torch.allclose(value, 0.5 * (first[name] + second[name]), atol=1e-3), name  # statistics, too
+    copy = trained.initial_decoder.state_dict()["ups.3.0.weight"]
+    assert not torch.allclose(trained.cascade_decoder.state_dict()["ups.3.0.weight"], copy, atol=1e-3)
+    curve = losses_of(config.output)
+    assert sum(curve[-5:]) < 0.95 * sum(curve[:5])
+    with pytest.raises(UsageError, match="--init"):
+        configured(tmp_path, faces, hold=True)
+
+
+def test_weights_of_different_sizes_have_no_mean(tmp_path: Path) -> None:
+    for name, width in (("a", 0.125), ("b", 0.25)):
+        save_weights(CasFNE(dataclasses.replace(TINY, width=width)), tmp_path / f"{name}.safetensors")
+    with pytest.raises(WeightsError, match="different sizes"):
+        load_mean_weights([tmp_path / "a.safetensors", tmp_path / "b.safetensors"], CasFNE)
 
 
 def test_the_schedule_warms_up_and_decays() -> None:

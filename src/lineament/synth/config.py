@@ -43,6 +43,8 @@ class SynthConfig:
     """How much of another person the halves of a face differ by, one standard deviation."""
     deformation: float = 1.0
     """Strength of the smooth random deformation that takes faces beyond the face model's; 0 leaves it out."""
+    stretch: float = 1.0
+    """How much wider, higher and above all deeper heads differ beyond the model's; 0 leaves its own differences."""
     mean_depth: float = 1.083
     """Depth of the average head in that of the face model's."""
     mean_profile: float = 2.0

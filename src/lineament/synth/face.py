@@ -123,7 +123,8 @@ def pose_faces(rig: RigTensors, config: SynthConfig, random: SampleRandom, perso
     asymmetry = config.asymmetry * person.normal("asymmetry", shape=(rig.identity.shape[0],))
     expression = config.expression * _expressions(rig, random)
     # Heads are deeper and flatter, narrower and wider than the basis makes them: a photo must be read for it.
-    stretch = person.normal("stretch", shape=(3,)).clamp(-2.5, 2.5) * torch.tensor(_STRETCH, device=identity.device)
+    spread = config.stretch * torch.tensor(_STRETCH, device=identity.device)
+    stretch = person.normal("stretch", shape=(3,)).clamp(-2.5, 2.5) * spread
     stretch = stretch.exp() * torch.tensor([1.0, 1.0, config.mean_depth], device=identity.device)
     profile = torch.deg2rad(config.mean_profile + config.profile * person.normal("profile").clamp(-2.5, 2.5)).tan()
     roundness = 1e-3 * (config.mean_roundness + config.roundness * person.normal("roundness").clamp(-2.5, 2.5))

@@ -110,9 +110,11 @@ class TrainConfig(FaceConfig):
     """Share of the pictures whose faces are lit anew in every step, so that shapes are learned from shading."""
     imagenet: Path | None = None
     """A torchvision ResNet-18 checkpoint to start the encoder from (paper size only)."""
-    init: Path | None = None
-    """Weights (safetensors) to start from, as when going on at another size. From weights without cascade, the
-    cascade starts as a copy of the initial block."""
+    init: tuple[Path, ...] = ()
+    """Weights (safetensors) to start from, as when going on at another size; the mean of several that come from one
+    start. From weights without cascade, the cascade starts as a copy of the initial block."""
+    hold: bool = False
+    """Hold the initial block still and train the cascade alone."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -121,6 +123,8 @@ class TrainConfig(FaceConfig):
             raise UsageError(f"losses must be some of {', '.join(known)}, not {', '.join(self.losses) or 'none'}")
         if self.half and (self.stages or "adv" in self.losses):
             raise UsageError("at half resolution (--half) only the initial block is trained: take --stages 0, no adv")
+        if self.hold and not (self.stages and self.init):
+            raise UsageError("--hold trains the cascade alone: take --stages 1 or more, and weights with --init")
         if not 0.0 <= self.relight <= 1.0:
             raise UsageError(f"relight is a share of the pictures, 0 to 1, not {self.relight}")
         if not 0 <= self.stages <= 5:

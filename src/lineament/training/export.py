@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -71,6 +71,33 @@ def method_of(path: Path) -> str:
             return str((file.metadata() or {}).get("method", "nothing that is known"))
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"cannot read the weights {path}: {error}") from error
+
+
+def load_mean_weights(paths: Sequence[Path], network: type[Kind]) -> Kind:
+    """The mean of the weights of several trainings, in evaluation mode.
+
+    Trainings that went on from the same weights may be averaged, and the mean is often better than each (Wortsman et
+    al., "Model soups", 2022).
+
+    Args:
+        paths: Files (.safetensors) of networks of one size; without a cascade that all of them trained there is none.
+        network: As in `load_weights`.
+
+    Raises:
+        WeightsError: As `load_weights`, or the networks differ in size.
+    """
+    models = [load_weights(path, network) for path in paths]
+    states = [cast(torch.nn.Module, model).state_dict() for model in models]
+    shapes = [{name: value.shape for name, value in state.items()} for state in states]
+    if any(shape != shapes[0] for shape in shapes):
+        raise WeightsError(f"the weights {', '.join(map(str, paths))} are of networks of different sizes")
+    mean = {
+        name: torch.stack([state[name] for state in states]).mean(0) if value.dtype.is_floating_point else value
+        for name, value in states[0].items()
+    }
+    least = min(models, key=lambda model: getattr(model.config, "stages", 0))
+    cast(torch.nn.Module, least).load_state_dict(mean)
+    return least
 
 
 def load_weights(path: Path, network: type[Kind], device: torch.device | str = "cpu") -> Kind:

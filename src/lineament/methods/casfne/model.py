@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lineament.errors import UsageError
+from lineament.networks.blocks import hold_frozen
 from lineament.networks.modulation import AdaptiveInstanceNorm, channel_deviation
 from lineament.networks.normals import unit_normals
 from lineament.networks.resnet import ResNet18Encoder, pyramid_channels
@@ -101,6 +102,18 @@ class CasFNE(nn.Module):
         )
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
+
+    def train(self, mode: bool = True) -> CasFNE:
+        """Switch the mode of what learns; a frozen initial block stays as it is in use."""
+        super().train(mode)
+        hold_frozen(self)
+        return self
+
+    def freeze_initial(self) -> None:
+        """Hold the initial block still: the cascade alone learns."""
+        for part in (self.encoder, self.initial_decoder, self.coarse_head):
+            part.requires_grad_(False)
+        self.train(self.training)
 
     def initial(self, image: Tensor) -> tuple[Pyramid, Tensor, Tensor, Tensor]:
         """The initial block (equation 4), stage 0.

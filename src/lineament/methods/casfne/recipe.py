@@ -18,7 +18,7 @@ from lineament.networks.discriminator import PatchDiscriminator, adversarial_los
 from lineament.training.augment import draw_number, prepared
 from lineament.training.config import TrainConfig
 from lineament.training.data import Batch, batches
-from lineament.training.export import load_weights, save_weights
+from lineament.training.export import load_mean_weights, save_weights
 from lineament.training.recipe import descend
 from lineament.training.relight import relit
 from lineament.training.validation import angular_errors
@@ -49,12 +49,14 @@ class CasFNERecipe:
         self.discriminator: nn.Module | None = PatchDiscriminator() if "adv" in config.losses else None
 
     def start(self) -> None:
-        """Take the first weights from a file, if one is named."""
-        if self.config.init is not None:
-            start = load_weights(self.config.init, CasFNE)
+        """Take the first weights from files, if some are named."""
+        if self.config.init:
+            start = load_mean_weights(self.config.init, CasFNE)
             self.model.load_state_dict(start.state_dict())
             if start.config.stages == 0 and self.config.stages > 0:
                 self.model.start_cascade()
+        if self.config.hold:
+            self.model.freeze_initial()
 
     def beside(self) -> dict[str, nn.Module]:
         """The discriminator, where there is one."""

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lineament.errors import UsageError
-from lineament.networks.blocks import full_precision
+from lineament.networks.blocks import full_precision, hold_frozen
 from lineament.networks.unet import Pix2PixUNet, check_images
 from lineament.render.colour import LUMA
 
@@ -96,9 +96,7 @@ class DF2Net(nn.Module):
     def train(self, mode: bool = True) -> DF2Net:
         """Switch the mode of what learns; frozen networks stay as they are in use, their normalisation with them."""
         super().train(mode)
-        for network in self.children():
-            if not any(parameter.requires_grad for parameter in network.parameters()):
-                network.eval()
+        hold_frozen(self)
         return self
 
     def forward(self, image: Tensor) -> DF2NetOutput:
