@@ -137,6 +137,12 @@ def mean_inside(values: NDArray[np.float32], mask: NDArray[np.bool_], sigma: flo
     return np.asarray(total / np.maximum(cv2.GaussianBlur(inside, (0, 0), sigma), 1e-3)[..., None])
 
 
+def mean_error(person: Person) -> float:
+    """Mean angular error over a person's photos, degrees."""
+    m = person.mask
+    return float(np.mean([angular_error(e[m], person.truth[m]).mean() for e in person.estimates]))
+
+
 def figures(person: Person) -> dict[str, float]:
     """The kinds of error of one person, degrees."""
     m, truth = person.mask, person.truth[person.mask]
@@ -144,7 +150,7 @@ def figures(person: Person) -> dict[str, float]:
     rotation, _ = Rotation.align_vectors(truth, mean[m])
     pitch, yaw, _ = rotation.as_euler("xyz", degrees=True)
     return {
-        "error": float(np.mean([angular_error(e[m], truth).mean() for e in person.estimates])),
+        "error": mean_error(person),
         "bias": float(angular_error(mean[m], truth).mean()),
         "spread": float(np.mean([angular_error(e[m], mean[m]).mean() for e in person.estimates])),
         "pitch": float(pitch),
@@ -274,7 +280,7 @@ def main() -> None:
     cells = " ".join(f"{error:.1f}" for error in left)
     print(f"\nwithout the bias that the others share: {cells}, mean {np.mean(left):.2f}")
     for tone in TONES if arguments.tones else ():
-        errors = [figures(p)["error"] for p in real_people(arguments.root, estimator, arguments.stage, tone)]
+        errors = [mean_error(p) for p in real_people(arguments.root, estimator, arguments.stage, tone)]
         print(f"photos to the power of 1/{tone:g}: {' '.join(f'{e:.1f}' for e in errors)}, mean {np.mean(errors):.2f}")
     if arguments.maps:
         write_maps(real, arguments.maps)

@@ -17,7 +17,6 @@ import numpy as np
 
 import lineament
 from lineament import estimator as module
-from lineament.geometry import angular_error
 
 FACTORS = (1.0, 1.1, 1.2, 1.3)
 
@@ -37,15 +36,9 @@ def main() -> None:
                 diagnose.real_people(arguments.root, estimator, -1, flip=factor is not None),
                 diagnose.synthetic_people(arguments.synthetic, estimator, -1, flip=factor is not None),
             )
-            errors = [np.mean([error_of(person) for person in each]) for each in people]
+            errors = [np.mean([diagnose.mean_error(person) for person in each]) for each in people]
         name = "none" if factor is None else f"{factor:g} times as large"
         print(f"| {name} | " + " | ".join(f"{error:.2f}" for error in errors) + " |", flush=True)
-
-
-def error_of(person: diagnose.Person) -> float:
-    """Mean angular error over a person's photos, degrees."""
-    m = person.mask
-    return float(np.mean([angular_error(e[m], person.truth[m]).mean() for e in person.estimates]))
 
 
 if __name__ == "__main__":

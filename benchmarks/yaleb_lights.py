@@ -12,9 +12,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import diagnose
 import numpy as np
 from numpy.typing import NDArray
 
+import lineament
 from lineament.datasets.yaleb import GREY_RANGE, LIGHTS_SMALLEST_Z, YaleB
 from lineament.geometry import angular_error
 
@@ -55,10 +57,6 @@ def main() -> None:
 
 def compare(root: Path, method: str, dataset: YaleB, strengths: list[dict[str, float]]) -> None:
     """Print a method's error against both truths, at every `EVERY`-th pixel."""
-    import diagnose
-
-    import lineament
-
     print("\n| person | the protocol's truth | other people's strengths |\n|---|---:|---:|")
     errors = []
     for number, person in enumerate(diagnose.real_people(root, lineament.load(method), -1)):

@@ -73,7 +73,7 @@ class Estimator:
             stages: Stages after the first (Cas-FNE: 0 to 5, HFFNE: 0 or 1, DF²Net: 0 to 2); by default as many as the
                 weights were trained with.
             flip: Average with a second look, mirrored and closer: more accurate, and twice the time.
-            fine: Look at large faces a second time in a finer crop, for detail; more than twice the time.
+            fine: Look at large faces once more, in a finer crop, for detail; more than twice the time.
             exemplar: Coarse normals H×W×3 of the same photo, upright, in the camera frame, zero where there are none:
                 HFFNE refines them in place of its own.
 

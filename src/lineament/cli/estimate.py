@@ -58,7 +58,7 @@ class Estimate:
     flip: bool = True
     """Average with a second look, mirrored and closer: more accurate, twice the time."""
     fine: bool = True
-    """Look at large faces a second time in a finer crop, for detail."""
+    """Look at large faces once more, in a finer crop, for detail."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -73,31 +73,23 @@ def method_of(path: Path) -> str:
         raise WeightsError(f"cannot read the weights {path}: {error}") from error
 
 
-def load_mean_weights(paths: Sequence[Path], network: type[Kind]) -> Kind:
-    """The mean of the weights of several trainings, in evaluation mode.
+def mean_weights(models: Sequence[torch.nn.Module]) -> dict[str, torch.Tensor]:
+    """The mean of the weights of several networks, as a state dict.
 
     Trainings that went on from the same weights may be averaged, and the mean is often better than each (Wortsman et
     al., "Model soups", 2022).
 
-    Args:
-        paths: Files (.safetensors) of networks of one size; without a cascade that all of them trained there is none.
-        network: As in `load_weights`.
-
     Raises:
-        WeightsError: As `load_weights`, or the networks differ in size.
+        WeightsError: The networks differ in size.
     """
-    models = [load_weights(path, network) for path in paths]
-    states = [cast(torch.nn.Module, model).state_dict() for model in models]
+    states = [model.state_dict() for model in models]
     shapes = [{name: value.shape for name, value in state.items()} for state in states]
     if any(shape != shapes[0] for shape in shapes):
-        raise WeightsError(f"the weights {', '.join(map(str, paths))} are of networks of different sizes")
-    mean = {
+        raise WeightsError("weights of networks of different sizes have no mean")
+    return {
         name: torch.stack([state[name] for state in states]).mean(0) if value.dtype.is_floating_point else value
         for name, value in states[0].items()
     }
-    least = min(models, key=lambda model: getattr(model.config, "stages", 0))
-    cast(torch.nn.Module, least).load_state_dict(mean)
-    return least
 
 
 def load_weights(path: Path, network: type[Kind], device: torch.device | str = "cpu") -> Kind:

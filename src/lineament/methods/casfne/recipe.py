@@ -18,7 +18,7 @@ from lineament.networks.discriminator import PatchDiscriminator, adversarial_los
 from lineament.training.augment import draw_number, prepared
 from lineament.training.config import TrainConfig
 from lineament.training.data import Batch, batches
-from lineament.training.export import load_mean_weights, save_weights
+from lineament.training.export import load_weights, mean_weights, save_weights
 from lineament.training.recipe import descend
 from lineament.training.relight import relit
 from lineament.training.validation import angular_errors
@@ -51,9 +51,9 @@ class CasFNERecipe:
     def start(self) -> None:
         """Take the first weights from files, if some are named."""
         if self.config.init:
-            start = load_mean_weights(self.config.init, CasFNE)
-            self.model.load_state_dict(start.state_dict())
-            if start.config.stages == 0 and self.config.stages > 0:
+            starts = [load_weights(path, CasFNE) for path in self.config.init]
+            self.model.load_state_dict(mean_weights(starts))
+            if self.config.stages > 0 and any(start.config.stages == 0 for start in starts):
                 self.model.start_cascade()
         if self.config.hold:
             self.model.freeze_initial()
