@@ -66,7 +66,7 @@ class Person:
 
 def real_people(root: Path, estimator: Estimator, stage: int, tone: float = 1.0, flip: bool = True) -> Iterator[Person]:
     """The database's people, their photos with another tone curve if one is asked for."""
-    curve = np.rint(255.0 * (np.arange(256) / 255.0) ** (1.0 / tone)).astype(np.uint8)
+    curve = toned(tone)
     framing, dataset = Framing(PADDING), YaleB(root)
     for name in dataset.subjects:
         samples = list(dataset.samples(name, SUBSETS["frontal35"]))
@@ -80,8 +80,10 @@ def real_people(root: Path, estimator: Estimator, stage: int, tone: float = 1.0,
         )
 
 
-def synthetic_people(count: int, estimator: Estimator, stage: int, flip: bool = True) -> Iterator[Person]:
-    """Frontal people of a seed of their own under a clean camera, grey, cut as the database's are."""
+def synthetic_people(
+    count: int, estimator: Estimator, stage: int, tone: float = 1.0, flip: bool = True
+) -> Iterator[Person]:
+    """Frontal people of a seed of their own under a clean camera, grey, cut as the database's are; tones as there."""
     from lineament.rig import load_rig
     from lineament.synth.config import SynthConfig
     from lineament.synth.degrade import DegradeConfig
@@ -108,11 +110,16 @@ def synthetic_people(count: int, estimator: Estimator, stage: int, flip: bool = 
             return np.asarray(cv2.resize(part, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA))
 
         grey = sample.image[0].permute(1, 2, 0).numpy() @ np.array([0.299, 0.587, 0.114], np.float32)
-        photo = np.repeat((255 * cut(grey)).round().astype(np.uint8)[..., None], 3, axis=2)
+        photo = toned(tone)[np.repeat((255 * cut(grey)).round().astype(np.uint8)[..., None], 3, axis=2)]
         face = np.isin(sample.mask[0, 0].numpy(), [int(c) for c in FACE_CLASSES]).astype(np.float32)
         truth = unit_normals(cut(sample.normals[0].permute(1, 2, 0).numpy()))
         estimates = [estimate(estimator, framing, photo, stage, flip)]
         yield Person(f"synthetic {index}", truth, cut(face) > 0.99, [photo], estimates, [])
+
+
+def toned(tone: float) -> NDArray[np.uint8]:
+    """A table of 256 tones to the power of one over a number."""
+    return np.rint(255.0 * (np.arange(256) / 255.0) ** (1.0 / tone)).astype(np.uint8)
 
 
 def estimate(

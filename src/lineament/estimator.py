@@ -20,6 +20,7 @@ from lineament.face.crop import FaceCrop
 from lineament.face.parse import FACE_CLASSES
 from lineament.face.paste import paste_parse
 from lineament.images.read import as_image, read_image
+from lineament.images.tone import camera_tones, face_contrast
 from lineament.result import FaceGeometry, unit_normals
 from lineament.runtime.methods import open_session
 from lineament.runtime.session import NormalsSession, expected_angle
@@ -141,7 +142,8 @@ class Estimator:
         """Estimate from one look, or from two, the second of which is closer and will be mirrored."""
         looks = [look] if second is None else [look, second.mirrored()]
         given = [each.exemplar for each in looks if each.exemplar is not None]
-        pictures = np.stack([each.picture for each in looks])
+        tones = camera_tones(face_contrast(look.picture))
+        pictures = tones[np.stack([each.picture for each in looks])]
         maps = self.session.run(pictures, stages, np.stack(given) if given else None)
         angles = [expected_angle(kappa) for kappa in maps.concentrations]
         if second is None:

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -16,10 +17,12 @@ from PIL import Image
 from skimage import data
 
 import lineament
+from lineament import estimator
 from lineament.cli import main
 from lineament.errors import NoFaceError, UsageError
 from lineament.face import Face, MaskClass
 from lineament.images import decode_normals, encode_normals
+from lineament.images.tone import camera_tones, face_contrast
 from lineament.result import FaceGeometry
 from tests.images.test_read import damaged
 
@@ -273,6 +276,7 @@ def test_large_photos_are_pasted_in_strips(tiny_weights: Path, tmp_path: Path) -
 def test_the_second_look_is_mirrored_and_closer(tiny_weights: Path) -> None:
     model, mirror = lineament.load(str(tiny_weights)), np.array([-1, 1, 1], np.float32)
     crop = cv2.resize(data.astronaut()[40:168, 150:278], (64, 64), interpolation=cv2.INTER_AREA)
+    crop = crop // 4 + 150  # of too little contrast for another tone curve
     plain = model.estimate_crop(crop, flip=False).normals[-1]
     middle = np.s_[5:59, 5:59]  # 64 / 1.2
     seen = cv2.resize(np.ascontiguousarray(crop[middle][:, ::-1]), (64, 64), interpolation=cv2.INTER_LINEAR)
@@ -286,6 +290,21 @@ def test_the_second_look_is_mirrored_and_closer(tiny_weights: Path) -> None:
     outside = np.ones((64, 64), bool)
     outside[middle] = False
     assert np.abs(both - plain)[outside].max() < 1e-4  # the closer look does not see it
+
+
+def test_photos_of_linear_light_are_seen_with_a_cameras_curve(tiny_weights: Path) -> None:
+    model = lineament.load(str(tiny_weights))
+    crop = cv2.resize(data.astronaut()[40:168, 150:278], (64, 64), interpolation=cv2.INTER_AREA) // 4 + 150
+    hard = np.rint(255 * (crop / 255) ** 9).astype(np.uint8)
+    known = camera_tones(face_contrast(hard))[hard]
+    assert face_contrast(known) < 0.99 * face_contrast(hard)
+    seen, both = (model.estimate_crop(hard, flip=flip).normals[-1] for flip in (False, True))
+    same = model.estimate_crop(crop).normals[-1]
+    with mock.patch.object(estimator, "camera_tones", return_value=np.arange(256, dtype=np.uint8)):
+        assert np.array_equal(seen, model.estimate_crop(known).normals[-1])
+        assert np.abs(both - model.estimate_crop(known, flip=True).normals[-1]).mean() < 0.01  # enlarged before, after
+        assert np.array_equal(same, model.estimate_crop(crop).normals[-1])
+        assert np.abs(seen - model.estimate_crop(hard).normals[-1]).mean() > 0.02
 
 
 def test_the_process_starts_and_lists_its_commands() -> None:

@@ -8,14 +8,16 @@ import json
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
 from lineament.errors import DataError, UsageError, WeightsError
+from lineament.images.tone import face_contrast
 from lineament.methods.casfne.model import CasFNE, CasFNEConfig
 from lineament.methods.casfne.recipe import CasFNERecipe
-from lineament.training.augment import Placement, augment
+from lineament.training.augment import Draws, Placement, augment, recoloured
 from lineament.training.checkpoint import load_checkpoint
 from lineament.training.config import TrainConfig
 from lineament.training.data import Batch, DatasetFolder, NormalsDecoder
@@ -208,6 +210,17 @@ def test_windows_pad_and_unlabel() -> None:
     assert not inside[..., 2, 32].any()
     assert not (moved.face & ~inside).any()
     assert torch.allclose(moved.image[..., 2, 32], moved.image[..., 16, 32], atol=0.05)  # the border is repeated
+
+
+def test_training_sees_the_contrast_that_the_estimator_lets_a_network_see() -> None:
+    picture = torch.full((32, 3, 64, 64), 0.35)
+    picture[..., 32:] = 0.75  # a contrast of 0.76, more where the camera's curve is taken away
+    everywhere = torch.ones(32, 1, 64, 64, dtype=torch.bool)
+    seen = recoloured(picture, everywhere, Draws(3, 1, 32, picture.device)).permute(0, 2, 3, 1).numpy()
+    contrasts = np.array([face_contrast(crop) for crop in seen])
+    assert (contrasts < 0.7).mean() > 0.7
+    assert contrasts.max() < 1.3  # without a curve, twice the usual and more, only part of which is given back
+    assert contrasts.std() > 0.02
 
 
 def test_augmentation_is_a_function_of_the_step_and_stays_in_range() -> None:

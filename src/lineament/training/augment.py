@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lineament.images.tone import camera_gamma, face_contrast
 from lineament.render.colour import grey
 from lineament.synth.fields import per_sample
 from lineament.training.config import LoopConfig
@@ -19,6 +20,7 @@ from lineament.training.data import Batch
 from lineament.training.parallel import processes, rank
 
 _CURVE = 0.2  # spread of the logarithm of the tone curve's exponent: beyond that of cameras, shading tells too little
+_LINEAR = 0.4  # share of pictures whose camera's curve is taken away, wholly or in part, as in measured pictures
 
 
 def prepared(batch: Batch, config: LoopConfig, step: int) -> Batch:
@@ -132,15 +134,19 @@ def draw_placement(draw: Draws, size: int) -> Placement:
 
 
 def recoloured(image: Tensor, inside: Tensor, draw: Draws) -> Tensor:
-    """Pictures [B, 3, S, S] in [0, 1] in other colours, brightness, sharpness and grain, some with black padding."""
+    """Pictures [B, 3, S, S] in [0, 1] in other colours, brightness, sharpness and grain, some with black padding, and
+    all with the contrast that the estimator lets a network see."""
 
     black = per_sample(draw.uniform(0, 1) < 0.45)  # padding is black or repeats the border
     image = torch.where(black & ~inside, torch.zeros_like(image), image)
     image = torch.where(per_sample(draw.uniform(0, 1) < 0.45), grey(image), image)
-    image = image.clamp_min(1e-4) ** per_sample(torch.exp(draw.normal(_CURVE)))
+    exponent = torch.exp(draw.normal(_CURVE)) * torch.where(draw.uniform(0, 1) < _LINEAR, draw.uniform(1.4, 2.3), 1.0)
+    image = image.clamp_min(1e-4) ** per_sample(exponent)
     image = image * per_sample(torch.exp(draw.normal(0.25)))
     grain = per_sample(draw.uniform(0.0, 0.03) * (draw.uniform(0, 1) < 0.5))
     image = image + grain * draw.noise(image)
     soft = F.avg_pool2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), 3, 1)
     image = torch.lerp(image, soft, per_sample(draw.uniform(0, 1) * (draw.uniform(0, 1) < 0.4)))
-    return image.clamp(0.0, 1.0)
+    image = image.clamp(0.0, 1.0)
+    gamma = [camera_gamma(face_contrast(crop)) for crop in image.permute(0, 2, 3, 1).cpu().numpy()]
+    return image.clamp_min(1e-4) ** per_sample(image.new_tensor(gamma).reciprocal())

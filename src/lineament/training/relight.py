@@ -84,10 +84,9 @@ def _albedo(batch: Batch, draw: Draws) -> Tensor:
 
 
 def _exposed(lit: Tensor, face: Tensor, draw: Draws) -> Tensor:
-    """Linear light to a picture: exposed for the face, with the curve of a camera or none at all."""
+    """Linear light to a picture: exposed for the face, with the curve of a camera."""
     inside = torch.where(face, lit, torch.nan).flatten(1)[:, ::7]
     white = torch.nanquantile(inside, _WHITE, dim=1).nan_to_num(1.0).clamp_min(1e-3)
-    curved = draw.uniform(0.0, 1.0) < 0.6
-    gamma = torch.where(curved, draw.uniform(1.6, 2.4), 1.0)
+    gamma = draw.uniform(1.6, 2.4)
     picture = (lit * per_sample(draw.uniform(0.6, 1.05) / white)).clamp(1e-4, 1.0)
     return picture ** per_sample(1.0 / gamma)
