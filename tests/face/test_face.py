@@ -16,6 +16,7 @@ from lineament.face.check import FaceMeasures, check_face, predict_error
 from lineament.face.crop import SPAN
 from lineament.face.landmarks import mirrored_landmarks
 from lineament.face.paste import paste_parse
+from lineament.face.read import brows_not_glasses
 
 
 def test_a_box_outside_the_photo_is_refused() -> None:
@@ -175,3 +176,24 @@ def test_the_frame_of_glasses_does_not_take_the_forehead_away() -> None:
     assert kept[80, 60]
     assert not kept[7, 62]
     assert not kept[52, 60]
+
+
+def test_dark_brows_are_no_glasses_and_frames_stay_what_they_are() -> None:
+    marks = np.zeros((68, 2))
+    marks[17:27, 1], marks[36:48, 1] = 30.0, 40.0
+    parse = np.zeros((64, 64, len(MaskClass)), np.float32)
+    parse[..., MaskClass.SKIN] = 1.0
+
+    def put(rows: slice, columns: slice) -> None:
+        parse[rows, columns] = 0.0
+        parse[rows, columns, [MaskClass.GLASSES]] = 1.0
+
+    put(slice(28, 33), slice(10, 25))  # a brow
+    put(slice(30, 46), slice(35, 38))  # a frame from the brow down over the eye
+    put(slice(4, 8), slice(20, 40))  # sunglasses on the forehead
+    mended = brows_not_glasses(parse, marks).argmax(-1)
+    assert (mended[28:33, 10:25] == MaskClass.BROWS).all()
+    assert (mended[30:46, 35:38] == MaskClass.GLASSES).all()
+    assert (mended[4:8, 20:40] == MaskClass.GLASSES).all()
+    assert np.allclose(brows_not_glasses(parse, marks).sum(-1), 1.0)
+    assert np.array_equal(brows_not_glasses(parse, marks - [0.0, 60.0]), parse)  # nothing near the brows

@@ -12,9 +12,15 @@ from numpy.typing import NDArray
 from lineament.face.crop import Box, FaceCrop, crop_of_box, crop_of_landmarks
 from lineament.face.face import Face, FaceReading, Pose
 from lineament.face.landmarks import MIRROR
+from lineament.face.parse import MaskClass
 from lineament.runtime.faces import CropReading, ReaderSession, shipped_reader
 
 _LOST = 0.15  # share of overlap with the box below which a reading is of something else
+_BROWS, _EYES = slice(17, 27), slice(36, 48)  # of the landmarks
+_ABOVE_EYES, _ABOVE_BROWS = (
+    0.15,
+    0.6,
+)  # how far brows are from the eyes' middle, and reach, in distances of brows and eyes
 
 
 def read_crop(image: NDArray[Any], crop: FaceCrop, flip: bool = True) -> FaceReading:
@@ -36,7 +42,7 @@ def read_crop(image: NDArray[Any], crop: FaceCrop, flip: bool = True) -> FaceRea
         visibility=read.visibility,
         pose=Pose.of_rotation(turn @ _rotation(read.columns)),
         crop=crop,
-        parse=np.ascontiguousarray(read.parse),
+        parse=brows_not_glasses(read.parse, read.landmarks * crop.size),
     )
 
 
@@ -54,6 +60,36 @@ def _run(reader: ReaderSession, picture: NDArray[np.uint8], flip: bool) -> CropR
         columns=0.5 * (plain.columns + mirrored.columns * np.array([1, -1, -1, -1, 1, 1], np.float32)),
         parse=0.5 * (plain.parse + mirrored.parse[:, ::-1]),
     )
+
+
+def brows_not_glasses(parse: NDArray[np.float32], landmarks: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """A parse in which no brow is taken for glasses: frames reach down to the eyes, dark brows do not.
+
+    Args:
+        parse: S×S×8 probabilities, the face upright.
+        landmarks: [68, 2] pixels of the parse.
+
+    Returns:
+        S×S×8; pieces of glasses that lie about the brows alone are brows.
+    """
+    import cv2
+
+    parse = np.ascontiguousarray(parse)
+    glasses, brows = int(MaskClass.GLASSES), int(MaskClass.BROWS)
+    eyes, distance = landmarks[_EYES, 1].mean(), landmarks[_EYES, 1].mean() - landmarks[_BROWS, 1].mean()
+    highest, lowest = landmarks[_BROWS, 1].min() - _ABOVE_BROWS * distance, eyes - _ABOVE_EYES * distance
+    found = (parse.argmax(-1) == glasses).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(found, connectivity=8)
+    tops = stats[:, cv2.CC_STAT_TOP]
+    bottoms = tops + stats[:, cv2.CC_STAT_HEIGHT]
+    mistaken = [i for i in range(1, count) if tops[i] >= highest and bottoms[i] <= lowest]
+    if not mistaken:
+        return parse
+    there = np.isin(labels, mistaken)
+    mended = parse.copy()
+    mended[there, brows] += parse[there, glasses]
+    mended[there, glasses] = 0.0
+    return mended
 
 
 def _rotation(columns: NDArray[np.float32]) -> NDArray[np.float32]:
