@@ -26,13 +26,13 @@ from torch.nn import functional as F
 from lineament.datasets.yaleb import YaleB
 from lineament.evaluation.framing import FramedPredictor, Framing
 from lineament.evaluation.yaleb import PADDING, evaluate_yaleb
+from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.casfne.model import CasFNE
 from lineament.methods.casfne.recipe import CasFNERecipe, validate
 from lineament.synth.config import SynthConfig
 from lineament.synth.degrade import DegradeConfig
 from lineament.synth.write import write_dataset
 from lineament.training.augment import augment
-from lineament.training.config import TrainConfig
 from lineament.training.data import Batch
 from lineament.training.export import load_weights
 from lineament.training.loop import train
@@ -78,7 +78,7 @@ class TeacherRecipe(CasFNERecipe):
 
     WEIGHT = 0.5
 
-    def __init__(self, config: TrainConfig, crops: NDArray[np.uint8]) -> None:
+    def __init__(self, config: CasFNETrainConfig, crops: NDArray[np.uint8]) -> None:
         """Keep crops [N, S, S, 3]."""
         super().__init__(config)
         self.crops = crops
@@ -145,7 +145,7 @@ def trained(
     synth = replace(FULL, **faces)
     folder = arguments.output / f"faces-{'full' if synth == FULL else number}"
     write_dataset(folder, arguments.faces, synth, pictures=("image", "normals", "mask"))
-    config = TrainConfig(
+    config = CasFNETrainConfig(
         output=arguments.output / f"run-{number}",
         data=(folder,),
         init=(arguments.init,),
@@ -184,7 +184,7 @@ def measure(model: CasFNE, dataset: YaleB) -> dict[str, Any]:
         return [F.normalize(full, dim=1)[0].permute(1, 2, 0).numpy()]
 
     result = evaluate_yaleb(dataset, FramedPredictor(predict, Framing(PADDING)), "ablation")
-    config = TrainConfig(Path(), size=size, stages=0, half=True, losses=("rec",), seed=990, validation_batches=25)
+    config = CasFNETrainConfig(Path(), size=size, stages=0, half=True, losses=("rec",), seed=990, validation_batches=25)
     synthetic = validate(model, config, torch.device("cpu"), None)["validation_error_stage_0"]
     people = {subject.subject: subject.stages[0].mean for subject in result.subjects}
     return {"real": result.mean(0), "synthetic": synthetic, "people": people}

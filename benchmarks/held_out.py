@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
+from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.casfne.model import CasFNE
 from lineament.methods.casfne.recipe import validate
-from lineament.training.config import TrainConfig
 from lineament.training.export import load_weights
 from lineament.weights import weights_path
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--method", default="casfne-s")
     arguments = parser.parse_args()
     model = load_weights(weights_path(arguments.method), CasFNE)
-    config = TrainConfig(
+    config = CasFNETrainConfig(
         output=Path(),
         size=model.config.crop_size,
         stages=arguments.stages,

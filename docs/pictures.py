@@ -37,6 +37,7 @@ def main() -> None:
     Image.fromarray(mesh_views()).save(FOLDER / "mesh.jpg", quality=90)
     Image.fromarray(relit_face()).save(FOLDER / "relit.jpg", quality=90)
     Image.fromarray(canonical_crop()).save(FOLDER / "crop.jpg", quality=90)
+    Image.fromarray(depth_stages()).save(FOLDER / "df2net.jpg", quality=90)
 
 
 def mesh_views(size: int = 240) -> np.ndarray:
@@ -61,6 +62,18 @@ def relit_face() -> np.ndarray:
         tiles.append((face.albedo * np.minimum(1.35 * shading, 1.0)[..., None]).astype(np.uint8))
     crop = face.crop.at(300)
     return np.concatenate([crop.extract(tile) for tile in tiles], axis=1)
+
+
+def depth_stages() -> np.ndarray:
+    """The astronaut's face and the depth of DF²Net's three networks, lit from the left."""
+    face = lineament.load("df2net").estimate(data.astronaut())[0]
+    mask = face.crop.extract(face.mask * np.uint8(255)) > 127
+    stages = [shade_normals(normals, (-0.6, 0.5, 0.6), mask) for normals in face.stages]
+    tiles = [face.crop_image, *(np.repeat(stage[..., None], 3, axis=2) for stage in stages)]
+    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    around = slice(max(top - 8, 0), top + height + 8), slice(max(left - 8, 0), left + width + 8)
+    picture = np.concatenate([tile[around] for tile in tiles], axis=1)
+    return cv2.resize(picture, None, fx=1.6, fy=1.6, interpolation=cv2.INTER_CUBIC)
 
 
 def canonical_crop() -> np.ndarray:

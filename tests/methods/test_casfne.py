@@ -12,11 +12,11 @@ from torch.nn import functional as F
 
 from lineament.errors import UsageError, WeightsError
 from lineament.methods.casfne import losses
+from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.casfne.model import CasFNE, CasFNEConfig, casfne, casfne_s
 from lineament.methods.casfne.recipe import CasFNERecipe
 from lineament.networks.checkpoint import load_torchvision_weights
 from lineament.networks.resnet import ResNet18Encoder
-from lineament.training.config import TrainConfig
 from lineament.training.data import Batch
 
 TINY = {"width": 0.125, "decoder_channels": (16, 16, 8, 8, 8), "normal_channels": 4}
@@ -162,7 +162,7 @@ def test_half_resolution_learns_what_full_resolution_goes_on_from(tmp_path: Path
     assert batch.normals.shape == (1, 3, 16, 16)
     assert torch.allclose(batch.normals.norm(dim=1, keepdim=True)[batch.face], torch.ones(1), atol=1e-5)
     with pytest.raises(UsageError, match="half resolution"):
-        TrainConfig(tmp_path, half=True)
+        CasFNETrainConfig(tmp_path, half=True)
 
 
 def test_unlabelled_pixels_do_not_count() -> None:
@@ -208,7 +208,7 @@ def test_a_tiny_training_learns_a_sphere(
     torch.manual_seed(0)
     tiny = CasFNEConfig(**TINY, fusion=fusion, stages=1)
     monkeypatch.setattr("lineament.methods.casfne.recipe.model_config", lambda config: tiny)
-    config = TrainConfig(tmp_path, stages=1, fusion=fusion, losses=chosen, reconstruction=kind)
+    config = CasFNETrainConfig(tmp_path, stages=1, fusion=fusion, losses=chosen, reconstruction=kind)
     recipe = CasFNERecipe(config)
     assert (recipe.discriminator is not None) == ("adv" in chosen)
     batch = sphere_batch(4, 32 if "adv" not in chosen else 64)

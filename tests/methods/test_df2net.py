@@ -19,7 +19,7 @@ from lineament.methods.albedo.recipe import AlbedoRecipe, relative_error
 from lineament.methods.df2net import losses
 from lineament.methods.df2net.config import DF2NetTrainConfig
 from lineament.methods.df2net.data import DepthBatch, centred, photo_depths, rendered
-from lineament.methods.df2net.model import DF2Net, DF2NetConfig, df2net, df2net_s
+from lineament.methods.df2net.model import ColumnConvolution, DF2Net, DF2NetConfig, Hypercolumn, df2net, df2net_s
 from lineament.methods.df2net.recipe import DF2NetRecipe
 from lineament.methods.hffne.model import HFFNE, CoarseConfig, CoarseNormals, hffne_s
 from lineament.render.colour import grey
@@ -29,7 +29,7 @@ from lineament.synth.write import write_dataset
 from lineament.training.export import load_weights, save_weights
 from lineament.training.loop import train
 
-TINY = DF2NetConfig(levels=4, width=4, channels=(4, 4, 8), crop_size=64)
+TINY = DF2NetConfig(levels=4, width=4, channels=(4, 4, 8), finer_channels=(4, 4, 8), crop_size=64)
 CPU = torch.device("cpu")
 
 
@@ -88,7 +88,7 @@ def figures(folder: Path, name: str) -> list[float]:
 def test_sizes() -> None:
     counts = {name: sum(p.numel() for p in m.parameters()) for name, m in DF2Net(df2net()).named_children()}
     assert counts["dense"] == pytest.approx(54.4e6, rel=0.01)
-    assert sum(p.numel() for p in DF2Net(df2net_s()).parameters()) == pytest.approx(1.91e6, rel=0.02)
+    assert sum(p.numel() for p in DF2Net(df2net_s()).parameters()) == pytest.approx(2.10e6, rel=0.02)
     for wrong in ({"crop_size": 100}, {"refinement": "finest"}):
         with pytest.raises(UsageError):
             dataclasses.replace(df2net(), **wrong)
@@ -104,6 +104,17 @@ def test_every_refinement_runs(refinement: str) -> None:
         assert (output.finer - output.fine).abs().max() < 0.3  # a residual
     with pytest.raises(UsageError, match="multiples of 16"):
         network(torch.rand(1, 3, 40, 40))
+
+
+def test_columns_are_convolved_as_if_side_by_side() -> None:
+    torch.manual_seed(0)
+    column = Hypercolumn(3, (2, 3, 4))
+    convolution = ColumnConvolution((2, 3, 4), 5)
+    features = column(torch.rand(2, 3, 16, 24))
+    assert [f.shape[1:] for f in features] == [(2, 16, 24), (3, 8, 12), (4, 4, 6)]
+    enlarged = [torch.nn.functional.interpolate(f, (16, 24), mode="bilinear", align_corners=False) for f in features]
+    expected = torch.nn.functional.conv2d(torch.cat(enlarged, dim=1), convolution.weight, convolution.bias)
+    assert torch.allclose(convolution(features), expected, atol=1e-6)
 
 
 def test_d_net_sees_smaller_crops() -> None:
@@ -133,7 +144,8 @@ def test_depth_is_smooth_under_autocast() -> None:
     assert dense.dtype == fine.dtype == finer.dtype == torch.float32
     assert torch.allclose(dense, torch.tensor(0.2).tanh(), atol=1e-6)
     assert torch.allclose(fine, network.fine(image, slope), atol=1e-6)
-    assert torch.allclose(finer, network.finer(image, slope), atol=1e-6)
+    # The depth itself goes through Fr-Net untouched; the residual comes from features in bf16.
+    assert torch.allclose(finer, network.finer(image, slope), atol=5e-4)
 
 
 def test_dense_starts_from_the_u_net_of_normals() -> None:

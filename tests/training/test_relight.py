@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lineament.errors import UsageError
-from lineament.training.config import TrainConfig
+from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.training.data import Batch
 from lineament.training.relight import relit
 
@@ -72,4 +72,4 @@ def test_a_face_in_no_light_or_no_face_at_all_is_no_error(spheres: Batch) -> Non
 
 def test_a_share_beyond_one_is_refused() -> None:
     with pytest.raises(UsageError, match="relight is a share"):
-        TrainConfig(Path("run"), relight=1.5)
+        CasFNETrainConfig(Path("run"), relight=1.5)

@@ -15,11 +15,11 @@ from torch.nn import functional as F
 
 from lineament.errors import DataError, UsageError, WeightsError
 from lineament.images.tone import face_contrast
+from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.casfne.model import CasFNE, CasFNEConfig
 from lineament.methods.casfne.recipe import CasFNERecipe
 from lineament.training.augment import Draws, Placement, augment, recoloured
 from lineament.training.checkpoint import load_checkpoint
-from lineament.training.config import TrainConfig
 from lineament.training.data import Batch, DatasetFolder, NormalsDecoder
 from lineament.training.export import load_weights, mean_weights, save_weights
 from lineament.training.loop import train
@@ -28,8 +28,8 @@ from lineament.training.schedule import FLOOR, AveragedModel, learning_rate
 TINY = CasFNEConfig(width=0.125, decoder_channels=(16, 16, 8, 8, 8), normal_channels=4, stages=1, crop_size=64)
 
 
-def configured(output: Path, faces: Path, **changes: object) -> TrainConfig:
-    config = TrainConfig(
+def configured(output: Path, faces: Path, **changes: object) -> CasFNETrainConfig:
+    config = CasFNETrainConfig(
         output,
         data=(faces,),
         size=64,
@@ -46,8 +46,8 @@ def configured(output: Path, faces: Path, **changes: object) -> TrainConfig:
     return dataclasses.replace(config, **changes)
 
 
-def reading(*folders: Path, size: int = 64) -> TrainConfig:
-    return TrainConfig(Path(), data=folders, size=size, batch_size=2)
+def reading(*folders: Path, size: int = 64) -> CasFNETrainConfig:
+    return CasFNETrainConfig(Path(), data=folders, size=size, batch_size=2)
 
 
 def losses_of(folder: Path) -> list[float]:
@@ -79,7 +79,7 @@ def test_a_resumed_run_has_the_same_loss_curve(tmp_path: Path, faces: Path, monk
     assert 0 < last["validation_error_stage_1"] < 180
 
 
-def _seeded(config: TrainConfig) -> TrainConfig:
+def _seeded(config: CasFNETrainConfig) -> CasFNETrainConfig:
     torch.manual_seed(1)  # of the networks' first weights
     return config
 
@@ -272,4 +272,4 @@ def test_weights_round_trip_and_name_their_faults(tmp_path: Path) -> None:
 )
 def test_impossible_configurations_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
     with pytest.raises(UsageError):
-        TrainConfig(tmp_path, **change)
+        CasFNETrainConfig(tmp_path, **change)

@@ -51,10 +51,10 @@ def run_train(kind: str, arguments: Sequence[str]) -> int:
 
         features = _parsed(FeaturesTrainConfig, kind, arguments)
         return _train(FaceFeaturesRecipe(features), features)
+    from lineament.methods.casfne.config import CasFNETrainConfig
     from lineament.methods.casfne.recipe import CasFNERecipe
-    from lineament.training.config import TrainConfig
 
-    casfne = _parsed(TrainConfig, kind, arguments)
+    casfne = _parsed(CasFNETrainConfig, kind, arguments)
     return _train(CasFNERecipe(casfne), casfne)
 
 

@@ -10,12 +10,13 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from lineament.methods.casfne.config import CasFNETrainConfig, LossName
 from lineament.methods.casfne.model import CasFNE
 from lineament.methods.casfne.recipe import CasFNERecipe
 from lineament.methods.hffne.config import HFFNETrainConfig
 from lineament.methods.hffne.model import HFFNE
 from lineament.methods.hffne.recipe import CoarseRecipe, HFFNERecipe
-from lineament.training.config import LoopConfig, LossName, TrainConfig
+from lineament.training.config import LoopConfig
 from lineament.training.export import load_weights
 from lineament.training.loop import train
 from lineament.training.recipe import Recipe
@@ -96,7 +97,7 @@ class CasFNEStudy:
 
     def training(self, shared: Shared, row: str, steps: int) -> tuple[Recipe[Any], LoopConfig]:
         """A row's training."""
-        base: TrainConfig = shared.of(TrainConfig, _folder_of(row), steps, losses=self.losses)
+        base: CasFNETrainConfig = shared.of(CasFNETrainConfig, _folder_of(row), steps, losses=self.losses)
         config = replace(base, **self.rows[row])
         return CasFNERecipe(config), config
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One dataclass says everything about a training; the command line is made from it.
 
-What all methods share is `LoopConfig`.
+What all methods share is `LoopConfig`; each method's own is in its `config.py`.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from lineament.errors import UsageError
 
 Decay = Literal["cosine", "steps"]
-LossName = Literal["rec", "likelihood", "tv", "adv"]
 
 
 @dataclass(frozen=True)
@@ -83,49 +82,3 @@ class FaceConfig(LoopConfig):
 
     cache: float = 4.0
     """Gigabytes of memory for samples that were read once; those beyond are read again each time."""
-
-
-@dataclass(frozen=True)
-class TrainConfig(FaceConfig):
-    """A training of Cas-FNE. Defaults are the paper's where it names a value (section IV-C).
-
-    Faces are made while training when no data is given.
-    """
-
-    model: Literal["casfne-s", "casfne"] = "casfne-s"
-    """Small (5.7 M parameters) or the paper's size."""
-    stages: int = 2
-    """Cascaded stages trained, 0 to 5."""
-    fusion: Literal["cat", "adain", "fmm"] = "cat"
-    """How the previous normals join the face's features."""
-    losses: tuple[LossName, ...] = ("rec", "likelihood", "tv", "adv")
-    """Any combination of reconstruction, likelihood (from which the uncertainty is learned), total variation,
-    adversarial."""
-    reconstruction: Literal["cosine", "angle"] = "cosine"
-    """The paper's cosine, or an angle that does not reward flattened shapes."""
-    half: bool = False
-    """Train the initial block at half the pictures' resolution, which is faster on a CPU. For the first part of a long
-    training; another one that starts from its weights (init) must follow."""
-    relight: float = 0.0
-    """Share of the pictures whose faces are lit anew in every step, so that shapes are learned from shading."""
-    imagenet: Path | None = None
-    """A torchvision ResNet-18 checkpoint to start the encoder from (paper size only)."""
-    init: tuple[Path, ...] = ()
-    """Weights (safetensors) to start from, as when going on at another size; the mean of several that come from one
-    start. From weights without cascade, the cascade starts as a copy of the initial block."""
-    hold: bool = False
-    """Hold the initial block still and train the cascade alone."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        known = get_args(LossName)
-        if not set(self.losses) <= set(known) or not self.losses:
-            raise UsageError(f"losses must be some of {', '.join(known)}, not {', '.join(self.losses) or 'none'}")
-        if self.half and (self.stages or "adv" in self.losses):
-            raise UsageError("at half resolution (--half) only the initial block is trained: take --stages 0, no adv")
-        if self.hold and not (self.stages and self.init):
-            raise UsageError("--hold trains the cascade alone: take --stages 1 or more, and weights with --init")
-        if not 0.0 <= self.relight <= 1.0:
-            raise UsageError(f"relight is a share of the pictures, 0 to 1, not {self.relight}")
-        if not 0 <= self.stages <= 5:
-            raise UsageError(f"stages must be 0 to 5, not {self.stages}")

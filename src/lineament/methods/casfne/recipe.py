@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from lineament.methods.casfne import losses
+from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.casfne.model import CasFNE, CasFNEConfig, CasFNEOutput, casfne, casfne_s
 from lineament.networks.checkpoint import load_torchvision_weights
 from lineament.networks.discriminator import PatchDiscriminator, adversarial_loss, discriminator_loss
 from lineament.training.augment import draw_number, prepared
-from lineament.training.config import TrainConfig
 from lineament.training.data import Batch, batches
 from lineament.training.export import load_weights, mean_weights, save_weights
 from lineament.training.recipe import descend
@@ -26,7 +26,7 @@ from lineament.training.validation import angular_errors
 DISCRIMINATOR_DECAY = 5e-4  # the paper's authors' weight decay of the discriminator's optimiser
 
 
-def model_config(config: TrainConfig) -> CasFNEConfig:
+def model_config(config: CasFNETrainConfig) -> CasFNEConfig:
     """The network's configuration that a training asks for."""
     size = casfne_s() if config.model == "casfne-s" else casfne()
     return replace(size, fusion=config.fusion, stages=config.stages, crop_size=config.size)
@@ -35,7 +35,7 @@ def model_config(config: TrainConfig) -> CasFNEConfig:
 class CasFNERecipe:
     """Binds the network to its losses."""
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: CasFNETrainConfig) -> None:
         """Build the networks.
 
         Raises:
@@ -137,14 +137,14 @@ class CasFNERecipe:
         return discriminator_loss(real.float(), [each.float() for each in fake])
 
 
-def estimated(model: CasFNE, batch: Batch, config: TrainConfig) -> tuple[CasFNEOutput, Batch]:
+def estimated(model: CasFNE, batch: Batch, config: CasFNETrainConfig) -> tuple[CasFNEOutput, Batch]:
     """What the network says of a batch, and the batch, both at the resolution that the configuration trains."""
     if config.half:
         return model.at_half_resolution(batch.image), batch.at_half_resolution()
     return model(batch.image, config.stages), batch
 
 
-def validate(model: CasFNE, config: TrainConfig, device: torch.device, sheet: Path | None) -> dict[str, float]:
+def validate(model: CasFNE, config: CasFNETrainConfig, device: torch.device, sheet: Path | None) -> dict[str, float]:
     """Mean angular error in degrees, over face pixels of people kept from training, per stage."""
 
     def estimate(batch: Batch) -> tuple[list[Tensor], Batch]:

@@ -31,7 +31,7 @@ class DF2NetTrainConfig(FaceConfig):
     decay: Decay = "steps"
     """The paper's two divisions by ten, or a cosine."""
     model: Literal["df2net-s", "df2net"] = "df2net-s"
-    """Small (1.9 M parameters, 256 pixels) or the paper's size (take --size 512)."""
+    """Small (2.1 M parameters, 256 pixels) or the paper's size (take --size 512)."""
     init: Path | None = None
     """Weights from which the three networks start, as at another size; or HFFNE's, whose coarse U-Net starts D-Net."""
     refinement: Refinement = "finer"

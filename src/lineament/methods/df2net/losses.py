@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lineament.geometry.fields import masked_mean
+from lineament.methods.df2net.model import pixels
 from lineament.render.light import fit_light, normals_of_depth
 from lineament.render.shading import spherical_harmonics_shading
 
@@ -19,11 +20,6 @@ WEIGHTS: Mapping[str, Mapping[str, float]] = {
 }
 """Weights of each network's losses (sections 3.3 to 3.5); those of D-Net's normals, 0.1, and of Fr-Net's
 shading, 100, are options."""
-
-
-def pixels(depth: Tensor) -> Tensor:
-    """Depth as a share of the side [B, 1, H, W] in pixels."""
-    return depth.shape[-1] * depth
 
 
 def interior(face: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from lineament.errors import UsageError
 from lineament.networks.blocks import full_precision, hold_frozen
 from lineament.networks.unet import Pix2PixUNet, check_images
 from lineament.render.colour import LUMA
+from lineament.render.light import normals_of_depth
 
 _SMALL = 0.1  # the residual's unit: Fr-Net starts close to the depth that comes in
 Refinement = Literal["finer", "plain", "stacked"]
@@ -35,7 +36,9 @@ class DF2NetConfig:
     width: int = 64
     """Channels of its first level."""
     channels: tuple[int, int, int] = (16, 32, 64)
-    """Channels of the hypercolumns of F-Net and Fr-Net at full, half and quarter resolution."""
+    """Channels of F-Net's hypercolumn at full, half and quarter resolution."""
+    finer_channels: tuple[int, int, int] = (16, 32, 64)
+    """Channels of Fr-Net's hypercolumns."""
     dense_scale: int = 1
     """How many times smaller D-Net sees the crop: its depth is the wide shape, which needs few pixels."""
     refinement: Refinement = "finer"
@@ -63,8 +66,13 @@ def df2net(crop_size: int = 512) -> DF2NetConfig:
 
 
 def df2net_s(crop_size: int = 256) -> DF2NetConfig:
-    """The small size, about 2 M parameters; D-Net at half the resolution."""
+    """The small size, about 2 M parameters; D-Net at half the resolution, F-Net with half the channels."""
     return DF2NetConfig(levels=6, width=16, channels=(8, 16, 32), dense_scale=2, crop_size=crop_size)
+
+
+def pixels(depth: Tensor) -> Tensor:
+    """Depth as a share of the side [B, 1, H, W] in pixels."""
+    return depth.shape[-1] * depth
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,7 @@ class DF2Net(nn.Module):
         if config.refinement == "stacked":
             self.finer = FineNetwork(config.channels)
         else:
-            self.finer = FinerNetwork(config.channels, config.refinement == "finer")
+            self.finer = FinerNetwork(config.finer_channels, config.refinement == "finer")
 
     def train(self, mode: bool = True) -> DF2Net:
         """Switch the mode of what learns; frozen networks stay as they are in use, their normalisation with them."""
@@ -149,24 +157,42 @@ class DenseNetwork(nn.Module):
 
 
 class Hypercolumn(nn.Module):
-    """Features at full, half and quarter resolution, side by side at full (Hariharan et al. 2015)."""
+    """Features at full, half and quarter resolution, for 1×1 convolutions over all of them (Hariharan et al. 2015)."""
 
     def __init__(self, inside: int, channels: Sequence[int]) -> None:
         super().__init__()
-        self.out_channels = sum(channels)
         self.scales = nn.ModuleList(
             nn.Sequential(_convolution(entering, leaving), _convolution(leaving, leaving))
             for entering, leaving in zip((inside, *channels[:-1]), channels, strict=True)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, inside, H, W] to [B, sum of channels, H, W]."""
-        size = x.shape[2:]
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """[B, inside, H, W] to features, each [B, channels, H / 2ⁱ, W / 2ⁱ]."""
         columns: list[Tensor] = []
         for number, scale in enumerate(self.scales):
             x = scale(F.avg_pool2d(x, 2) if number else x)
-            columns.append(x if number == 0 else F.interpolate(x, size, mode="bilinear", align_corners=False))
-        return torch.cat(columns, dim=1)
+            columns.append(x)
+        return columns
+
+
+class ColumnConvolution(nn.Conv2d):
+    """A 1×1 convolution of a hypercolumn, as if its features stood side by side at full resolution.
+
+    It is linear as enlarging is: each resolution is convolved where it is, and the results are enlarged and added.
+    """
+
+    def __init__(self, channels: Sequence[int], outside: int) -> None:
+        super().__init__(sum(channels), outside, 1)
+        self.of_columns = tuple(channels)
+
+    def forward(self, columns: Sequence[Tensor]) -> Tensor:  # type: ignore[override]
+        """Features, each [B, channels, H / 2ⁱ, W / 2ⁱ], to [B, outside, H, W]."""
+        weights = self.weight.split(self.of_columns, dim=1)
+        seen = F.conv2d(columns[0], weights[0], self.bias)
+        for column, weight in zip(columns[1:], weights[1:], strict=True):
+            smaller = F.conv2d(column, weight)
+            seen = seen + F.interpolate(smaller, seen.shape[2:], mode="bilinear", align_corners=False)
+        return seen
 
 
 class FineNetwork(nn.Module):
@@ -175,14 +201,14 @@ class FineNetwork(nn.Module):
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
         half = channels[0] // 2
-        self.of_photo, self.of_depth = _convolution(3, half), _convolution(1, half)
+        self.of_photo, self.of_depth = _convolution(3, half), _convolution(3, half)
         self.hypercolumn = Hypercolumn(2 * half, channels)
-        self.last = _to_depth(self.hypercolumn.out_channels)
+        self.last = _to_depth(channels)
 
     def forward(self, image: Tensor, depth: Tensor) -> Tensor:
         """A photo [B, 3, H, W] and depth [B, 1, H, W] to depth [B, 1, H, W]."""
         with full_precision(image):
-            seen = torch.cat([self.of_photo(2.0 * image - 1.0), self.of_depth(depth)], dim=1)
+            seen = torch.cat([self.of_photo(2.0 * image - 1.0), self.of_depth(_shape(depth))], dim=1)
             return torch.tanh(self.last(self.hypercolumn(seen)))
 
 
@@ -198,31 +224,30 @@ class FinerNetwork(nn.Module):
         half = channels[0] // 2
         self.resolutions = (4, 2, 1) if multi_resolution else (1,)
         self.of_photo = nn.ModuleList(_convolution(3, half) for _ in self.resolutions)
-        self.of_depth = nn.ModuleList(_convolution(1, half) for _ in self.resolutions)
+        self.of_depth = nn.ModuleList(_convolution(3, half) for _ in self.resolutions)
         self.hypercolumns = nn.ModuleList(
             Hypercolumn(2 * half + (0 if number == 0 else channels[0]), channels)
             for number in range(len(self.resolutions))
         )
-        width = sum(channels)
-        self.carried = nn.ModuleList(nn.Conv2d(width, channels[0], 1) for _ in self.resolutions[:-1])
-        self.last = nn.ModuleList(_to_depth(width) for _ in self.resolutions)
+        self.carried = nn.ModuleList(ColumnConvolution(channels, channels[0]) for _ in self.resolutions[:-1])
+        self.last = nn.ModuleList(_to_depth(channels) for _ in self.resolutions)
 
     def forward(self, image: Tensor, depth: Tensor) -> Tensor:
         """A photo [B, 3, H, W] and depth [B, 1, H, W] to depth [B, 1, H, W]."""
-        with full_precision(image):
-            return depth + self.residual(image, depth)
+        return depth + self.residual(image, depth)
 
     def residual(self, image: Tensor, depth: Tensor) -> Tensor:
         """What is added to depth [B, 1, H, W]."""
         residual, features = depth.new_zeros(len(depth), 1, 1, 1), None
         for number, share in enumerate(self.resolutions):
             photo, known = (F.avg_pool2d(x, share) if share > 1 else x for x in (image, depth))
-            residual = F.interpolate(residual, known.shape[2:], mode="bilinear", align_corners=False)
-            columns = [self.of_photo[number](2.0 * photo - 1.0), self.of_depth[number](known + residual)]
+            residual = F.interpolate(residual, known.shape[2:], mode="bicubic", align_corners=False)
+            columns = [self.of_photo[number](2.0 * photo - 1.0), self.of_depth[number](_shape(known + residual))]
             if features is not None:
                 columns.append(F.interpolate(features, known.shape[2:], mode="bilinear", align_corners=False))
             seen = self.hypercolumns[number](torch.cat(columns, dim=1))
-            residual = residual + _SMALL * self.last[number](seen)
+            with full_precision(image):
+                residual = residual + _SMALL * self.last[number]([column.float() for column in seen])
             if number < len(self.carried):
                 features = self.carried[number](seen)
         return residual
@@ -233,6 +258,15 @@ def _convolution(inside: int, outside: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inside, outside, 3, 1, 1, padding_mode="replicate"), nn.LeakyReLU(0.2))
 
 
-def _to_depth(inside: int) -> nn.Sequential:
+def _shape(depth: Tensor) -> Tensor:
+    """What F-Net and Fr-Net see of depth [B, 1, H, W]: itself and the slopes, x and y of its normals, [B, 3, H, W].
+
+    In the depth's own unit a wrinkle is a thousandth: too little for convolutions to see beside the shape.
+    """
+    return torch.cat([depth, normals_of_depth(pixels(depth))[:, :2]], dim=1)
+
+
+def _to_depth(channels: Sequence[int]) -> nn.Sequential:
     """1×1 convolutions from a hypercolumn to one channel."""
-    return nn.Sequential(nn.Conv2d(inside, inside // 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(inside // 2, 1, 1))
+    inside = sum(channels)
+    return nn.Sequential(ColumnConvolution(channels, inside // 2), nn.LeakyReLU(0.2), nn.Conv2d(inside // 2, 1, 1))

@@ -16,7 +16,7 @@ from lineament.methods.albedo.model import AlbedoNetwork
 from lineament.methods.df2net import losses
 from lineament.methods.df2net.config import STEPS, DF2NetTrainConfig, Step
 from lineament.methods.df2net.data import DepthBatch, centred, photo_depths, rendered, varied
-from lineament.methods.df2net.model import DF2Net
+from lineament.methods.df2net.model import DF2Net, pixels
 from lineament.methods.hffne.model import HFFNE
 from lineament.render.colour import decode_srgb
 from lineament.render.light import normals_of_depth
@@ -156,7 +156,7 @@ class DF2NetRecipe:
 
         def measured() -> Iterator[Batch]:
             for batch in islice(self.batches("validation", 0, device), self.config.validation_batches):
-                yield Batch(batch.image, normals_of_depth(losses.pixels(batch.depth)), losses.interior(batch.face))
+                yield Batch(batch.image, normals_of_depth(pixels(batch.depth)), losses.interior(batch.face))
 
         def estimate(batch: Batch) -> tuple[list[Tensor], Batch]:
             if self.learns == "dense":
@@ -164,7 +164,7 @@ class DF2NetRecipe:
             else:
                 output = model(batch.image)
                 depths = [getattr(output, name) for name in known]
-            return [normals_of_depth(losses.pixels(depth)) for depth in depths], batch
+            return [normals_of_depth(pixels(depth)) for depth in depths], batch
 
         errors = angular_errors(measured(), estimate, sheet)
         return {f"validation_error_{name}": error for name, error in zip(known, errors, strict=True)}
