@@ -67,7 +67,7 @@ def relit_face() -> np.ndarray:
 def depth_stages() -> np.ndarray:
     """The astronaut's face and the depth of DF²Net's three networks, lit from the left."""
     face = lineament.load("df2net").estimate(data.astronaut())[0]
-    mask = face.crop.extract(face.mask * np.uint8(255)) > 127
+    mask = face.surface.crop_mask
     stages = [shade_normals(normals, (-0.6, 0.5, 0.6), mask) for normals in face.stages]
     tiles = [face.crop_image, *(np.repeat(stage[..., None], 3, axis=2) for stage in stages)]
     left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))

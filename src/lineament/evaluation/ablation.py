@@ -26,9 +26,9 @@ from lineament.evaluation.published import published_tables
 from lineament.evaluation.report import Cell, Table
 from lineament.evaluation.studies import STUDIES, Normals, Shared, Study
 from lineament.images.write import atomic_path
-from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.synth.config import SynthConfig
 from lineament.synth.write import write_dataset
+from lineament.training.config import FaceConfig
 from lineament.training.data import Batch, batches
 from lineament.training.loop import train, uses_bf16
 
@@ -151,7 +151,7 @@ def _affordable_steps(
 
 
 def _test_batches(config: AblationConfig) -> list[Batch]:
-    run = CasFNETrainConfig(Path(), size=config.size, batch_size=10, seed=_TEST_SEED)
+    run = FaceConfig(Path(), size=config.size, batch_size=10, seed=_TEST_SEED)
     source = batches(run, "validation", 0, torch.device("cpu"))
     return list(islice(source, -(-config.test_faces // 10)))
 

@@ -234,7 +234,8 @@ class FinerNetwork(nn.Module):
 
     def forward(self, image: Tensor, depth: Tensor) -> Tensor:
         """A photo [B, 3, H, W] and depth [B, 1, H, W] to depth [B, 1, H, W]."""
-        return depth + self.residual(image, depth)
+        with full_precision(image):
+            return depth + self.residual(image, depth)
 
     def residual(self, image: Tensor, depth: Tensor) -> Tensor:
         """What is added to depth [B, 1, H, W]."""
@@ -246,8 +247,7 @@ class FinerNetwork(nn.Module):
             if features is not None:
                 columns.append(F.interpolate(features, known.shape[2:], mode="bilinear", align_corners=False))
             seen = self.hypercolumns[number](torch.cat(columns, dim=1))
-            with full_precision(image):
-                residual = residual + _SMALL * self.last[number]([column.float() for column in seen])
+            residual = residual + _SMALL * self.last[number](seen)
             if number < len(self.carried):
                 features = self.carried[number](seen)
         return residual
