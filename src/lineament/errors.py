@@ -23,9 +23,39 @@ from __future__ import annotations
 
 
 class LineamentError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base of every error that this package raises on purpose.
+
+    An error says what is wrong, and may say what to do in the words of either interface, which read on from the
+    message after a semicolon::
+
+        raise NoFaceError(
+            f"{name}: no face found",
+            python="ask for less sure ones with min_score=0.2, or say where the face is with faces=[(x, y, w, h)]",
+            cli="ask for less sure ones with --min-score 0.2, or say where the face is with --face-box X,Y,W,H",
+        )
+
+    ``str(error)`` has Python's advice, `for_command_line` the command line's. Advice that names no option of an
+    interface belongs into the message itself.
+
+    Args:
+        message: What is wrong, in one line.
+        python: What to do, for those who call Python.
+        cli: What to do, for those who use the command line.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "", *, python: str = "", cli: str = "") -> None:
+        super().__init__(message)
+        self.python = python
+        self.cli = cli
+
+    def __str__(self) -> str:
+        return "; ".join(filter(None, (super().__str__(), self.python)))
+
+    def for_command_line(self) -> str:
+        """What is wrong, and what to do in the words of the command line."""
+        return "; ".join(filter(None, (super().__str__(), self.cli)))
 
 
 class UsageError(LineamentError):
