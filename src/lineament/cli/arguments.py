@@ -13,8 +13,11 @@ import tyro
 from lineament.errors import UsageError
 
 
-def comma_separated(choices: tuple[str, ...]) -> tyro.constructors.PrimitiveConstructorSpec[tuple[str, ...]]:
-    """How an option takes several choices in one word, as in ``depth,mesh``, so that photos may follow it."""
+def comma_separated(choices: tuple[str, ...]) -> tyro.constructors.PrimitiveConstructorSpec[tuple[str, ...] | None]:
+    """How an option takes several choices in one word, as in ``depth,mesh``, so that photos may follow it.
+
+    A default of None stands for the first choice.
+    """
 
     def parsed(words: list[str]) -> tuple[str, ...]:
         chosen = tuple(dict.fromkeys(word.strip() for word in words[0].split(",")))
@@ -27,8 +30,8 @@ def comma_separated(choices: tuple[str, ...]) -> tyro.constructors.PrimitiveCons
         nargs=1,
         metavar=f"{choices[0]},…",
         instance_from_str=parsed,
-        is_instance=lambda value: isinstance(value, tuple) and all(item in choices for item in value),
-        str_from_instance=lambda value: [",".join(value)],
+        is_instance=lambda value: value is None or (isinstance(value, tuple) and set(value) <= set(choices)),
+        str_from_instance=lambda value: [",".join(value or choices[:1])],
     )
 
 

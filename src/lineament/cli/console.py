@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from lineament.errors import UNEXPECTED, LineamentError, OutputError
+from lineament.errors import UNEXPECTED, InputError, LineamentError, OutputError
 from lineament.images.names import printable
 
 _LOG = logging.getLogger(__name__)
@@ -58,6 +59,10 @@ def described(error: BaseException) -> tuple[str, int]:
         line, code = error.for_command_line(), error.exit_code
     elif isinstance(error, MemoryError):
         line, code = "not enough memory", UNEXPECTED
+    elif isinstance(error, OSError) and error.filename is not None:
+        line, code = f"{os.fsdecode(error.filename)}: {error.strerror}", InputError.exit_code
+    elif isinstance(error, OSError) and error.strerror:  # of a stream: standard output, as a rule
+        line, code = f"reading or writing failed: {error.strerror}", OutputError.exit_code
     else:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         line, code = f"unexpected {text}; run with --debug for details", UNEXPECTED

@@ -87,7 +87,7 @@ def run_estimate(options: Estimate) -> int:
     from lineament.cli.console import Failures, plain_console
     from lineament.estimator import load
     from lineament.images.folder import check_replaceable, read_marker
-    from lineament.images.names import output_names
+    from lineament.images.names import output_names, printable
     from lineament.images.read import find_images
     from lineament.save import SaveOptions, save_photo
 
@@ -121,7 +121,7 @@ def run_estimate(options: Estimate) -> int:
                 for number, face in enumerate(faces, 1):
                     which = f", face {number}" if len(faces) > 1 else ""
                     for warning in face.check.warnings:
-                        console.print(f"{photo.name}{which}: {warning}")
+                        console.print(f"{printable(photo.name)}{which}: {warning}")
                 save_photo(faces, folder, saved, photo.name, _request(options, saved, estimator, photo))
             bar.advance(task)
     taken = time.perf_counter() - start

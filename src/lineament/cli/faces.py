@@ -61,7 +61,7 @@ def run_faces(options: FindFaces) -> int:
                 faces = find(image, options.min_score, options.smallest, options.any_rotation)
                 folder = folder or stack.enter_context(result_folder(options.output))
                 write_png(folder / f"{name}.png", draw_faces(image, faces))
-                console.print(f"{photo}: {len(faces)} {'face' if len(faces) == 1 else 'faces'}")
+                console.print(f"{printable(str(photo))}: {len(faces)} {'face' if len(faces) == 1 else 'faces'}")
                 for number, face in enumerate(faces, 1):
                     x, y, width, height = face.box
                     console.print(
