@@ -10,10 +10,12 @@ Importing this package imports no torch: estimation runs on ONNX Runtime. Its na
 asked for, so that the command line answers at once, to Ctrl-C, too.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
+TYPE_CHECKING = False  # typing's own takes long to import
 if TYPE_CHECKING:
+    from typing import Any
+
     from lineament.errors import LineamentError
     from lineament.estimator import Estimator, Method, estimate, load
     from lineament.result import FaceGeometry
@@ -27,6 +29,8 @@ _MODULES = {"LineamentError": "errors", "FaceGeometry": "result", "__version__":
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'estimator')}"), name)
 
 

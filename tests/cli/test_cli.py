@@ -27,14 +27,6 @@ from lineament.result import FaceGeometry
 from tests.images.test_read import damaged
 
 
-@pytest.fixture
-def portrait(tmp_path: Path) -> Path:
-    path = tmp_path / "photos" / "astronaut.png"
-    path.parent.mkdir()
-    Image.fromarray(data.astronaut()).save(path)
-    return path
-
-
 @pytest.mark.parametrize("command", ["train", "evaluate", "rig"])
 def test_commands_of_two_words_name_the_second(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,13 @@ def comma_separated(choices: tuple[str, ...]) -> tyro.constructors.PrimitiveCons
     )
 
 
-def check_lists(photos: Iterable[str], **options: tuple[str, ...]) -> None:
-    """Raise UsageError for a word among the photos that belongs to the list of an option."""
-    for word in photos:
-        for name, choices in options.items():
-            if word in choices and not os.path.lexists(word):
-                raise UsageError(f"no file {word}; --{name} takes its list in one word: {choices[0]},{word}")
+def check_lists(words: Sequence[str], **options: tuple[str, ...]) -> None:
+    """Raise UsageError for lists of several words: the parser would take all but the first for photos."""
+    for name, choices in options.items():
+        option = f"--{name.replace('_', '-')}"
+        for here, first, second in zip(words, words[1:], words[2:], strict=False):
+            if here == option and second in choices and not os.path.lexists(second):
+                raise UsageError(f"{option} takes its list in one word: {option} {first},{second}")
 
 
 def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path], replaced: bool = False) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import tyro
 
-from lineament.cli.arguments import check_lists, check_outputs, comma_separated
+from lineament.cli.arguments import check_outputs, comma_separated
 from lineament.errors import UsageError
 from lineament.face.find import SMALLEST_SCORE
 from lineament.images.encoding import NormalsConvention
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from lineament.estimator import Estimator, Faces
     from lineament.save import SaveOptions
 
-_OUTPUTS, _MESH_FORMATS = get_args(Output), get_args(MeshFormat)
+LISTS = {"outputs": get_args(Output), "mesh_formats": get_args(MeshFormat)}
+"""Options that take several values in one word, and their choices."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,10 @@ class Estimate:
     """Find faces that lie on their side or upside down, too."""
     normals_convention: NormalsConvention = "opengl"
     """Signs of the normal maps: opengl (y up), directx (y down), opencv (y down, z away)."""
-    outputs: Annotated[tuple[Output, ...], comma_separated(_OUTPUTS)] = ("normals",)
+    outputs: Annotated[tuple[Output, ...], comma_separated(LISTS["outputs"])] = ("normals",)
     """What to write, with commas between: normals (always), depth (depth.png, depth.exr), mesh (textured, in
     millimetres), albedo (the photo without its shading)."""
-    mesh_formats: Annotated[tuple[MeshFormat, ...] | None, comma_separated(_MESH_FORMATS)] = None
+    mesh_formats: Annotated[tuple[MeshFormat, ...] | None, comma_separated(LISTS["mesh_formats"])] = None
     """Files of the mesh, with commas between: glb (the default), obj, ply."""
     skip_existing: bool = False
     """Skip photos whose result is there already: finished, from the same photo, with the same weights and options."""
@@ -91,7 +92,6 @@ def run_estimate(options: Estimate) -> int:
     from lineament.images.read import find_images
     from lineament.save import SaveOptions, save_photo
 
-    check_lists(options.photos, outputs=_OUTPUTS, **{"mesh-formats": _MESH_FORMATS})
     if options.mesh_formats is not None and "mesh" not in options.outputs:
         raise UsageError("--mesh-formats is for meshes: ask for one with --outputs mesh")
     saved = SaveOptions(options.normals_convention, options.outputs, options.mesh_formats or ("glb",))
@@ -108,7 +108,7 @@ def run_estimate(options: Estimate) -> int:
     estimator = load(options.method)
     console = plain_console(stderr=True)
     failures, skipped, start = Failures(console), 0, time.perf_counter()
-    with Progress(console=console, transient=True, disable=len(photos) == 1) as bar:
+    with Progress(console=console, transient=True, disable=len(photos) == 1 or not console.is_terminal) as bar:
         task = bar.add_task("estimating", total=len(photos))
         for photo, folder in zip(photos, folders, strict=True):
             with failures.reported(photo):

@@ -21,6 +21,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from lineament.errors import OutputError
+from lineament.images.names import printable
 from lineament.images.write import write_json
 
 MARKER = "result.json"
@@ -41,19 +42,24 @@ def read_marker(folder: Path) -> dict[str, Any] | None:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raise OutputError for a folder that holds what is no result of ours, or for a file in its place."""
-    for place in (folder.parent, folder):
-        remove_stale(place.absolute())
+    """Raise OutputError for a folder that holds what is no result of ours, or for a file in its way."""
+    path = _place(folder)
+    for place in (path.parent, path):
+        remove_stale(place)
     try:
-        if not folder.exists():
+        there = next(place for place in (path, *path.parents) if os.path.lexists(place))
+        if not there.is_dir():
+            raise OutputError(f"cannot write {folder}: {there} is in the way and no folder")
+        if there != path:
             return
         listed = _listed(folder)
         strange = [name for name in _files(folder) if name not in listed and Path(name).name not in _OF_FILE_BROWSERS]
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
     if strange:
+        first = printable(min(strange, key=lambda name: (name.count("/"), name)))
         raise OutputError(
-            f"{folder} holds files that are no result of ours ({min(strange)}) and would be lost: "
+            f"{folder} holds files that are no result of ours ({first}) and would be lost: "
             "name another folder, or move them away"
         )
 
@@ -70,7 +76,7 @@ def result_folder(path: Path, request: Mapping[str, Any] | None = None) -> Itera
         OutputError: It cannot be written, or ``path`` holds what is no result of ours.
     """
     check_replaceable(path)
-    path = path.resolve() if path.is_symlink() else path.absolute()
+    path = _place(path)
     inside = path.is_dir() and _stays(path)
     home = path if inside else path.parent
     try:
@@ -147,6 +153,11 @@ def _staging(home: Path) -> Iterator[Path]:
     finally:
         lock.release()
         _remove(staging)
+
+
+def _place(folder: Path) -> Path:
+    """Where a result is written: a link to a folder stays one."""
+    return folder.resolve() if folder.is_symlink() else folder.absolute()
 
 
 def _stays(path: Path) -> bool:
