@@ -73,7 +73,6 @@ def save_photo(
             _write_face(faces[0], temporary, options, photo)
             return
         for number, face in enumerate(faces, 1):
-            (temporary / f"face-{number}").mkdir()
             _write_face(face, temporary / f"face-{number}", options, photo)
         together = combined_map(faces, options.convention)
         write_png(temporary / "normals.png", together, _png_text(faces[0], options.convention))

@@ -98,13 +98,14 @@ def test_every_exit_code_is_in_the_table() -> None:
 
 
 @posix
-def test_a_closed_pipe_and_a_full_disk(portrait: Path) -> None:
-    for words in (["--help"], ["check", str(portrait)]):
+def test_a_closed_pipe_and_a_full_disk(portrait: Path, tmp_path: Path) -> None:
+    for words in (["--help"], ["faces", str(portrait), "-o", str(tmp_path / "out")]):
         reading, writing = os.pipe()
         os.close(reading)
         run = ran(*words, capture_output=False, stdout=writing, stderr=subprocess.PIPE)
         os.close(writing)
         assert (run.returncode, run.stderr) == (141, "")
+    assert not (tmp_path / "out").exists()
     if Path("/dev/full").exists():
         with open("/dev/full", "w") as full:
             run = ran("check", str(portrait), capture_output=False, stdout=full, stderr=subprocess.PIPE)

@@ -87,7 +87,7 @@ class Failures:
             raise
         except BaseException as error:  # extensions raise kinds of their own that are no Exception
             line, code = described(error)
-            name = printable(photo.name)
             self.count += 1
             self.code = self.code or code
-            self.console.print(f"lineament: {line}" if name in line else f"lineament: {printable(str(photo))}: {line}")
+            named = line.startswith((f"{printable(str(photo))}:", f"{printable(photo.name)}:"))
+            self.console.print(f"lineament: {line}" if named else f"lineament: {printable(str(photo))}: {line}")

@@ -13,7 +13,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def check_replaceable(folder: Path) -> None:
     path = _place(folder)
     for place in (path.parent, path):
         remove_stale(place)
-    try:
+    with _writing(folder):
         there = next(place for place in (path, *path.parents) if os.path.lexists(place))
         if not there.is_dir():
             raise OutputError(f"cannot write {folder}: {there} is in the way and no folder")
@@ -54,8 +54,6 @@ def check_replaceable(folder: Path) -> None:
             return
         listed = _listed(folder)
         strange = [name for name in _files(folder) if name not in listed and Path(name).name not in _OF_FILE_BROWSERS]
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
     if strange:
         first = printable(min(strange, key=lambda name: (name.count("/"), name)))
         raise OutputError(
@@ -79,14 +77,16 @@ def result_folder(path: Path, request: Mapping[str, Any] | None = None) -> Itera
     path = _place(path)
     inside = path.is_dir() and _stays(path)
     home = path if inside else path.parent
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        with _staging(home) as staging:
+    with ExitStack() as stack:
+        with _writing(path):
+            home.mkdir(parents=True, exist_ok=True)
+            staging = stack.enter_context(_staging(home))
             new, old = staging / "new", staging / "old"
             if not inside:
                 (staging / "target").write_bytes(os.fsencode(path.name))
             new.mkdir()
-            yield new
+        yield new
+        with _writing(path):
             write_json(new / MARKER, {"files": sorted(_files(new)), "request": dict(request or {})})
             if inside:
                 _swap_files(staging)
@@ -95,6 +95,12 @@ def result_folder(path: Path, request: Mapping[str, Any] | None = None) -> Itera
                     check_replaceable(path)  # again: much time may have gone by
                     os.replace(path, old)
                 os.replace(new, path)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
