@@ -212,7 +212,8 @@ class FaceGeometry:
             The folder.
 
         Raises:
-            OutputError: It cannot be written, holds files that are no result of ours, or numbers are not finite.
+            OutputError: It cannot be written or holds files that are no result of ours.
+            NotFiniteError: Numbers that would be written are not finite.
             InputError: There is no face in the crop, so that it has no depth and no mesh.
         """
         from lineament.save import SaveOptions, save_photo

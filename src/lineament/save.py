@@ -65,7 +65,8 @@ def save_photo(
         request: What the result was asked for, for its marker (`lineament.images.folder`).
 
     Raises:
-        OutputError: It cannot be written, holds files that are no result of ours, or numbers are not finite.
+        OutputError: It cannot be written or holds files that are no result of ours.
+        NotFiniteError: Numbers that would be written are not finite.
         InputError: There is no face in a crop, so that it has no depth and no mesh.
     """
     with result_folder(folder, request) as temporary:

@@ -29,7 +29,8 @@ def write_mesh(path: Path, mesh: Mesh, texture: NDArray[np.uint8] | None = None)
 
     Raises:
         UsageError: Another suffix.
-        OutputError: Numbers that are not finite, or they cannot be written.
+        NotFiniteError: Numbers that are not finite.
+        OutputError: They cannot be written.
     """
     kind = path.suffix.lower().lstrip(".")
     if kind not in get_args(MeshFormat):

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.errors import OutputError
+from lineament.errors import NotFiniteError, OutputError
 
 MeshFormat = Literal["glb", "obj", "ply"]
 """Files that meshes are written to (`lineament.images.mesh`)."""
@@ -42,7 +42,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def check_finite(what: object, values: Any) -> None:
-    """Raise OutputError for numbers or arrays that are not finite: such are never written.
+    """Raise NotFiniteError for numbers or arrays that are not finite: such are never written.
 
     Args:
         what: What to call them in the error.
@@ -51,14 +51,15 @@ def check_finite(what: object, values: Any) -> None:
     array = np.asarray(values)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         strange = int(array.size - np.isfinite(array).sum())
-        raise OutputError(f"{what}: {strange} of {array.size} numbers are not finite; nothing is written of them")
+        raise NotFiniteError(f"{what}: {strange} of {array.size} numbers are not finite; nothing is written of them")
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write plain values as JSON, UTF-8, its text printable whatever names it holds.
 
     Raises:
-        OutputError: A number is not finite, which JSON has no word for; or the file cannot be written.
+        NotFiniteError: A number is not finite, which JSON has no word for.
+        OutputError: The file cannot be written.
     """
     _check_plain(path, content, "")
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
@@ -67,7 +68,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def _check_plain(path: Path, content: Any, place: str) -> None:
-    """Raise OutputError for the first number that is not finite, and name its place."""
+    """Raise NotFiniteError for the first number that is not finite, and name its place."""
     if isinstance(content, Mapping):
         for key, value in content.items():
             _check_plain(path, value, f"{place}.{key}" if place else str(key))
@@ -130,7 +131,8 @@ def write_exr(path: Path, channels: Mapping[str, NDArray[np.floating[Any]]], att
         attributes: Entries for the file's header.
 
     Raises:
-        OutputError: Numbers that are not finite, or the file cannot be written.
+        NotFiniteError: Numbers that are not finite.
+        OutputError: The file cannot be written.
     """
     import OpenEXR
 
