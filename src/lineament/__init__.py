@@ -12,5 +12,6 @@ Importing this package imports no torch: estimation runs on ONNX Runtime.
 from lineament.errors import LineamentError
 from lineament.estimator import Estimator, Method, estimate, load
 from lineament.result import FaceGeometry
+from lineament.version import __version__
 
-__all__ = ["Estimator", "FaceGeometry", "LineamentError", "Method", "estimate", "load"]
+__all__ = ["Estimator", "FaceGeometry", "LineamentError", "Method", "__version__", "estimate", "load"]

@@ -19,8 +19,10 @@ from lineament.face.check import PhotoCheck
 from lineament.face.crop import Box, FaceCrop
 from lineament.face.face import Pose
 from lineament.face.parse import PARSE_COLOURS, MaskClass
+from lineament.face.paste import FaceRegion
 from lineament.images.encoding import DESCRIPTIONS, NormalsConvention, convert_normals, encode_normals
 from lineament.images.write import MeshFormat, atomic_folder, write_exr, write_indexed_png, write_png
+from lineament.kept import KeptMaps, LastFace, Value
 from lineament.render.preview import LIGHTS, shade_normals, shading_strip
 
 if TYPE_CHECKING:
@@ -43,10 +45,8 @@ class FaceGeometry:
     right, y up, z towards the viewer.
     """
 
-    mask: NDArray[np.bool_]
-    """H×W, where the face is: skin, brows, eyes, mouth and teeth, not hair, glasses or clothes."""
-    parse: NDArray[np.uint8]
-    """H×W of `lineament.face.MaskClass`: what each pixel of the face's surroundings shows."""
+    region: FaceRegion
+    """Where the face is in the photo: its crop, and the mask and parse of the crop's surroundings."""
     box: Box
     """x, y, width, height of the face in the photo's pixels: the landmarks' bounding box."""
     score: float
@@ -61,8 +61,6 @@ class FaceGeometry:
     """How the head is turned."""
     check: PhotoCheck
     """What is wrong with the photo, and the error to expect."""
-    crop: FaceCrop
-    """The square of the photo that the network saw."""
     crop_image: NDArray[np.uint8]
     """S×S×3, that square."""
     photo: NDArray[Any]
@@ -74,13 +72,31 @@ class FaceGeometry:
     """S×S, the last stage's expected angular error on the whole crop, degrees; None if the method does not say."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """Method, weights, versions: what ``face.json`` says of the origin."""
+    last_face: LastFace = field(default_factory=LastFace, repr=False, compare=False)
+    """Shared by the faces of one photo: maps as large as the photo are kept for the one that was asked last."""
+    _kept: KeptMaps = field(default_factory=KeptMaps, init=False, repr=False, compare=False)
 
-    @cached_property
+    @property
+    def crop(self) -> FaceCrop:
+        """The square of the photo that the network saw."""
+        return self.region.crop
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """H×W, where the face is: skin, brows, eyes, mouth and teeth, not hair, glasses or clothes."""
+        return self._once("mask", lambda: self.region.whole(self.region.mask))
+
+    @property
+    def parse(self) -> NDArray[np.uint8]:
+        """H×W of `lineament.face.MaskClass`: what each pixel of the face's surroundings shows."""
+        return self._once("parse", lambda: self.region.whole(self.region.parse))
+
+    @property
     def normals(self) -> NDArray[np.float32]:
         """H×W×3 unit vectors of the last stage, zero outside the face; made when first asked for."""
-        return self.stage(-1)
+        return self._once("normals", lambda: self.stage(-1))
 
-    @cached_property
+    @property
     def uncertainty(self) -> NDArray[np.float32] | None:
         """H×W angular error to expect of each normal of the last stage, degrees; zero outside the face.
 
@@ -89,9 +105,10 @@ class FaceGeometry:
         It is the mean of the distribution that the network predicts. It tells hard places from easy ones; an error that
         a whole face shares (a head read as bowed) is not in it.
         """
-        if self.crop_uncertainty is None:
+        angles = self.crop_uncertainty
+        if angles is None:
             return None
-        return self._filled(self.crop_uncertainty, np.zeros(self.mask.shape, np.float32))
+        return self._once("uncertainty", lambda: self.region.fill(angles, np.zeros(self._shape, np.float32)))
 
     @cached_property
     def surface(self) -> FaceSurface:
@@ -103,23 +120,27 @@ class FaceGeometry:
         from lineament.surface import FaceSurface
 
         normals = self.crop.normals_to_crop(self.stages[-1])
-        return FaceSurface.of(normals, self._crop_mask(), self.crop, self.landmarks, self.visibility)
+        return FaceSurface.of(normals, self.region.in_crop, self.crop, self.landmarks, self.visibility)
 
-    @cached_property
+    @property
     def depth(self) -> NDArray[np.float32]:
-        """H×W in pixels of the photo, larger is nearer, zero mean on the face; zero outside. See `surface`."""
-        return self.surface.depth(self.mask)
+        """H×W in pixels of the photo, larger is nearer, zero mean on the face; zero outside. See `surface`.
 
-    @cached_property
+        Raises:
+            InputError: There is no face in the crop.
+        """
+        return self._once("depth", lambda: self.surface.depth(self.mask))
+
+    @property
     def albedo(self) -> NDArray[np.uint8]:
         """H×W×3 sRGB, the face without its shading, black outside; see `lineament.albedo.photo_albedo`."""
         from lineament.albedo import photo_albedo
 
-        return photo_albedo(self.photo, self.mask, self.crop)
+        return self._once("albedo", lambda: photo_albedo(self.photo, self.region))
 
     def mesh(self) -> Mesh:
         """The face's surface, triangulated, in millimetres of an average adult; see `FaceSurface.mesh`."""
-        return self.surface.mesh(*self.mask.shape)
+        return self.surface.mesh(*self._shape)
 
     def enhance(
         self, mesh: Mesh, pixels: NDArray[np.floating[Any]], keep: float = 0.05, base_from: float | None = None
@@ -145,7 +166,7 @@ class FaceGeometry:
 
         if pixels.shape != (len(mesh.vertices), 2):
             raise InputError(f"pixels {pixels.shape} do not belong to {len(mesh.vertices)} vertices")
-        height, width = self.mask.shape
+        height, width = self._shape
         column, row = np.floor(pixels).astype(np.int64).T
         seen = (column >= 0) & (column < width) & (row >= 0) & (row < height)
         column, row = column.clip(0, width - 1), row.clip(0, height - 1)
@@ -154,7 +175,7 @@ class FaceGeometry:
 
     def stage(self, number: int) -> NDArray[np.float32]:
         """Normals of one stage in the photo's frame, H×W×3, zero outside the face."""
-        return self._pasted(self.stages[number], np.zeros((*self.mask.shape, 3), np.float32))
+        return self._pasted(self.stages[number], np.zeros((*self._shape, 3), np.float32))
 
     def encoded(
         self, convention: NormalsConvention = "opengl", onto: NDArray[np.uint8] | None = None
@@ -165,7 +186,7 @@ class FaceGeometry:
             convention: Sign convention of the map.
             onto: Another face's map of the same photo, to be drawn over; it is changed.
         """
-        colours = np.zeros((*self.mask.shape, 3), np.uint8) if onto is None else onto
+        colours = np.zeros((*self._shape, 3), np.uint8) if onto is None else onto
         return self._pasted(self.stages[-1], colours, partial(encode_normals, convention=convention))
 
     def save(
@@ -201,7 +222,7 @@ class FaceGeometry:
                 {"normalsConvention": convention, "normalsFrame": DESCRIPTIONS[convention]},
             )
             if self.crop_uncertainty is not None:
-                grey = self._filled(self.crop_uncertainty, np.zeros(self.mask.shape, np.uint8), grey_of_degrees)
+                grey = self.region.fill(self.crop_uncertainty, np.zeros(self._shape, np.uint8), grey_of_degrees)
                 write_png(temporary / "uncertainty.png", grey)
             write_png(temporary / "mask.png", self.mask * np.uint8(255))
             write_indexed_png(temporary / "parse.png", self.parse, PARSE_COLOURS.values())
@@ -264,7 +285,7 @@ class FaceGeometry:
 
     def describe(self, convention: NormalsConvention = "opengl", photo: str | None = None) -> dict[str, Any]:
         """The content of ``face.json``."""
-        height, width = self.mask.shape
+        height, width = self._shape
         return {
             "photo": {"name": photo, "width": width, "height": height, "frame": "upright, EXIF orientation applied"},
             "box": [round(v, 1) for v in self.box],
@@ -301,11 +322,11 @@ class FaceGeometry:
         """The part of ``face.json`` on the uncertainty, if there is any."""
         if self.crop_uncertainty is None:
             return None
-        mean = round(float(self.crop_uncertainty[self._crop_mask()].mean()), 2) if self.mask.any() else None
+        seen = self.crop_uncertainty[self.region.in_crop]
         return {
             "encoding_png": f"grey = {_STEPS_PER_DEGREE} · degrees of angular error to expect, 8 bit; black where "
             "there is no face",
-            "mean": mean,
+            "mean": round(float(seen.mean()), 2) if len(seen) else None,
         }
 
     def sheet(self) -> NDArray[np.uint8]:
@@ -316,7 +337,7 @@ class FaceGeometry:
             shown = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=-1)
             return np.asarray(cv2.resize(shown, (_SHEET_SIDE, _SHEET_SIDE), interpolation=cv2.INTER_AREA))
 
-        mask = self._crop_mask()
+        mask = self.region.in_crop
         top = [tile(self.crop_image)]
         top += [tile(encode_normals(stage * mask[..., None]).astype(np.uint8)) for stage in self.stages]
         last = self.stages[-1]
@@ -328,45 +349,28 @@ class FaceGeometry:
 
     def _half(self, convention: NormalsConvention) -> NDArray[np.float16]:
         """The last stage's normals in a convention as half floats H×W×3, zero outside the face."""
-        half = np.zeros((*self.mask.shape, 3), np.float16)
+        half = np.zeros((*self._shape, 3), np.float16)
         return self._pasted(self.stages[-1], half, partial(convert_normals, convention=convention))
 
     def _pasted(
         self, normals: NDArray[np.float32], onto: NDArray[Any], written: Callable[..., NDArray[Any]] = np.asarray
     ) -> NDArray[Any]:
         """Crop normals S×S×3 in the photo's frame where the face is, as ``written`` makes them, on a map H×W×3."""
-        return self._filled(normals, onto, lambda strip: written(unit_normals(strip)))
+        return self.region.fill(normals, onto, lambda strip: written(unit_normals(strip)))
 
-    def _filled(
-        self, crop_map: NDArray[np.float32], onto: NDArray[Any], written: Callable[..., NDArray[Any]] = np.asarray
-    ) -> NDArray[Any]:
-        """A crop's map S×S or S×S×C where the face is, as ``written`` makes it, on a map H×W or H×W×C."""
-        height, width = self.mask.shape
-        for place in self.crop.strips(height, width):
-            strip = written(self.crop.paste(crop_map, height, width, place[0]))
-            inside = self.mask[place] if strip.ndim == 2 else self.mask[place][..., None]
-            np.copyto(onto[place], strip, casting="same_kind", where=inside)
-        return onto
+    @property
+    def _shape(self) -> tuple[int, int]:
+        """Rows and columns of the photo."""
+        return self.region.height, self.region.width
 
-    def _crop_mask(self) -> NDArray[np.bool_]:
-        """The mask as the crop sees it, S×S."""
-        return np.asarray(self.crop.extract(self.mask * np.uint8(255)) > 127)
+    def _once(self, name: str, make: Callable[[], Value]) -> Value:
+        """A map by its name, made unless it is kept."""
+        return self.last_face.kept(self._kept, name, make)
 
     def _close_up(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Normals and mask of the photo around the face, at most `_PREVIEW_SIDE` pixels high and wide."""
-        import cv2
-
-        rows, columns = np.flatnonzero(self.mask.any(1)), np.flatnonzero(self.mask.any(0))
-        if len(rows) == 0:
-            rows, columns = np.arange(self.mask.shape[0]), np.arange(self.mask.shape[1])
-        part = self.mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        factor = min(1.0, _PREVIEW_SIDE / max(part.shape))
-        shape = (max(1, round(part.shape[1] * factor)), max(1, round(part.shape[0] * factor)))
-        shown = cv2.resize(part.astype(np.uint8), shape, interpolation=cv2.INTER_NEAREST) > 0
-        left, top = (self.crop.left - columns[0]) * factor, (self.crop.top - rows[0]) * factor
-        crop = FaceCrop(left, top, self.crop.side * factor, self.crop.size, self.crop.roll)
-        near = replace(self, mask=shown, crop=crop)
-        return near.stage(-1), shown
+        near = self.region.close_up(_PREVIEW_SIDE)
+        return replace(self, region=near).stage(-1), near.whole(near.mask)
 
 
 def grey_of_degrees(degrees: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -382,7 +386,7 @@ def unit_normals(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def combined_map(faces: Sequence[FaceGeometry], convention: NormalsConvention = "opengl") -> NDArray[np.uint8]:
     """Normals of all faces of one photo as one map of colours; where two overlap the surer one is kept."""
-    combined = np.zeros((*faces[0].mask.shape, 3), np.uint8)
+    combined = np.zeros((*faces[0].photo.shape[:2], 3), np.uint8)
     for face in sorted(faces, key=lambda f: f.confidence):
         face.encoded(convention, combined)
     return combined

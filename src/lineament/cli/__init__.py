@@ -86,9 +86,9 @@ def _run(words: list[str]) -> int:
         sys.stdout.write(_HELP)
         return 0
     if command in ("version", "--version"):
-        from lineament.estimator import _version
+        from lineament.version import __version__
 
-        sys.stdout.write(f"lineament {_version()}\n")
+        sys.stdout.write(f"lineament {__version__}\n")
         return 0
     if command in _KINDS and rest[:1] in (["--help"], ["-h"]):
         kinds = textwrap.fill(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import glob
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,21 @@ def read_image(path: str | PathLike[str]) -> NDArray[np.uint8] | NDArray[np.floa
         raise ImageTooLargeError(_too_large(path, "far more pixels than that")) from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise InputError(f"{path}: the picture is damaged ({error})") from error
+
+
+def read_frames(path: str | PathLike[str]) -> Iterator[NDArray[np.uint8] | NDArray[np.float32]]:
+    """The frames of an animation, or the one picture of another file, each read as `read_image` does when asked for."""
+    yield read_image(path)
+    path = Path(path)
+    number = 1
+    try:
+        with Image.open(path) as picture:
+            while number < getattr(picture, "n_frames", 1):
+                picture.seek(number)
+                yield _decode(path, picture)
+                number += 1
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: frame {number} is damaged ({error})") from error
 
 
 def check_size(name: object, width: int, height: int) -> None:
