@@ -6,12 +6,29 @@
     >>> faces[0].normals.shape  # H×W×3 float32, camera frame (x right, y up, z to the viewer), zero outside
     >>> faces[0].save("out")
 
-Importing this package imports no torch: estimation runs on ONNX Runtime.
+Importing this package imports no torch: estimation runs on ONNX Runtime. Its names are imported when they are first
+asked for, so that the command line answers at once, to Ctrl-C, too.
 """
 
-from lineament.errors import LineamentError
-from lineament.estimator import Estimator, Method, estimate, load
-from lineament.result import FaceGeometry
-from lineament.version import __version__
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lineament.errors import LineamentError
+    from lineament.estimator import Estimator, Method, estimate, load
+    from lineament.result import FaceGeometry
+    from lineament.version import __version__
 
 __all__ = ["Estimator", "FaceGeometry", "LineamentError", "Method", "__version__", "estimate", "load"]
+
+_MODULES = {"LineamentError": "errors", "FaceGeometry": "result", "__version__": "version"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'estimator')}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

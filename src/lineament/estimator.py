@@ -151,7 +151,7 @@ class Estimator:
 
     def _faces_of(self, photo: Photo, name: str, faces: Faces, asked: _Asked) -> FaceEstimates:
         """The faces of a photo, which errors call by its path or by a name."""
-        frame = 0
+        frame = 1
         last_face = LastFace()
         if faces is None or callable(faces):
             image, found, frame = self._search(photo, name, faces or find, asked)
@@ -171,7 +171,7 @@ class Estimator:
     def _search(
         self, photo: Photo, name: str, detector: Detector, asked: _Asked
     ) -> tuple[NDArray[Any], list[Face], int]:
-        """The first frame of a photo with a face, its faces from left to right, and the frame's number from 0."""
+        """The first frame of a photo with a face, its faces from left to right, and the frame's number from 1."""
         if isinstance(photo, (str, PathLike)):
             frames, name = read_frames(photo), str(photo)
         else:
@@ -184,9 +184,9 @@ class Estimator:
             if found:
                 found = [face if face.reading is not None else read_face(image, face) for face in found]
                 found.sort(key=lambda face: face.box[0] + 0.5 * face.box[2])
-                return image, found, searched
+                return image, found, searched + 1
             searched += 1
-        raise NoFaceError(_no_face(name, searched))
+        raise _no_face(name, searched)
 
     def estimate_crop(
         self,
@@ -235,7 +235,7 @@ class Estimator:
         if exemplar is None:
             return
         if not self.session.TAKES_EXEMPLARS:
-            raise UsageError(f"{self.session.METHOD} takes no exemplar; take the method hffne (--method hffne)")
+            raise UsageError(f"{self.session.METHOD} takes no exemplar, only hffne does")
         if exemplar.shape != (height, width, 3):
             shape = "×".join(map(str, exemplar.shape))
             raise UsageError(f"the exemplar is {shape}, the photo's normals are {height}×{width}×3")
@@ -283,7 +283,7 @@ class Estimator:
                 "mirrored_average": asked.flip,
                 "finer_crop": crop.size > self.session.size,
                 "exemplar": asked.exemplar is not None,
-                **({"animation_frame": frame} if frame else {}),
+                **({"animation_frame": frame} if frame > 1 else {}),
             },
             last_face=last_face,
         )
@@ -316,13 +316,17 @@ class _Asked:
         return Look(crop.extract(image), exemplar)
 
 
-def _no_face(name: str, frames: int) -> str:
-    """What to say where no face was found."""
+def _no_face(name: str, frames: int) -> NoFaceError:
+    """What to say where no face was found. Less sure candidates are not advised: they are seldom right."""
     where = f" in its first {frames} frames" if frames > 1 else ""
-    return (
-        f"{name}: no face found{where}. If one lies on its side or upside down, search with any_rotation=True "
-        "(--any-rotation); if one is small in a large photo, cut the photo to its surroundings; or say where it is "
-        'with faces=[(x, y, width, height)] (--face-box), or faces="whole" (--whole) if the picture is one face'
+    small = "if one is small in a large photo, cut the photo to its surroundings"
+    return NoFaceError(
+        f"{name}: no face found{where}",
+        python="if one lies on its side or upside down, search with faces=partial(lineament.face.find, "
+        f'any_rotation=True); {small}; or say where it is with faces=[(x, y, width, height)], or faces="whole" if '
+        "the picture is one face",
+        cli=f"if one lies on its side or upside down, search with --any-rotation; {small}; or say where it is with "
+        "--face-box X,Y,W,H, or --whole if the picture is one face",
     )
 
 

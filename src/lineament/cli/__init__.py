@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import logging
+import os
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
-_INTERRUPTED = 130
+from lineament.errors import BROKEN_PIPE, EXIT_CODES, INTERRUPTED, OutputError, UsageError
+
 _TORCH_COMMANDS = frozenset({"synth", "train", "export", "bench", "ablate"})
 
 _TABLES = (
@@ -51,7 +55,9 @@ One photo of a face in, its fine geometry out.
   rig build PATH        build a face rig from ICT-FaceKit
   version               say which version this is
 
-`lineament COMMAND --help` lists a command's options.
+`lineament COMMAND --help` lists a command's options; --debug shows the details of errors.
+
+Exit codes; of several photos, the first failure's, the others being done all the same:
 """
 
 
@@ -59,31 +65,89 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        arguments: Words after ``lineament``; the process's own by default.
+        arguments: Words after ``lineament``; the process's own by default. ``--debug`` may stand anywhere among them.
 
     Returns:
-        The exit code: 0, an error's own (see `lineament.errors`), or 130 when interrupted.
+        The exit code, see `lineament.errors.EXIT_CODES`.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    logging.basicConfig(format="lineament: %(message)s", level=logging.WARNING)
-    from lineament.errors import LineamentError
+    try:
+        _prepare_streams()
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        with _logging("--debug" in words):
+            code = _reported([word for word in words if word != "--debug"])
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        _leave_standard_output()
+        return BROKEN_PIPE
+    except OSError as error:  # of the flush: all others are reported
+        _leave_standard_output()
+        _say(f"cannot write to standard output: {error.strerror or error}")
+        return OutputError.exit_code
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return INTERRUPTED
 
+
+def _reported(words: list[str]) -> int:
+    """Run a command and report its error in one line."""
     try:
         return _run(words)
-    except LineamentError as error:
-        sys.stderr.write(f"lineament: {' '.join(str(error).split())}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        sys.stderr.write("lineament: interrupted\n")
-        return _INTERRUPTED
     except SystemExit as stop:  # tyro's way to end after --help or a wrong option
-        return stop.code if isinstance(stop.code, int) else 2
+        return stop.code if isinstance(stop.code, int) else UsageError.exit_code
+    except (KeyboardInterrupt, BrokenPipeError):
+        raise
+    except BaseException as error:  # extensions raise kinds of their own that are no Exception
+        from lineament.cli.console import described
+
+        line, code = described(error)
+        _say(line)
+        return code
+
+
+def _prepare_streams() -> None:
+    """Let the standard streams take every character, and be there."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started the process
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process runs
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def _logging(debug: bool) -> Iterator[None]:
+    """Log warnings in plain lines on standard error, with ``debug`` also the details of our own errors."""
+    ours, root = logging.getLogger("lineament"), logging.getLogger()
+    handler, level = logging.StreamHandler(), ours.level
+    handler.setFormatter(logging.Formatter("lineament: %(message)s"))
+    root.addHandler(handler)
+    ours.setLevel(logging.DEBUG if debug else level)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        ours.setLevel(level)
+
+
+def _say(line: str) -> None:
+    """A line on standard error, if that can be written."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"lineament: {line}\n")
+        sys.stderr.flush()
+
+
+def _leave_standard_output() -> None:
+    """Send what is still buffered nowhere, so that the interpreter does not fail on it when it ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(words: list[str]) -> int:
     command, rest = (words[0], words[1:]) if words else ("--help", [])
     if command in ("--help", "-h"):
-        sys.stdout.write(_HELP)
+        codes = "".join(f"  {code:>3}  {meaning}\n" for code, meaning in EXIT_CODES.items())
+        sys.stdout.write(_HELP + codes)
         return 0
     if command in ("version", "--version"):
         from lineament.version import __version__
@@ -98,8 +162,6 @@ def _run(words: list[str]) -> int:
         sys.stdout.write(f"`lineament {command} {_KINDS[command][0]} --help` lists its options.\n")
         return 0
     if command in _TORCH_COMMANDS and importlib.util.find_spec("torch") is None:
-        from lineament.errors import UsageError
-
         raise UsageError(f"`lineament {command}` needs PyTorch: pip install 'lineament[train]'")
     return _dispatch(command, rest)
 
@@ -107,8 +169,6 @@ def _run(words: list[str]) -> int:
 def _dispatch(command: str, rest: list[str]) -> int:
     """Parse a command's options and run it; only what the command needs is imported."""
     import tyro
-
-    from lineament.errors import UsageError
 
     kind = ""
     if command in _KINDS:

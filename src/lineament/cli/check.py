@@ -34,7 +34,7 @@ def run_check(options: Check) -> int:
 
     console, failures = plain_console(), Failures(plain_console(stderr=True))
     for photo in find_images(options.photos):
-        with failures.reported():
+        with failures.reported(photo):
             image = read_image(photo)
             faces = find(image, options.min_score)
             console.print(f"{photo}: {len(faces) or 'no'} {'face' if len(faces) == 1 else 'faces'}")

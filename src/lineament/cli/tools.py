@@ -9,6 +9,8 @@ from typing import Annotated
 
 import tyro
 
+from lineament.cli.arguments import check_outputs
+
 
 @dataclass(frozen=True)
 class RigBuild:
@@ -33,6 +35,7 @@ def run_rig_build(options: RigBuild) -> int:
     from lineament.cli.console import plain_console
     from lineament.rig.build import build_from_path
 
+    check_outputs([options.output], [options.path])
     rig = build_from_path(options.path, options.output)
     plain_console(stderr=True).print(
         f"{len(rig.mean)} vertices, {len(rig.identity)} identity and {len(rig.expression)} expression shapes: "

@@ -208,10 +208,3 @@ def find_images(inputs: Sequence[str | PathLike[str]]) -> list[Path]:
     if not found:
         raise NoImagesError("no pictures given")
     return list(found)
-
-
-def output_names(photos: Sequence[Path]) -> list[str]:
-    """A name for each photo's results: the file's own, with its suffix where two share it."""
-    stems = [photo.stem for photo in photos]
-    names = [p.name if stems.count(p.stem) > 1 else p.stem for p in photos]
-    return [n if names.count(n) == 1 else f"{i:04d}-{n}" for i, n in enumerate(names, 1)]
