@@ -41,7 +41,7 @@ _DARKEST = 16.0  # a picture of the scale 255 has something brighter than that
 
 # Bytes a pixel that a decoder holds beside Pillow's own picture: freed when that is loaded, or kept as long as it.
 _WHILE_LOADING = {"JPEG2000": 16}
-_WHILE_OPEN = {"AVIF": 10, "WEBP": 8, "HEIF": 10, "GIF": 8}
+_WHILE_OPEN = {"AVIF": 10, "WEBP": 8, "HEIF": 10, "GIF": 5}
 _PILLOW_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}  # four in all other modes
 
 
@@ -76,13 +76,14 @@ def decode(name: object, picture: Image.Image, path: Path | None = None) -> Phot
     raw = _raw_mode(picture)
     numbers = picture.mode.startswith(("I", "F"))
     colours = path is not None and picture.format in ("PNG", "TIFF") and not numbers and ";16" in raw
-    held = width * height * _bytes_a_pixel(picture) + _tile_bytes(picture)
-    deep = held + width * height * (12 + 8 * colours) + (path.stat().st_size if path and colours else 0)
+    pixels = width * height
+    held = pixels * bytes_a_pixel(picture) + _tile_bytes(picture)
+    deep = held + (_beside_opencv(path, pixels, 8) if path and colours else 12 * pixels)
     dtype: type[np.uint8 | np.float32] = np.uint8
     if numbers or colours:
         # Too large to be held as floats, such a picture is read as eight bits.
         dtype = np.float32 if deep <= files.MAXIMUM_BYTES else np.uint8
-    check_bytes(name, held + width * height * 3 if dtype is np.uint8 else deep)
+    check_bytes(name, held + 3 * pixels if dtype is np.uint8 else deep)
     orientation = picture.getexif().get(0x0112, 1)
     if colours and dtype is np.float32 and path is not None:
         return _filled(_array_rows(name, opencv_array(path, (height, width))), width, height, orientation, dtype)
@@ -109,7 +110,8 @@ def decode_odd_tiff(path: Path) -> Photo | None:
     if channels > 4:
         raise InputError(f"{path}: a TIFF of {channels} channels is not read")
     tile = int(tags.get(322, 0)) * int(tags.get(323, 0))
-    check_bytes(path, width * height * (8 * channels + 12) + tile * 8 * channels + path.stat().st_size)
+    depth = min(8, max(map(int, tags.get(258, (64,)))) // 8)
+    check_bytes(path, tile * depth * channels + _beside_opencv(path, width * height, depth * channels))
     rows = _array_rows(path, opencv_array(path, (height, width)))
     return _filled(rows, width, height, tags.get(274, 1), np.float32)
 
@@ -152,7 +154,7 @@ def span_of(name: object, low: float, high: float, fractions: bool) -> float:
     return span
 
 
-def _filled(rows: Rows, width: int, height: int, orientation: Any, dtype: type[np.uint8 | np.float32]) -> Photo:
+def _filled(rows: Rows, width: int, height: int, orientation: Any, dtype: type[np.uint8 | np.float32]) -> NDArray[Any]:
     """All rows in one upright array; an EXIF orientation (1 to 8) is undone while they are put down."""
     turned = orientation in (5, 6, 7, 8)
     photo = np.empty((width, height, 3) if turned else (height, width, 3), dtype)
@@ -166,7 +168,7 @@ def _filled(rows: Rows, width: int, height: int, orientation: Any, dtype: type[n
     for top, bottom in _strips(width, height):
         strip = rows(top, bottom)
         stored[top:bottom] = to_uint8(strip) if dtype is np.uint8 else strip
-    return np.asarray(photo)
+    return photo
 
 
 def _strips(width: int, height: int) -> list[tuple[int, int]]:
@@ -235,7 +237,7 @@ def _raw_mode(picture: Image.Image) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _bytes_a_pixel(picture: Image.Image) -> int:
+def bytes_a_pixel(picture: Image.Image) -> int:
     """What Pillow and the format's decoder hold of a picture at most, without the result."""
     kind = picture.format or ""
     loading = _WHILE_LOADING.get(kind, 0)
@@ -243,6 +245,11 @@ def _bytes_a_pixel(picture: Image.Image) -> int:
         loading = 2 * len(picture.getbands())  # the coefficients of the whole picture
     # What is freed before the result is made costs only what it needs beyond that.
     return _PILLOW_BYTES.get(picture.mode, 4) + _WHILE_OPEN.get(kind, 0) + max(0, loading - 3)
+
+
+def _beside_opencv(path: Path, pixels: int, bytes_a_pixel: int) -> int:
+    """What OpenCV's array and, one after the other, the file's bytes and the result take."""
+    return pixels * bytes_a_pixel + max(path.stat().st_size, 12 * pixels)
 
 
 def _tile_bytes(picture: Image.Image) -> int:

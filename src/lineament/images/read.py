@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lineament.errors import InputError, NoImagesError, NotAnImageError
-from lineament.images.decode import check_size, decode, decode_odd_tiff, over_backdrop
+from lineament.images import files
+from lineament.images.decode import bytes_a_pixel, check_size, decode, decode_odd_tiff, over_backdrop
 from lineament.images.files import reading, regular_file
 from lineament.images.formats import READABLE, SUFFIXES, open_picture
 from lineament.images.scale import to_uint8
@@ -84,7 +85,7 @@ def read_frames(path: str | PathLike[str]) -> Generator[NDArray[np.uint8] | NDAr
         pixels = 0
         for number in range(1, MAXIMUM_FRAMES):
             pixels += frame.shape[0] * frame.shape[1]
-            if picture is not None and (pixels > _MAXIMUM_FRAME_PIXELS or not _turn_to(picture, number)):
+            if picture is not None and not (pixels < _MAXIMUM_FRAME_PIXELS and _turn_to(picture, number)):
                 picture.close()
                 picture = None  # a picture that does not move is not held while its only frame is worked on
             yield frame
@@ -101,7 +102,10 @@ def read_frames(path: str | PathLike[str]) -> Generator[NDArray[np.uint8] | NDAr
 
 
 def _turn_to(picture: Image.Image, number: int) -> bool:
-    """Whether a picture has a frame of that number, which it then stands at."""
+    """Whether a picture has a frame of that number that fits beside the one before, which it then stands at."""
+    # The result before, and another canvas in the decoder, are held while a frame is made.
+    if picture.width * picture.height * (bytes_a_pixel(picture) + 11) > files.MAXIMUM_BYTES:
+        return False
     try:
         picture.seek(number)
     except Exception:  # its end, or damage there
@@ -215,13 +219,13 @@ def find_images(inputs: Sequence[str | PathLike[str]]) -> list[Path]:
 
 def _pictures(item: object, paths: Sequence[Path]) -> list[Path]:
     """Those of the paths that are files with a picture's suffix; says how many others there are."""
-    files = [path for path in paths if os.path.isfile(path)]
-    pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
-    others = [path for path in files if path.suffix.lower() not in SUFFIXES and not path.name.startswith(".")]
+    every = [path for path in paths if os.path.isfile(path)]
+    pictures = [path for path in every if path.suffix.lower() in SUFFIXES]
+    others = [path for path in every if path.suffix.lower() not in SUFFIXES and not path.name.startswith(".")]
     if pictures and others:
         kinds = Counter(path.suffix.lower() or "no suffix" for path in others)
         said = ", ".join(f"{count} × {kind}" for kind, count in kinds.most_common(4))
-        _log.warning("%s: %d of %d files are not taken for photos: %s", item, len(others), len(files), said)
+        _log.warning("%s: %d of %d files are not taken for photos: %s", item, len(others), len(every), said)
     return pictures
 
 
