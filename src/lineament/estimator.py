@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import islice
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, overload
 
@@ -39,7 +38,6 @@ FINER = 5 / 3
 """Side of the finer crop, of the network's own."""
 
 _FINE_FROM = 2.0  # photo pixels per crop pixel from which there is detail that the crop does not show
-_FRAMES = 100  # of an animation, that are searched for a face
 
 
 class Tensor(Protocol):
@@ -177,7 +175,7 @@ class Estimator:
         else:
             frames = iter([as_image(photo, name)])
         searched = 0
-        for image in islice(frames, _FRAMES):
+        for image in frames:
             height, width = image.shape[:2]
             self._check_exemplar(asked.exemplar, height, width)
             found = [replace(face, box=checked_box(face.box, width, height)) for face in detector(image)]
