@@ -68,6 +68,6 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     cv2.imwrite(str(tmp_path / "grey.png"), np.zeros((20, 20), np.uint8))
     with pytest.raises(InputError, match="RGB"):
         read_normals(tmp_path / "grey.png")
-    monkeypatch.setattr("lineament.images.read.MAXIMUM_PIXELS", 300)
+    monkeypatch.setattr("lineament.images.decode.MAXIMUM_PIXELS", 300)
     with pytest.raises(ImageTooLargeError):
         read_picture_values(tmp_path / "grey.png")
