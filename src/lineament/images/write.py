@@ -49,7 +49,8 @@ def check_finite(what: object, values: Any) -> None:
         values: A number or an array, of integers, too.
     """
     array = np.asarray(values)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    # By the least and the greatest: a map of flags would take much memory, and NaN is both.
+    if array.dtype.kind == "f" and array.size and not np.isfinite([array.min(), array.max()]).all():
         strange = int(array.size - np.isfinite(array).sum())
         raise OutputError(f"{what}: {strange} of {array.size} numbers are not finite; nothing is written of them")
 
@@ -78,27 +79,35 @@ def _check_plain(path: Path, content: Any, place: str) -> None:
         check_finite(f"{path.name}: {place}", content)
 
 
-def write_png(path: Path, picture: NDArray[Any], text: Mapping[str, str] | None = None) -> None:
+def write_png(path: Path, picture: NDArray[Any], text: Mapping[str, str] | None = None, spend: bool = False) -> None:
     """Write a PNG of 8 or 16 bits with text entries.
 
     Args:
         path: The file.
         picture: H×W or H×W×3 (RGB), uint8 or uint16.
         text: Entries for the file's metadata (Latin-1).
+        spend: Whether the picture may be changed. It is then not copied, which a large one should not be.
 
     Raises:
         OutputError: The file cannot be written.
     """
     import cv2
 
-    done, encoded = cv2.imencode(".png", picture[..., ::-1] if picture.ndim == 3 else picture)
+    if picture.ndim == 3 and spend:
+        for row in picture:
+            row[:] = row[:, ::-1].copy()
+    elif picture.ndim == 3:
+        picture = np.ascontiguousarray(picture[..., ::-1])
+    done, encoded = cv2.imencode(".png", picture)
     if not done:
         raise OutputError(f"cannot encode {path} from {picture.dtype} of shape {picture.shape}")
-    data = encoded.tobytes()
     header = 8 + 25  # the signature and the IHDR chunk, after which text may stand
-    chunks = b"".join(_text_chunk(key, value) for key, value in (text or {}).items())
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data[:header] + chunks + data[header:])
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        # Views, not copies: an encoded photo may have a hundred megabytes.
+        file.write(encoded[:header].data)
+        for key, value in (text or {}).items():
+            file.write(_text_chunk(key, value))
+        file.write(encoded[header:].data)
 
 
 def write_indexed_png(path: Path, indices: NDArray[np.uint8], colours: Iterable[tuple[int, int, int]]) -> None:
