@@ -19,6 +19,7 @@ from lineament.images.write import (
     MeshFormat,
     check_finite,
     write_exr,
+    write_exr_strips,
     write_indexed_png,
     write_json,
     write_png,
@@ -91,9 +92,10 @@ def _write_face(face: FaceGeometry, folder: Path, options: SaveOptions, photo: s
     for number, stage in enumerate(face.stages):
         check_finite(f"{name}: normals of stage {number}", stage)
     write_png(folder / "normals.png", face.encoded(convention), _png_text(face, convention), spend=True)
-    write_exr(
+    write_exr_strips(
         folder / "normals.exr",
-        {"RGB": face.half_floats(convention)},
+        (face.region.height, face.region.width),
+        ({"RGB": strip} for strip in face.half_float_strips(convention)),
         {"normalsConvention": convention, "normalsFrame": DESCRIPTIONS[convention]},
     )
     if face.crop_uncertainty is not None:
