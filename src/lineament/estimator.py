@@ -171,7 +171,8 @@ class Estimator:
     ) -> tuple[NDArray[Any], list[Face], int]:
         """The first frame of a photo with a face, its faces from left to right, and the frame's number from 1."""
         if isinstance(photo, (str, PathLike)):
-            frames, name = read_frames(photo), str(photo)
+            name = str(photo)
+            frames: Iterator[NDArray[Any]] = read_frames(photo)
         else:
             frames = iter([as_image(photo, name)])
         searched = 0

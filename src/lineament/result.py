@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from os import PathLike
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Output = Literal["normals", "depth", "mesh", "albedo"]
 
+_STRIP_ROWS = 256
 _GRAZING = 0.1  # n_z of a base mesh below which the photo says nothing of it
 _SHEET_SIDE = 256
 
@@ -200,10 +201,22 @@ class FaceGeometry:
         colours = np.zeros((*self._shape, 3), np.uint8) if onto is None else onto
         return self._pasted(self.stages[-1], colours, partial(encode_normals, convention=convention))
 
-    def half_floats(self, convention: NormalsConvention = "opengl") -> NDArray[np.float16]:
-        """The last stage's normals in a convention as half floats H×W×3, zero outside the face."""
-        half = np.zeros((*self._shape, 3), np.float16)
-        return self._pasted(self.stages[-1], half, partial(convert_normals, convention=convention))
+    def half_float_strips(self, convention: NormalsConvention = "opengl") -> Iterator[NDArray[np.float16]]:
+        """The last stage's normals in a convention as half floats, zero outside the face, some rows at a time.
+
+        Together they are H×W×3: for a large photo that would be the largest map of all.
+        """
+        height, width = self._shape
+        written = partial(convert_normals, convention=convention)
+        rows = self.region.place[0]
+        for first in range(0, rows.start, _STRIP_ROWS):
+            yield np.zeros((min(_STRIP_ROWS, rows.start - first), width, 3), np.float16)
+        for (_, columns), strip, inside in self.region.strips(self.stages[-1], lambda s: written(unit_normals(s))):
+            onto = np.zeros((len(strip), width, 3), np.float16)
+            np.copyto(onto[:, columns], strip, casting="same_kind", where=inside)
+            yield onto
+        for first in range(rows.stop, height, _STRIP_ROWS):
+            yield np.zeros((min(_STRIP_ROWS, height - first), width, 3), np.float16)
 
     def grey_uncertainty(self) -> NDArray[np.uint8] | None:
         """The uncertainty as grey values H×W, `STEPS_PER_DEGREE` each, black outside the face; None if none."""

@@ -19,6 +19,7 @@ from lineament.images.write import (
     MeshFormat,
     check_finite,
     write_exr,
+    write_exr_strips,
     write_indexed_png,
     write_json,
     write_png,
@@ -81,7 +82,7 @@ def save_photo(
             together.add(face)
             text = _png_text(face, options.convention)
         if together is not None:
-            write_png(temporary / "normals.png", together.colours, text)
+            write_png(temporary / "normals.png", together.colours, text, spend=True)
 
 
 def _write_face(face: FaceGeometry, folder: Path, options: SaveOptions, photo: str | None) -> None:
@@ -90,10 +91,11 @@ def _write_face(face: FaceGeometry, folder: Path, options: SaveOptions, photo: s
     name = printable(photo or "the photo")
     for number, stage in enumerate(face.stages):
         check_finite(f"{name}: normals of stage {number}", stage)
-    write_png(folder / "normals.png", face.encoded(convention), _png_text(face, convention))
-    write_exr(
+    write_png(folder / "normals.png", face.encoded(convention), _png_text(face, convention), spend=True)
+    write_exr_strips(
         folder / "normals.exr",
-        {"RGB": face.half_floats(convention)},
+        (face.region.height, face.region.width),
+        ({"RGB": strip} for strip in face.half_float_strips(convention)),
         {"normalsConvention": convention, "normalsFrame": DESCRIPTIONS[convention]},
     )
     if face.crop_uncertainty is not None:
@@ -101,7 +103,7 @@ def _write_face(face: FaceGeometry, folder: Path, options: SaveOptions, photo: s
     grey = face.grey_uncertainty()
     if grey is not None:
         write_png(folder / "uncertainty.png", grey)
-    write_png(folder / "mask.png", face.mask * np.uint8(255))
+    write_png(folder / "mask.png", face.region.whole(face.region.mask * np.uint8(255)))
     write_indexed_png(folder / "parse.png", face.parse, PARSE_COLOURS.values())
     write_png(folder / "shading.png", shading_strip(*_close_up(face)))
     write_png(folder / "sheet.png", face.sheet())

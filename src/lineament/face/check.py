@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -117,6 +118,7 @@ def measure(image: NDArray[Any], reading: FaceReading) -> FaceMeasures:
     lost = ((picture >= _BRIGHTEST).any(-1) | (picture <= _DARKEST).all(-1)) & skin
     close_up = cv2.cvtColor(crop.at(_SEEN_AT).extract(image), cv2.COLOR_RGB2GRAY)
     margin = round(0.2 * _SEEN_AT)
+    blur = float(blur_effect(close_up[margin:-margin, margin:-margin]))
     height, width = image.shape[:2]
     side = np.arange(crop.size) + 0.5
     places = crop.to_photo(np.stack(np.meshgrid(side, side), axis=-1))
@@ -128,7 +130,7 @@ def measure(image: NDArray[Any], reading: FaceReading) -> FaceMeasures:
 
     return FaceMeasures(
         size=float((high - low).max()),
-        blur=float(blur_effect(close_up[margin:-margin, margin:-margin])),
+        blur=blur if math.isfinite(blur) else 1.0,  # an even grey, which no blur changes
         brightness=float(np.median(grey[skin])),
         clipped=float(lost.sum() / max(1, int(skin.sum()))),
         contrast=float(grey[skin].std() / max(0.02, float(grey[skin].mean()))),

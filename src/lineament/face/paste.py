@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -95,13 +95,22 @@ class FaceRegion:
             onto: The photo's map, H×W or H×W×C; it is changed.
             written: Makes of resampled rows of the crop's map what is to be written.
         """
+        for place, strip, inside in self.strips(crop_map, written):
+            np.copyto(onto[place], strip, casting="same_kind", where=inside)
+        return onto
+
+    def strips(
+        self, crop_map: NDArray[np.float32], written: Callable[..., NDArray[Any]] = np.asarray
+    ) -> Iterator[tuple[tuple[slice, slice], NDArray[Any], NDArray[np.bool_]]]:
+        """A crop's map some rows of the rectangle at a time: their place, what is to be written, and where the face is.
+
+        Arguments are those of `fill`.
+        """
         top = self.place[0].start
         for place in self.crop.strips(self.height, self.width):
             strip = written(self.crop.paste(crop_map, self.height, self.width, place[0]))
             inside = self.mask[place[0].start - top : place[0].stop - top]
-            inside = inside if strip.ndim == 2 else inside[..., None]
-            np.copyto(onto[place], strip, casting="same_kind", where=inside)
-        return onto
+            yield place, strip, inside if strip.ndim == 2 else inside[..., None]
 
 
 def region_of(reading: FaceReading, crop: FaceCrop, height: int, width: int) -> FaceRegion:
