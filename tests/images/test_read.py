@@ -129,10 +129,17 @@ def test_arrays_are_checked() -> None:
     assert as_image(np.zeros((20, 30), np.uint8)).shape == (20, 30, 3)
     assert as_image(np.ones((20, 30, 3))).dtype == np.float32
     for wrong, message in (
-        (np.zeros((20, 30, 4), np.uint8), "shape"),
+        (np.zeros((20, 30, 5), np.uint8), "shape"),
+        (np.zeros((3, 20, 30), np.uint8), "shape"),
+        (np.zeros((2, 20, 30, 3), np.uint8), "shape"),
+        (np.zeros((20, 30, 3), np.complex64), "complex64"),
+        (np.zeros((20, 30, 3), bool), "bool"),
         (np.zeros((20, 30, 3), np.int64), "uint8"),
         (np.full((20, 30, 3), 2.0), "lie in"),
-        (np.full((20, 30, 3), np.nan), "lie in"),
+        (np.full((20, 30, 3), np.nan), "not finite"),
+        (None, "cv2.imread"),
+        ([np.zeros((20, 30, 3), np.uint8)], "one at a time"),
+        (object(), "object"),
     ):
         with pytest.raises(InputError, match=message):
             as_image(wrong)
@@ -141,7 +148,7 @@ def test_arrays_are_checked() -> None:
 
 
 def test_files_folders_and_globs_are_found(tmp_path: Path) -> None:
-    for name in ("b.png", "a.jpg", "notes.txt"):
+    for name in ("b.png", "a.jpg", "notes.txt", ".hidden"):
         (tmp_path / name).touch()
     (tmp_path / "none").mkdir()
     found = find_images([tmp_path, tmp_path / "b.png", str(tmp_path / "*.jpg")])
