@@ -159,13 +159,15 @@ class FaceGeometry:
             hidden behind other parts of the mesh is not told apart.
 
         Raises:
-            InputError: Pixels of another number than vertices.
+            InputError: Pixels of another number than vertices, or not finite.
         """
         from lineament.geometry.enhance import enhance
         from lineament.geometry.mesh import vertex_normals
 
         if pixels.shape != (len(mesh.vertices), 2):
             raise InputError(f"pixels {pixels.shape} do not belong to {len(mesh.vertices)} vertices")
+        if not np.isfinite(pixels).all():
+            raise InputError("the vertices' pixels hold numbers that are not finite")
         height, width = self._shape
         column, row = np.floor(pixels).astype(np.int64).T
         seen = (column >= 0) & (column < width) & (row >= 0) & (row < height)

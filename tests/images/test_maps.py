@@ -60,7 +60,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
             read(broken)
     for name in ("broken.npy", "missing.npy"):
         (tmp_path / "broken.npy").write_bytes(b"nothing")
-        with pytest.raises(InputError, match="cannot be read"):
+        with pytest.raises(InputError, match=r"cannot be read|no such file"):
             read_array(tmp_path / name, "normals")
     (tmp_path / "broken.exr").write_bytes(b"nothing")
     with pytest.raises(InputError, match="cannot be read"):

@@ -49,11 +49,16 @@ def write_mesh(path: Path, mesh: Mesh, texture: NDArray[np.uint8] | None = None)
             column = (uv[:, 0] * columns).astype(int).clip(0, columns - 1)
             visual = trimesh.visual.ColorVisuals(vertex_colors=texture[row, column])
         else:
-            picture = Image.fromarray(texture)
-            material = trimesh.visual.material.PBRMaterial(
-                name=path.stem, baseColorTexture=picture, metallicFactor=0.0, roughnessFactor=1.0
-            )
-            visual = trimesh.visual.TextureVisuals(uv, material if kind == "glb" else material.to_simple())
+            picture, white, black = Image.fromarray(texture), [255, 255, 255, 255], [0, 0, 0, 255]
+            if kind == "glb":
+                material = trimesh.visual.material.PBRMaterial(
+                    name=path.stem, baseColorTexture=picture, metallicFactor=0.0, roughnessFactor=1.0
+                )
+            else:  # the texture as it is, without gloss: trimesh's own would darken it
+                material = trimesh.visual.material.SimpleMaterial(
+                    picture, diffuse=white, ambient=white, specular=black, name=path.stem
+                )
+            visual = trimesh.visual.TextureVisuals(uv, material)
     normals = vertex_normals(mesh)[vertices]
     solid = trimesh.Trimesh(mesh.vertices[vertices], triangles, visual=visual, vertex_normals=normals, process=False)
     files: dict[str, bytes] = {}

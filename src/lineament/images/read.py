@@ -8,7 +8,6 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Generator, Sequence
-from contextlib import closing
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from PIL import Image
 
 from lineament.errors import InputError, NoImagesError, NotAnImageError
 from lineament.images import files
-from lineament.images.decode import bytes_a_pixel, check_size, decode, decode_odd_tiff, over_backdrop
+from lineament.images.decode import Photo, bytes_a_pixel, check_size, decode, decode_odd_tiff, over_backdrop
 from lineament.images.files import reading, regular_file
 from lineament.images.formats import READABLE, SUFFIXES, open_picture
 from lineament.images.scale import to_uint8
@@ -35,7 +34,7 @@ _ROUNDING = 0.5 / 255  # by which floating-point pictures may leave [0, 1]
 _log = logging.getLogger(__name__)
 
 
-def read_image(path: str | PathLike[str]) -> NDArray[np.uint8] | NDArray[np.float32]:
+def read_image(path: str | PathLike[str]) -> Photo:
     """Read a photo as upright RGB.
 
     EXIF orientation is applied, palettes and CMYK are converted, transparency is laid over mid grey, the first frame
@@ -55,11 +54,13 @@ def read_image(path: str | PathLike[str]) -> NDArray[np.uint8] | NDArray[np.floa
         ImageTooLargeError: More pixels or bytes than are decoded; found out before decoding.
         InputError: A damaged picture, or one whose numbers are not finite.
     """
-    with closing(read_frames(path)) as frames:
-        return next(frames)
+    picture, frame = _first_frame(path)
+    if picture is not None:
+        picture.close()
+    return frame
 
 
-def read_frames(path: str | PathLike[str]) -> Generator[NDArray[np.uint8] | NDArray[np.float32], None, None]:
+def read_frames(path: str | PathLike[str]) -> Generator[Photo, None, None]:
     """Read the frames of a picture one by one, each as `read_image` does; pictures that do not move have one.
 
     At most 100 frames and 500 megapixels of them in all are decoded, each when it is asked for, and one is held at a
@@ -68,20 +69,8 @@ def read_frames(path: str | PathLike[str]) -> Generator[NDArray[np.uint8] | NDAr
     Raises:
         NotAnImageError, ImageTooSmallError, ImageTooLargeError, InputError: As `read_image`, about the first frame.
     """
-    path = regular_file(path, NotAnImageError)
-    picture: Image.Image | None = None
-    with reading(path, "a picture"):
-        try:
-            picture = open_picture(path)
-        except NotAnImageError:
-            odd = decode_odd_tiff(path)
-            if odd is None:
-                raise
-            frame = odd
+    picture, frame = _first_frame(path)
     try:
-        if picture is not None:
-            with reading(path, "a picture"):
-                frame = decode(path, picture, path)
         pixels = 0
         for number in range(1, MAXIMUM_FRAMES):
             pixels += frame.shape[0] * frame.shape[1]
@@ -101,6 +90,24 @@ def read_frames(path: str | PathLike[str]) -> Generator[NDArray[np.uint8] | NDAr
             picture.close()
 
 
+def _first_frame(path: str | PathLike[str]) -> tuple[Image.Image | None, Photo]:
+    """The first frame, and the picture at which it stands, to be closed; None where it has no other."""
+    path = regular_file(path, NotAnImageError)
+    with reading(path, "a picture"):
+        try:
+            picture = open_picture(path)
+        except NotAnImageError:
+            odd = decode_odd_tiff(path)
+            if odd is None:
+                raise
+            return None, odd
+        try:
+            return picture, decode(path, picture, path)
+        except BaseException:
+            picture.close()
+            raise
+
+
 def _turn_to(picture: Image.Image, number: int) -> bool:
     """Whether a picture has a frame of that number that fits beside the one before, which it then stands at."""
     # The result before, and another canvas in the decoder, are held while a frame is made.
@@ -113,7 +120,7 @@ def _turn_to(picture: Image.Image, number: int) -> bool:
     return True
 
 
-def as_image(image: Any, name: str = "image") -> NDArray[np.uint8] | NDArray[np.float32]:
+def as_image(image: Any, name: str = "image") -> Photo:
     """Take what Python programmes call a photo, as RGB.
 
     Args:

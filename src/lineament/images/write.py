@@ -167,7 +167,8 @@ def write_exr_strips(
         attributes: Entries for the file's header.
 
     Raises:
-        OutputError: Numbers that are not finite, or the file cannot be written.
+        NotFiniteError: Numbers that are not finite.
+        OutputError: The file cannot be written.
     """
     import OpenEXR
 
