@@ -16,6 +16,7 @@ code meaning
 10   `WeightsError`: weights that are missing, damaged or do not fit
 11   `RigError`: a face rig that is damaged or does not fit
 12   `DataError`: a dataset that is missing, damaged or of another kind
+13   `TrainingError`: a training whose figures are no longer finite, or that does not fit into memory
 ==== =====================================================================
 """
 
@@ -92,3 +93,9 @@ class DataError(LineamentError):
     """A dataset that is missing, damaged or of another kind."""
 
     exit_code = 12
+
+
+class TrainingError(LineamentError):
+    """A training that cannot go on: what it computes is no longer finite, or does not fit into memory."""
+
+    exit_code = 13
