@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import fields
-from functools import lru_cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from lineament.errors import UsageError
@@ -75,7 +74,6 @@ def _inside(value: float, interval: str) -> bool:
     return math.isfinite(value) and above and below  # NaN is neither
 
 
-@lru_cache(maxsize=64)
 def _choices(kind: type) -> dict[str, tuple[Any, ...]]:
     """What the fields of type Literal, and tuples of them, take."""
     hints = get_type_hints(kind)
