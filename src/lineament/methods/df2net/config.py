@@ -66,13 +66,10 @@ class DF2NetTrainConfig(FaceConfig):
     }
     PICTURES: ClassVar[tuple[str, ...]] = DEPTH_PICTURES
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.network()
-
     def check_places(self) -> None:
         """Check data, device, weights, and the photos, which the second and third step cannot do without."""
         super().check_places()
+        self.network()  # not before: one of its steps sees pictures of half the size
         check_paths("init", self.init)
         check_paths("albedo", self.albedo)
         check_photos("photos", self.photos, needed=not self.detailed)
