@@ -76,7 +76,7 @@ def made(kind: type, name: str, hint: Any, value: float) -> Any:
 
 @pytest.mark.parametrize(("kind", "name", "hint"), FIELDS, ids=lambda part: getattr(part, "__name__", str(part)))
 def test_numbers_that_make_no_sense_are_refused(kind: type, name: str, hint: Any) -> None:
-    for value in (math.nan, math.inf, -math.inf, 1e300, -1e300, 10**30, -(10**30)):
+    for value in (math.nan, math.inf, -math.inf, 1e300, -1e300, 10**31, -(10**31)):
         with pytest.raises(UsageError, match=name):
             made(kind, name, hint, value)
     if name not in SIGNED:
@@ -117,6 +117,9 @@ def test_intervals_are_open_and_closed() -> None:
         *((kind, {"decay": "linear"}) for kind in TRAININGS),
         *((kind, {"size": 100}) for kind in TRAININGS),
         *((kind, {"batch_size": 60000, "size": 512}) for kind in TRAININGS),
+        (CasFNETrainConfig, {"batch_size": 1, "size": 32}),
+        (CasFNETrainConfig, {"half": True, "stages": 0, "losses": ("rec",), "batch_size": 1, "size": 64}),
+        (CasFNETrainConfig, {"half": True, "stages": 0, "losses": ("rec",), "size": 96}),
         (CasFNETrainConfig, {"fusion": "sum"}),
         (CasFNETrainConfig, {"model": "casfne-xl"}),
         (CasFNETrainConfig, {"imagenet": Path("a.pth")}),

@@ -84,12 +84,13 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path, faces: Path) 
     assert read_checkpoint(tmp_path / CURRENT).step == 2
 
 
+@pytest.mark.parametrize("rate", ["1e9", "1e30"])
 def test_a_learning_rate_that_diverges_ends_in_a_line_without_weights(
-    tmp_path: Path, faces: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, faces: Path, capsys: pytest.CaptureFixture[str], rate: str
 ) -> None:
     run = tmp_path / "run"
     words = ["train", "casfne", "--output", str(run), "--data", str(faces), "--size", "64", "--batch-size", "2"]
-    words += ["--steps", "4", "--warmup", "0", "--learning-rate", "1e9", "--validation-batches", "1"]
+    words += ["--steps", "4", "--warmup", "0", "--learning-rate", rate, "--validation-batches", "1"]
     assert main(words) == TrainingError.exit_code
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert "not finite" in last

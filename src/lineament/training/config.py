@@ -88,6 +88,8 @@ class LoopConfig:
         check_options(self, self.INTERVALS)
         check_multiple("size", self.size, 32)
         check_device(self.device)
+        if self.batch_size * self.size // 32 == 1:
+            raise UsageError("one picture of 32 pixels is too little for batch norm; take a larger batch_size or size")
         if self.batch_size * self.size**2 > MOST_PIXELS:
             raise UsageError(
                 f"a batch of {self.batch_size} pictures of {self.size} pixels fits into no memory; take a smaller "

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
 from lineament.errors import UsageError
+from lineament.options import check_multiple
 from lineament.training.config import FaceConfig, check_paths
 
 LossName = Literal["rec", "likelihood", "tv", "adv"]
@@ -53,6 +54,10 @@ class CasFNETrainConfig(FaceConfig):
             raise UsageError(f"losses must be some of {', '.join(get_args(LossName))}, not none")
         if self.half and (self.stages or "adv" in self.losses):
             raise UsageError("at half resolution (--half) only the initial block is trained: take --stages 0, no adv")
+        if self.half:
+            check_multiple("half size", self.size // 2, 32)
+        if self.half and self.batch_size * self.size // 64 == 1:
+            raise UsageError("one picture of 32 pixels is too little for batch norm; take a larger batch_size or size")
         if self.hold and not (self.stages and self.init):
             raise UsageError("--hold trains the cascade alone: take --stages 1 or more, and weights with --init")
         if self.imagenet is not None and self.model != "casfne":
