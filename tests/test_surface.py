@@ -111,7 +111,7 @@ def test_depth_and_meshes_by_command(tiny_weights: Path, tmp_path: Path) -> None
     photo = tmp_path / "photo.png"
     cv2.imwrite(str(photo), data.astronaut()[..., ::-1])
     words = ["estimate", str(photo), "-o", str(tmp_path / "out"), "--method", str(tiny_weights), "--no-fine"]
-    assert main([*words, "--outputs", "depth", "mesh", "--mesh-formats", "glb", "obj", "ply"]) == 0
+    assert main([*words, "--outputs", "depth,mesh", "--mesh-formats", "glb,obj,ply"]) == 0
     folder = tmp_path / "out" / "photo"
     said = json.loads((folder / "face.json").read_text())
     face = lineament.load(str(tiny_weights)).estimate(data.astronaut(), fine=False)[0]

@@ -6,11 +6,33 @@
     >>> faces[0].normals.shape  # H×W×3 float32, camera frame (x right, y up, z to the viewer), zero outside
     >>> faces[0].save("out")
 
-Importing this package imports no torch: estimation runs on ONNX Runtime.
+Importing this package imports no torch: estimation runs on ONNX Runtime. Its names are imported when they are first
+asked for, so that the command line answers at once, to Ctrl-C, too.
 """
 
-from lineament.errors import LineamentError
-from lineament.estimator import Estimator, Method, estimate, load
-from lineament.result import FaceGeometry
+from __future__ import annotations
 
-__all__ = ["Estimator", "FaceGeometry", "LineamentError", "Method", "estimate", "load"]
+TYPE_CHECKING = False  # typing's own takes long to import
+if TYPE_CHECKING:
+    from typing import Any
+
+    from lineament.errors import LineamentError
+    from lineament.estimator import Estimator, Method, estimate, load
+    from lineament.result import FaceGeometry
+    from lineament.version import __version__
+
+__all__ = ["Estimator", "FaceGeometry", "LineamentError", "Method", "__version__", "estimate", "load"]
+
+_MODULES = {"LineamentError": "errors", "FaceGeometry": "result", "__version__": "version"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'estimator')}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

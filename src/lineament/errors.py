@@ -1,32 +1,72 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors that are meant for people: one clear line each, and an exit code of their own.
-
-==== =====================================================================
-code meaning
-==== =====================================================================
-1    any other `LineamentError`
-2    `UsageError`: a request that makes no sense
-3    `InputError`: a picture or other input that is damaged or cannot be read
-4    `NotAnImageError`: a file that is no picture
-5    `ImageTooSmallError`: a picture with too few pixels
-6    `ImageTooLargeError`: a picture with more pixels than are decoded
-7    `NoFaceError`: no face in the picture
-8    `NoImagesError`: nothing to work on
-9    `OutputError`: an output that cannot be written
-10   `WeightsError`: weights that are missing, damaged or do not fit
-11   `RigError`: a face rig that is damaged or does not fit
-12   `DataError`: a dataset that is missing, damaged or of another kind
-13   `TrainingError`: a training whose figures are no longer finite, or that does not fit into memory
-==== =====================================================================
-"""
+"""Errors that are meant for people: one clear line each, and an exit code of their own (`EXIT_CODES`)."""
 
 from __future__ import annotations
 
+UNEXPECTED = 1
+"""Exit code of errors that nobody foresaw."""
+
+INTERRUPTED = 130
+"""Exit code of a run that was stopped with Ctrl-C."""
+
+BROKEN_PIPE = 141
+"""Exit code of a run whose output nobody reads any more."""
+
+EXIT_CODES = {
+    0: "all is done",
+    1: "an error that was not foreseen; --debug shows its details",
+    2: "a request that makes no sense",
+    3: "a picture or other input that is damaged or cannot be read",
+    4: "a file that is no picture",
+    5: "a picture with too few pixels",
+    6: "a picture with more pixels than are decoded",
+    7: "no face in the picture",
+    8: "nothing to work on",
+    9: "an output that cannot be written",
+    10: "weights that are missing, damaged or do not fit",
+    11: "a face rig that is damaged or does not fit",
+    12: "a dataset that is missing, damaged or of another kind",
+    13: "a training whose figures are no longer finite, or that does not fit into memory",
+    INTERRUPTED: "interrupted with Ctrl-C",
+    BROKEN_PIPE: "nobody reads the output any more, as in `lineament ... | head -1`",
+}
+"""What the command line's exit codes mean. A batch of which some photos failed ends with the first failure's."""
+
 
 class LineamentError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base of every error that this package raises on purpose.
+
+    An error says what is wrong, and may say what to do in the words of either interface, which read on from the
+    message after a semicolon::
+
+        raise NoFaceError(
+            f"{name}: no face found",
+            python="ask for less sure ones with min_score=0.2, or say where the face is with faces=[(x, y, w, h)]",
+            cli="ask for less sure ones with --min-score 0.2, or say where the face is with --face-box X,Y,W,H",
+        )
+
+    ``str(error)`` has Python's advice, `for_command_line` the command line's. Advice that names no option of an
+    interface belongs into the message itself.
+
+    Args:
+        message: What is wrong, in one line.
+        python: What to do, for those who call Python.
+        cli: What to do, for those who use the command line.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "", *, python: str = "", cli: str = "") -> None:
+        super().__init__(message)
+        self.python = python
+        self.cli = cli
+
+    def __str__(self) -> str:
+        return "; ".join(filter(None, (super().__str__(), self.python)))
+
+    def for_command_line(self) -> str:
+        """What is wrong, and what to do in the words of the command line."""
+        return "; ".join(filter(None, (super().__str__(), self.cli)))
 
 
 class UsageError(LineamentError):

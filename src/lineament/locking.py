@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from lineament.errors import OutputError
+from lineament.images.write import TEMPORARY
 
 LOCK = ".lock"
 """Name of the file in the folder that is locked. It may stay behind: what counts is who holds it."""
@@ -19,7 +20,8 @@ LOCK = ".lock"
 def folder_lock(folder: Path) -> Iterator[None]:
     """Keep other processes from writing into a folder for as long as the block runs; the folder is made if missing.
 
-    A process that is killed holds no lock any more, so that none is ever stale.
+    A process that is killed holds no lock any more, so that none is ever stale; files that it left half-written
+    (`lineament.images.write.atomic_path`) are removed.
 
     Raises:
         OutputError: Another process, which is still running, writes into the folder; or the folder cannot be made or
@@ -36,6 +38,10 @@ def folder_lock(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"cannot write into the folder {folder}: {error.strerror or error}") from error
     try:
+        for stale in folder.glob(f"{TEMPORARY}*"):
+            if stale.is_file():
+                with suppress(OSError):
+                    stale.unlink()
         yield
     finally:
         lock.release()

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an estimate is: one face's geometry in the photo's own frame, and how it is saved."""
+"""What an estimate is: one face's geometry in the photo's own frame."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
@@ -18,10 +17,9 @@ from lineament.errors import InputError
 from lineament.face.check import PhotoCheck
 from lineament.face.crop import Box, FaceCrop
 from lineament.face.face import Pose
-from lineament.face.parse import PARSE_COLOURS, MaskClass
-from lineament.images.encoding import DESCRIPTIONS, NormalsConvention, convert_normals, encode_normals
-from lineament.images.write import MeshFormat, atomic_folder, write_exr, write_indexed_png, write_png
-from lineament.render.preview import LIGHTS, shade_normals, shading_strip
+from lineament.images.encoding import NormalsConvention, convert_normals, encode_normals
+from lineament.images.write import MeshFormat
+from lineament.render.preview import LIGHTS, shade_normals
 
 if TYPE_CHECKING:
     from lineament.geometry.mesh import Mesh
@@ -31,8 +29,9 @@ Output = Literal["normals", "depth", "mesh", "albedo"]
 
 _GRAZING = 0.1  # n_z of a base mesh below which the photo says nothing of it
 _SHEET_SIDE = 256
-_PREVIEW_SIDE = 1024
-_STEPS_PER_DEGREE = 5  # of the grey values of uncertainty.png
+
+STEPS_PER_DEGREE = 5
+"""Of the grey values of ``uncertainty.png``."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ class FaceGeometry:
         from lineament.surface import FaceSurface
 
         normals = self.crop.normals_to_crop(self.stages[-1])
-        return FaceSurface.of(normals, self._crop_mask(), self.crop, self.landmarks, self.visibility)
+        return FaceSurface.of(normals, self.crop_mask(), self.crop, self.landmarks, self.visibility)
 
     @cached_property
     def depth(self) -> NDArray[np.float32]:
@@ -156,6 +155,18 @@ class FaceGeometry:
         """Normals of one stage in the photo's frame, H×W×3, zero outside the face."""
         return self._pasted(self.stages[number], np.zeros((*self.mask.shape, 3), np.float32))
 
+    def __repr__(self) -> str:
+        height, width = self.mask.shape
+        x, y, w, h = self.box
+        method, pose = self.about.get("method", "an unnamed method"), self.pose
+        return (
+            f"FaceGeometry of a {width}×{height} photo: face at ({x:.0f}, {y:.0f}), {w:.0f}×{h:.0f} pixels, "
+            f"score {self.score:.2f}\n"
+            f"  head turned {pose.yaw:+.0f}°, nodding {pose.pitch:+.0f}°, leaning {pose.roll:+.0f}°; "
+            f"normals, depth, albedo, mesh() by {method}, {len(self.stages) - 1} stages after the first\n"
+            f"  error to expect {self.check.expected_error:.0f}°; {' '.join(self.check.warnings) or 'no warnings'}"
+        )
+
     def encoded(
         self, convention: NormalsConvention = "opengl", onto: NDArray[np.uint8] | None = None
     ) -> NDArray[np.uint8]:
@@ -168,6 +179,17 @@ class FaceGeometry:
         colours = np.zeros((*self.mask.shape, 3), np.uint8) if onto is None else onto
         return self._pasted(self.stages[-1], colours, partial(encode_normals, convention=convention))
 
+    def half_floats(self, convention: NormalsConvention = "opengl") -> NDArray[np.float16]:
+        """The last stage's normals in a convention as half floats H×W×3, zero outside the face."""
+        half = np.zeros((*self.mask.shape, 3), np.float16)
+        return self._pasted(self.stages[-1], half, partial(convert_normals, convention=convention))
+
+    def grey_uncertainty(self) -> NDArray[np.uint8] | None:
+        """The uncertainty as grey values H×W, `STEPS_PER_DEGREE` each, black outside the face; None if none."""
+        if self.crop_uncertainty is None:
+            return None
+        return self._filled(self.crop_uncertainty, np.zeros(self.mask.shape, np.uint8), _grey_of_degrees)
+
     def save(
         self,
         directory: str | PathLike[str],
@@ -179,7 +201,7 @@ class FaceGeometry:
         """Write the maps, previews and ``face.json``; the folder appears whole or not at all.
 
         Args:
-            directory: Folder, made if missing; files of the same names are replaced.
+            directory: Folder, made if missing; an earlier result in it is replaced as a whole.
             convention: Sign convention of the normal maps.
             photo: Name of the photo, for ``face.json``.
             outputs: "normals" (which everything else comes with), "depth" for depth.png and depth.exr, "mesh" for a
@@ -190,123 +212,20 @@ class FaceGeometry:
             The folder.
 
         Raises:
-            OutputError: It cannot be written.
+            OutputError: It cannot be written, holds files that are no result of ours, or numbers are not finite.
+            InputError: There is no face in the crop, so that it has no depth and no mesh.
         """
+        from lineament.save import SaveOptions, save_photo
+
         folder = Path(directory)
-        with atomic_folder(folder) as temporary:
-            write_png(temporary / "normals.png", self.encoded(convention), self.png_text(convention))
-            write_exr(
-                temporary / "normals.exr",
-                {"RGB": self._half(convention)},
-                {"normalsConvention": convention, "normalsFrame": DESCRIPTIONS[convention]},
-            )
-            if self.crop_uncertainty is not None:
-                grey = self._filled(self.crop_uncertainty, np.zeros(self.mask.shape, np.uint8), grey_of_degrees)
-                write_png(temporary / "uncertainty.png", grey)
-            write_png(temporary / "mask.png", self.mask * np.uint8(255))
-            write_indexed_png(temporary / "parse.png", self.parse, PARSE_COLOURS.values())
-            write_png(temporary / "shading.png", shading_strip(*self._close_up()))
-            write_png(temporary / "sheet.png", self.sheet())
-            described = self.describe(convention, photo)
-            if "depth" in outputs:
-                described["depth"] = self._write_depth(temporary)
-            if "albedo" in outputs:
-                write_png(temporary / "albedo.png", self.albedo)
-                described["albedo"] = {
-                    "encoding_png": "sRGB, of the photo's mean brightness and colour; black where there is no face"
-                }
-            if "mesh" in outputs:
-                described["mesh"] = self._write_mesh(temporary, mesh_formats)
-            sidecar = json.dumps(described, indent=2, ensure_ascii=False)
-            (temporary / "face.json").write_text(sidecar + "\n", encoding="utf-8")
+        save_photo([self], folder, SaveOptions(convention, tuple(outputs), tuple(mesh_formats)), photo)
         return folder
 
-    def _write_depth(self, folder: Path) -> dict[str, Any]:
-        """Write depth.png and depth.exr; return what ``face.json`` says of them."""
-        depth, surface = self.depth, self.surface
-        low, high = (float(v) for v in (depth[self.mask].min(), depth[self.mask].max()))
-        step = max(high - low, 1e-6) / 65534
-        levels = np.where(self.mask, np.rint((depth - low) / step) + 1, 0).astype(np.uint16)
-        write_png(folder / "depth.png", levels)
-        about = {"unit": "pixels of the photo", "pixelsPerMillimetre": f"{surface.scale:.6g}"}
-        write_exr(folder / "depth.exr", {"Z": depth}, about)
-        return {
-            "unit": "pixels of the photo, larger is nearer, mean of the face 0",
-            "encoding_png": "depth = offset + step · value, 16 bit; 0 where there is no face",
-            "offset": low - step,
-            "step": step,
-            "encoding_exr": "channel Z, float; zero where there is no face",
-            "pixels_per_millimetre": surface.scale,
-            "scale": "of an average adult's head: one photo does not tell its size",
-            "angle_to_normals": {"mean": round(surface.disagreement, 2), "unit": "degrees"},
-        }
-
-    def _write_mesh(self, folder: Path, formats: Sequence[MeshFormat]) -> dict[str, Any]:
-        """Write the mesh; return what ``face.json`` says of it."""
-        from lineament.images.mesh import write_mesh
-
-        mesh, texture = self.mesh(), self.surface.texture(self.photo)
-        files = [file.name for kind in formats for file in write_mesh(folder / f"mesh.{kind}", mesh, texture)]
-        return {
-            "files": files,
-            "unit": "millimetres of an average adult's head",
-            "frame": f"{DESCRIPTIONS['opengl']}; the origin is the middle of the crop",
-            "vertices": len(mesh.vertices),
-            "triangles": len(mesh.triangles),
-        }
-
-    def png_text(self, convention: NormalsConvention = "opengl") -> dict[str, str]:
-        """What a normal map's PNG says of itself."""
-        return {
-            "Software": f"lineament {self.about.get('lineament', '')}".strip(),
-            "Normals": f"{convention}: {DESCRIPTIONS[convention]}",
-        }
-
     def describe(self, convention: NormalsConvention = "opengl", photo: str | None = None) -> dict[str, Any]:
-        """The content of ``face.json``."""
-        height, width = self.mask.shape
-        return {
-            "photo": {"name": photo, "width": width, "height": height, "frame": "upright, EXIF orientation applied"},
-            "box": [round(v, 1) for v in self.box],
-            "landmarks": {
-                "points": np.round(self.landmarks, 2).tolist(),
-                "visibility": np.round(self.visibility, 2).tolist(),
-                "order": "68 points of iBUG; pixels, x right and y down, pixel centres at integer + 0.5",
-            },
-            "pose": {name: round(angle, 1) for name, angle in asdict(self.pose).items()},
-            "check": {
-                "expected_error": round(self.check.expected_error, 1),
-                "unit": "degrees, of synthetic faces with the same flaws",
-                "findings": [asdict(finding) for finding in self.check.findings],
-                "measures": {name: round(value, 3) for name, value in asdict(self.check.measures).items()},
-            },
-            "parse": {c.name.lower(): int(c) for c in MaskClass},
-            "crop": asdict(self.crop),
-            "confidence": {"finder": round(self.score, 3), "mask": round(self.confidence, 3)},
-            "stages": len(self.stages) - 1,
-            "normals": {
-                "convention": convention,
-                "frame": DESCRIPTIONS[convention],
-                "encoding_png": "rgb = (n + 1) / 2, 8 bit; black where there is no face",
-                "encoding_exr": "rgb = n, half float; zero where there is no face",
-                "unit": "unit vectors",
-            },
-            "uncertainty": self._describe_uncertainty(),
-            "camera": "scaled orthography assumed; normals are in the camera frame of the crop's centre",
-            "shading": {"lights": [list(light) for light in LIGHTS], "frame": DESCRIPTIONS["opengl"]},
-            **self.about,
-        }
+        """The content of ``face.json``, but for files that are written on demand."""
+        from lineament.save import describe
 
-    def _describe_uncertainty(self) -> dict[str, Any] | None:
-        """The part of ``face.json`` on the uncertainty, if there is any."""
-        if self.crop_uncertainty is None:
-            return None
-        mean = round(float(self.crop_uncertainty[self._crop_mask()].mean()), 2) if self.mask.any() else None
-        return {
-            "encoding_png": f"grey = {_STEPS_PER_DEGREE} · degrees of angular error to expect, 8 bit; black where "
-            "there is no face",
-            "mean": mean,
-        }
+        return describe(self, convention, photo)
 
     def sheet(self) -> NDArray[np.uint8]:
         """A contact sheet, RGB: the crop, normals of every stage, shadings of the last one."""
@@ -316,7 +235,7 @@ class FaceGeometry:
             shown = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=-1)
             return np.asarray(cv2.resize(shown, (_SHEET_SIDE, _SHEET_SIDE), interpolation=cv2.INTER_AREA))
 
-        mask = self._crop_mask()
+        mask = self.crop_mask()
         top = [tile(self.crop_image)]
         top += [tile(encode_normals(stage * mask[..., None]).astype(np.uint8)) for stage in self.stages]
         last = self.stages[-1]
@@ -325,11 +244,6 @@ class FaceGeometry:
         blank = np.zeros((_SHEET_SIDE, _SHEET_SIDE, 3), np.uint8)
         rows = [np.concatenate([*row, *[blank] * (columns - len(row))], axis=1) for row in (top, below)]
         return np.concatenate(rows, axis=0)
-
-    def _half(self, convention: NormalsConvention) -> NDArray[np.float16]:
-        """The last stage's normals in a convention as half floats H×W×3, zero outside the face."""
-        half = np.zeros((*self.mask.shape, 3), np.float16)
-        return self._pasted(self.stages[-1], half, partial(convert_normals, convention=convention))
 
     def _pasted(
         self, normals: NDArray[np.float32], onto: NDArray[Any], written: Callable[..., NDArray[Any]] = np.asarray
@@ -348,30 +262,13 @@ class FaceGeometry:
             np.copyto(onto[place], strip, casting="same_kind", where=inside)
         return onto
 
-    def _crop_mask(self) -> NDArray[np.bool_]:
+    def crop_mask(self) -> NDArray[np.bool_]:
         """The mask as the crop sees it, S×S."""
         return np.asarray(self.crop.extract(self.mask * np.uint8(255)) > 127)
 
-    def _close_up(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Normals and mask of the photo around the face, at most `_PREVIEW_SIDE` pixels high and wide."""
-        import cv2
 
-        rows, columns = np.flatnonzero(self.mask.any(1)), np.flatnonzero(self.mask.any(0))
-        if len(rows) == 0:
-            rows, columns = np.arange(self.mask.shape[0]), np.arange(self.mask.shape[1])
-        part = self.mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        factor = min(1.0, _PREVIEW_SIDE / max(part.shape))
-        shape = (max(1, round(part.shape[1] * factor)), max(1, round(part.shape[0] * factor)))
-        shown = cv2.resize(part.astype(np.uint8), shape, interpolation=cv2.INTER_NEAREST) > 0
-        left, top = (self.crop.left - columns[0]) * factor, (self.crop.top - rows[0]) * factor
-        crop = FaceCrop(left, top, self.crop.side * factor, self.crop.size, self.crop.roll)
-        near = replace(self, mask=shown, crop=crop)
-        return near.stage(-1), shown
-
-
-def grey_of_degrees(degrees: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """An uncertainty as the grey values of ``uncertainty.png``."""
-    return np.asarray(np.clip(np.rint(degrees * _STEPS_PER_DEGREE), 0, 255), dtype=np.uint8)
+def _grey_of_degrees(degrees: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.asarray(np.clip(np.rint(degrees * STEPS_PER_DEGREE), 0, 255), dtype=np.uint8)
 
 
 def unit_normals(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -27,14 +27,6 @@ from lineament.result import FaceGeometry
 from tests.images.test_read import damaged
 
 
-@pytest.fixture
-def portrait(tmp_path: Path) -> Path:
-    path = tmp_path / "photos" / "astronaut.png"
-    path.parent.mkdir()
-    Image.fromarray(data.astronaut()).save(path)
-    return path
-
-
 @pytest.mark.parametrize("command", ["train", "evaluate", "rig"])
 def test_commands_of_two_words_name_the_second(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
@@ -56,6 +48,7 @@ def test_estimate_writes_everything(portrait: Path, tiny_weights: Path, tmp_path
         "shading.png",
         "sheet.png",
         "face.json",
+        "result.json",
     }
     assert {p.name for p in folder.iterdir()} == names
     assert list(out.iterdir()) == [folder]
@@ -192,7 +185,7 @@ def test_a_group_gets_numbered_folders_and_one_map(tiny_weights: Path, tmp_path:
     Image.fromarray(np.concatenate([photo, photo[:, ::-1]], axis=1)).save(tmp_path / "pair.png")
     out = tmp_path / "out"
     assert main(["estimate", str(tmp_path / "pair.png"), "-o", str(out), "--method", str(tiny_weights)]) == 0
-    assert {path.name for path in (out / "pair").iterdir()} == {"face-1", "face-2", "normals.png"}
+    assert {path.name for path in (out / "pair").iterdir()} == {"face-1", "face-2", "normals.png", "result.json"}
     boxes = [json.loads((out / "pair" / f"face-{n}" / "face.json").read_text())["box"] for n in (1, 2)]
     assert boxes[0][0] < boxes[1][0]
     with Image.open(out / "pair" / "normals.png") as opened:
@@ -214,7 +207,7 @@ def test_faces_are_drawn_and_listed(portrait: Path, tmp_path: Path, capsys: pyte
     assert drawn.shape == (512, 512, 3)
     changed = (drawn[..., ::-1] != data.astronaut()).any(-1)
     assert 0.005 < changed.mean() < 0.1
-    assert sorted(path.name for path in out.iterdir()) == ["astronaut.png", "faces.json"]
+    assert sorted(path.name for path in out.iterdir()) == ["astronaut.png", "faces.json", "result.json"]
     listed = json.loads((out / "faces.json").read_text())
     (face,) = listed[str(portrait.resolve())]
     assert len(face["landmarks"]) == len(face["visibility"]) == 68

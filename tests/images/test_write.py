@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lineament.errors import OutputError
-from lineament.images import atomic_folder, atomic_path, decode_normals, encode_normals, write_exr, write_png
+from lineament.images import atomic_path, decode_normals, encode_normals, write_exr, write_png
 
 
 def normals_of(seed: int) -> np.ndarray:
@@ -77,24 +77,10 @@ def test_failed_writes_leave_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match="midway"), atomic_path(tmp_path / "file.txt") as temporary:
         fail(temporary)
-    with pytest.raises(RuntimeError, match="midway"), atomic_folder(tmp_path / "folder") as temporary:
-        fail(temporary / "file.txt")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_is_replaced_file_by_file(tmp_path: Path) -> None:
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    (folder / "own.txt").write_text("stays")
-    (folder / "map.txt").write_text("old")
-    with atomic_folder(folder) as temporary:
-        (temporary / "map.txt").write_text("new")
-    assert {p.name: p.read_text() for p in folder.iterdir()} == {"own.txt": "stays", "map.txt": "new"}
 
 
 def test_unwritable_places_are_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="cannot write"):
         write_png(tmp_path / "file" / "map.png", np.zeros((4, 4), np.uint8))
-    with pytest.raises(OutputError, match="cannot write"), atomic_folder(tmp_path / "file" / "folder"):
-        pass

@@ -140,7 +140,7 @@ def test_albedo_and_depth_by_command(tiny: Path, tmp_path: Path) -> None:
     photo = tmp_path / "astronaut.png"
     cv2.imwrite(str(photo), data.astronaut()[..., ::-1])
     words = ["estimate", str(photo), "-o", str(tmp_path / "out"), "--method", str(tiny), "--face-box", "174,72,96,96"]
-    assert main([*words, "--outputs", "depth", "albedo"]) == 0
+    assert main([*words, "--outputs", "depth,albedo"]) == 0
     folder = tmp_path / "out" / "astronaut"
     albedo = cv2.imread(str(folder / "albedo.png"))
     assert albedo.shape == (512, 512, 3)

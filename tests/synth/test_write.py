@@ -66,6 +66,12 @@ def test_a_lock_is_let_go_after_an_error(tmp_path: Path) -> None:
         raise ValueError("by chance")
     with folder_lock(tmp_path / "new"), pytest.raises(OutputError, match="another"), folder_lock(tmp_path / "new"):
         pass
+    stale, foreign = tmp_path / "new" / ".lineament-0123456789ab.png", tmp_path / "new" / ".mine.png"
+    stale.touch()  # what a killed process left
+    foreign.touch()
+    with folder_lock(tmp_path / "new"):
+        assert not stale.exists()
+        assert foreign.exists()
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="file"), folder_lock(tmp_path / "file"):
         pass

@@ -30,14 +30,15 @@ def run_check(options: Check) -> int:
     from lineament.cli.console import Failures, plain_console
     from lineament.face import find
     from lineament.face.check import check_face
+    from lineament.images.names import printable
     from lineament.images.read import find_images, read_image
 
     console, failures = plain_console(), Failures(plain_console(stderr=True))
     for photo in find_images(options.photos):
-        with failures.reported():
+        with failures.reported(photo):
             image = read_image(photo)
             faces = find(image, options.min_score)
-            console.print(f"{photo}: {len(faces) or 'no'} {'face' if len(faces) == 1 else 'faces'}")
+            console.print(f"{printable(str(photo))}: {len(faces) or 'no'} {'face' if len(faces) == 1 else 'faces'}")
             if len(faces) > 1:
                 console.print("  several faces: each gets a folder of its own; --largest takes one")
             for number, face in enumerate(faces, 1):

@@ -3,21 +3,70 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
-from lineament.errors import LineamentError
+from rich.console import Console
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from lineament.errors import UNEXPECTED, InputError, LineamentError, OutputError
+from lineament.images.names import printable
+
+_LOG = logging.getLogger(__name__)
+
+
+class StandardOutputError(OutputError):
+    """Standard output that takes nothing more, such as a file on a full disk."""
+
+
+class PlainConsole(Console):
+    """A console that neither wraps, colours nor interprets what it prints, whatever file names hold."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print lines, control characters spelt out.
+
+        Raises:
+            BrokenPipeError: Nobody reads standard output any more.
+            StandardOutputError: It cannot be written for another reason.
+        """
+        shown = ("\n".join(map(printable, item.split("\n"))) if isinstance(item, str) else item for item in objects)
+        try:
+            super().print(*shown, **options)
+        except OSError as error:
+            if self.stderr:
+                return  # what cannot be said is no reason to leave the work
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise StandardOutputError(f"cannot write to standard output: {error.strerror or error}") from error
+
+    def on_broken_pipe(self) -> None:
+        """Leave a broken pipe to `print`, where rich would end the process."""
+        raise  # rich calls this while it handles the error
 
 
 def plain_console(stderr: bool = False) -> Console:
-    """A console that neither wraps, colours nor interprets what it prints."""
-    from rich.console import Console
+    """A console for plain lines on standard output, or on standard error."""
+    return PlainConsole(stderr=stderr, soft_wrap=True, highlight=False, markup=False)
 
-    return Console(stderr=stderr, soft_wrap=True, highlight=False, markup=False)
+
+def described(error: BaseException) -> tuple[str, int]:
+    """An error in one line, as those who use the command line read it, and its exit code; details go to the log."""
+    _LOG.debug("details", exc_info=error)
+    if isinstance(error, LineamentError):
+        line, code = error.for_command_line(), error.exit_code
+    elif isinstance(error, MemoryError):
+        line, code = "not enough memory", UNEXPECTED
+    elif isinstance(error, OSError) and error.filename is not None:
+        line, code = f"{os.fsdecode(error.filename)}: {error.strerror}", InputError.exit_code
+    elif isinstance(error, OSError) and error.strerror:  # of a stream: standard output, as a rule
+        line, code = f"reading or writing failed: {error.strerror}", OutputError.exit_code
+    else:
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        line, code = f"unexpected {text}; run with --debug for details", UNEXPECTED
+    return printable(" ".join(line.split())), code
 
 
 class Failures:
@@ -30,11 +79,15 @@ class Failures:
         """Exit code of the first failure, 0 when there was none."""
 
     @contextmanager
-    def reported(self) -> Iterator[None]:
-        """A block whose error is reported and ends there."""
+    def reported(self, photo: Path) -> Iterator[None]:
+        """A block whose error, whatever it is, is reported with the photo's name and ends there."""
         try:
             yield
-        except LineamentError as error:
+        except (KeyboardInterrupt, SystemExit, GeneratorExit, BrokenPipeError, StandardOutputError):
+            raise
+        except BaseException as error:  # extensions raise kinds of their own that are no Exception
+            line, code = described(error)
             self.count += 1
-            self.code = self.code or error.exit_code
-            self.console.print(f"lineament: {error}")
+            self.code = self.code or code
+            named = line.startswith((f"{printable(str(photo))}:", f"{printable(photo.name)}:"))
+            self.console.print(f"lineament: {line}" if named else f"lineament: {printable(str(photo))}: {line}")

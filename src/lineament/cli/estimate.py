@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import tyro
 
+from lineament.cli.arguments import check_outputs, comma_separated
 from lineament.errors import UsageError
 from lineament.face.find import SMALLEST_SCORE
 from lineament.images.encoding import NormalsConvention
@@ -19,7 +21,11 @@ from lineament.images.write import MeshFormat
 from lineament.result import Output
 
 if TYPE_CHECKING:
-    from lineament.estimator import Faces
+    from lineament.estimator import Estimator, Faces
+    from lineament.save import SaveOptions
+
+LISTS = {"outputs": get_args(Output), "mesh_formats": get_args(MeshFormat)}
+"""Options that take several values in one word, and their choices."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +56,13 @@ class Estimate:
     """Find faces that lie on their side or upside down, too."""
     normals_convention: NormalsConvention = "opengl"
     """Signs of the normal maps: opengl (y up), directx (y down), opencv (y down, z away)."""
-    outputs: tuple[Output, ...] = ("normals",)
-    """What to write: normals (always), depth (depth.png, depth.exr), mesh (textured, in millimetres),
-    albedo (the photo without its shading)."""
-    mesh_formats: tuple[MeshFormat, ...] = ("glb",)
-    """Files of the mesh: glb, obj, ply."""
+    outputs: Annotated[tuple[Output, ...], comma_separated(LISTS["outputs"])] = ("normals",)
+    """What to write, with commas between: normals (always), depth (depth.png, depth.exr), mesh (textured, in
+    millimetres), albedo (the photo without its shading)."""
+    mesh_formats: Annotated[tuple[MeshFormat, ...] | None, comma_separated(LISTS["mesh_formats"])] = None
+    """Files of the mesh, with commas between: glb (the default), obj, ply."""
+    skip_existing: bool = False
+    """Skip photos whose result is there already: finished, from the same photo, with the same weights and options."""
     flip: bool = True
     """Average with a second look, mirrored and closer: more accurate, twice the time."""
     fine: bool = True
@@ -79,12 +87,19 @@ def run_estimate(options: Estimate) -> int:
 
     from lineament.cli.console import Failures, plain_console
     from lineament.estimator import load
-    from lineament.images.read import find_images, output_names
-    from lineament.images.write import write_png
-    from lineament.result import combined_map
+    from lineament.images.folder import check_replaceable, read_marker
+    from lineament.images.names import output_names, printable
+    from lineament.images.read import find_images
+    from lineament.save import SaveOptions, save_photo
 
+    if options.mesh_formats is not None and "mesh" not in options.outputs:
+        raise UsageError("--mesh-formats is for meshes: ask for one with --outputs mesh")
+    saved = SaveOptions(options.normals_convention, options.outputs, options.mesh_formats or ("glb",))
     chosen = _faces(options)
     photos = find_images(options.photos)
+    folders = [options.output / name for name in output_names(photos)]
+    others = [path for path in (options.exemplar, Path(options.method)) if path is not None]
+    check_outputs(folders, [*photos, *others], replaced=True)
     exemplar = None
     if options.exemplar is not None:
         if len(photos) > 1:
@@ -92,31 +107,61 @@ def run_estimate(options: Estimate) -> int:
         exemplar = Axes(options.exemplar_axes).to_ours(read_normals(options.exemplar))
     estimator = load(options.method)
     console = plain_console(stderr=True)
-    failures = Failures(console)
-    start = time.perf_counter()
-    folders = [options.output / name for name in output_names(photos)]
-    with Progress(console=console, transient=True, disable=len(photos) == 1) as bar:
+    failures, skipped, start = Failures(console), 0, time.perf_counter()
+    with Progress(console=console, transient=True, disable=len(photos) == 1 or not console.is_terminal) as bar:
         task = bar.add_task("estimating", total=len(photos))
         for photo, folder in zip(photos, folders, strict=True):
-            with failures.reported():
+            with failures.reported(photo):
+                done = read_marker(folder) if options.skip_existing else None
+                if done is not None and done.get("request") == _request(options, saved, estimator, photo):
+                    skipped += 1
+                    continue
+                check_replaceable(folder)
                 faces = estimator.estimate(photo, chosen, options.stages, options.flip, options.fine, exemplar)
                 for number, face in enumerate(faces, 1):
                     which = f", face {number}" if len(faces) > 1 else ""
                     for warning in face.check.warnings:
-                        console.print(f"{photo.name}{which}: {warning}")
-                how = (options.normals_convention, photo.name, options.outputs, options.mesh_formats)
-                if len(faces) == 1:
-                    faces[0].save(folder, *how)
-                else:
-                    for number, face in enumerate(faces, 1):
-                        face.save(folder / f"face-{number}", *how)
-                    together = combined_map(faces, options.normals_convention)
-                    write_png(folder / "normals.png", together, faces[0].png_text(options.normals_convention))
+                        console.print(f"{printable(photo.name)}{which}: {warning}")
+                save_photo(faces, folder, saved, photo.name, _request(options, saved, estimator, photo))
             bar.advance(task)
-    if done := len(photos) - failures.count:
-        taken = time.perf_counter() - start
-        console.print(f"{done} of {len(photos)} photos in {taken:.1f} s: {options.output}")
+    taken = time.perf_counter() - start
+    if skipped:
+        console.print(f"{skipped} of {len(photos)} photos skipped, whose results are there")
+    if made := len(photos) - failures.count - skipped:
+        console.print(f"{made} of {len(photos)} photos in {taken:.1f} s: {options.output}")
     return failures.code
+
+
+def _request(options: Estimate, saved: SaveOptions, estimator: Estimator, photo: Path) -> dict[str, Any]:
+    """All that a photo's result depends on, as plain values: what its marker remembers."""
+    from lineament.images.names import printable
+    from lineament.version import __version__
+
+    return {
+        "lineament": __version__,
+        "photo": {"name": printable(photo.name), "sha256": _sha256(photo)},
+        "weights": estimator.session.sha256,
+        "stages": options.stages,
+        "exemplar": None if options.exemplar is None else [_sha256(options.exemplar), options.exemplar_axes],
+        "faces": "whole" if options.whole else options.face_box or ("largest" if options.largest else "all"),
+        "min_score": options.min_score,
+        "any_rotation": options.any_rotation,
+        "normals_convention": saved.convention,
+        "outputs": sorted({"normals", *saved.outputs}),
+        "mesh_formats": sorted(saved.mesh_formats) if "mesh" in saved.outputs else [],
+        "flip": options.flip,
+        "fine": options.fine,
+    }
+
+
+def _sha256(path: Path) -> str:
+    """The SHA-256 of a file that has been read, or of none for what is no file: a pipe is not waited for."""
+    digest = hashlib.sha256()
+    if path.is_file():
+        with path.open("rb") as file:
+            for part in iter(partial(file.read, 1 << 20), b""):
+                digest.update(part)
+    return digest.hexdigest()
 
 
 def _faces(options: Estimate) -> Faces:
@@ -143,8 +188,10 @@ def run_demo(options: Demo) -> int:
 
     from lineament.cli.console import plain_console
     from lineament.estimator import load
+    from lineament.images.folder import check_replaceable
 
     console = plain_console()
+    check_replaceable(options.output)
     start = time.perf_counter()
     estimator = load()
     loaded = time.perf_counter()

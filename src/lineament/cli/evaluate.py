@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from lineament.cli.arguments import check_outputs
 from lineament.errors import UsageError
 from lineament.evaluation.yaleb import PADDING
 from lineament.images.maps import AXES, Axes
@@ -55,6 +56,15 @@ class Systems:
                 raise UsageError(f"predictions: there is no folder {folder}")
         if self.pictures is not None and self.pictures.exists() and not self.pictures.is_dir():
             raise UsageError(f"pictures must be a folder, but {self.pictures} is a file")
+
+    def check_outputs(self, *others: Path) -> None:
+        """Refuse tables of unknown formats and outputs that would overwrite what is read, before any work."""
+        from lineament.evaluation.report import check_table_path
+
+        for path in self.output:
+            check_table_path(path)
+        inputs = [self.root, *self.predictions, *others, *map(Path, (*self.method, *self.peer))]
+        check_outputs([*self.output, *((self.pictures,) if self.pictures else ())], inputs)
 
     def systems(self) -> list[System]:
         """The systems, ready."""
@@ -115,6 +125,7 @@ def evaluate_yaleb(options: EvaluateYaleB) -> int:
     from lineament.evaluation import yaleb as protocol
     from lineament.evaluation.report import write_table, yaleb_table
 
+    options.check_outputs()
     dataset = YaleB(options.root, options.subjects or None)
     systems = options.systems()
     results = []
@@ -159,6 +170,7 @@ def evaluate_table(name: str, options: EvaluateTable) -> int:
     from lineament.evaluation.report import published_table, write_table
     from lineament.evaluation.texture import FaceRecogniser
 
+    options.check_outputs(*((options.recogniser,) if options.recogniser else ()))
     protocol = protocol_of(name)
     measure = protocol.measure
     if options.recogniser is not None:

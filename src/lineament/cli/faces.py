@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-import json
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from lineament.cli.arguments import check_outputs
 from lineament.face.find import SMALLEST_SCORE
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ class FindFaces:
     photos: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO...")]
     """Photos: files, folders, globs."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = field(default=Path("lineament-faces"))
-    """Folder for the drawings: green is the face and what is seen of its landmarks, red what is hidden, blue the square
-    that the networks see."""
+    """Folder for the drawings, replaced as a whole: green is the face and what is seen of its landmarks, red what is
+    hidden, blue the square that the networks see."""
     min_score: float = SMALLEST_SCORE
     """Score from 0 to 1 that a found face needs; lower finds more faces, and more that are none."""
     smallest: float | None = None
@@ -42,26 +43,33 @@ def run_faces(options: FindFaces) -> int:
     """
     from lineament.cli.console import Failures, plain_console
     from lineament.face import draw_faces, find
-    from lineament.images.read import find_images, output_names, read_image
-    from lineament.images.write import atomic_path, write_png
+    from lineament.images.folder import check_replaceable, result_folder
+    from lineament.images.names import output_names, printable
+    from lineament.images.read import find_images, read_image
+    from lineament.images.write import write_json, write_png
 
     photos = find_images(options.photos)
+    check_outputs([options.output], photos, replaced=True)
+    check_replaceable(options.output)
     console, failures = plain_console(), Failures(plain_console(stderr=True))
     listed: dict[str, list[dict[str, Any]]] = {}
-    for photo, name in zip(photos, output_names(photos), strict=True):
-        with failures.reported():
-            image = read_image(photo)
-            faces = find(image, options.min_score, options.smallest, options.any_rotation)
-            write_png(options.output / f"{name}.png", draw_faces(image, faces))
-            console.print(f"{photo}: {len(faces)} {'face' if len(faces) == 1 else 'faces'}")
-            for number, face in enumerate(faces, 1):
-                x, y, width, height = face.box
-                console.print(
-                    f"  {number}  at {x:.0f}, {y:.0f}, {width:.0f}×{height:.0f} pixels, score {face.score:.2f}"
-                )
-            listed[str(photo.resolve())] = [_described(face) for face in faces]
-    with atomic_path(options.output / "faces.json") as temporary:
-        temporary.write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
+    with ExitStack() as stack:
+        folder: Path | None = None  # made for the first photo that can be read: if none can, an earlier result stays
+        for photo, name in zip(photos, output_names(photos), strict=True):
+            with failures.reported(photo):
+                image = read_image(photo)
+                faces = find(image, options.min_score, options.smallest, options.any_rotation)
+                folder = folder or stack.enter_context(result_folder(options.output))
+                write_png(folder / f"{name}.png", draw_faces(image, faces))
+                console.print(f"{printable(str(photo))}: {len(faces)} {'face' if len(faces) == 1 else 'faces'}")
+                for number, face in enumerate(faces, 1):
+                    x, y, width, height = face.box
+                    console.print(
+                        f"  {number}  at {x:.0f}, {y:.0f}, {width:.0f}×{height:.0f} pixels, score {face.score:.2f}"
+                    )
+                listed[printable(str(photo.resolve()))] = [_described(face) for face in faces]
+        if folder is not None:
+            write_json(folder / "faces.json", listed)
     return failures.code
 
 

@@ -60,8 +60,10 @@ def run_bench(options: Bench) -> int:
     """Measure and print."""
     from lineament.cli.console import plain_console
     from lineament.evaluation.cost import MOST_STAGES, cost_of, cost_table
-    from lineament.evaluation.report import write_table
+    from lineament.evaluation.report import check_table_path, write_table
 
+    for path in options.output:
+        check_table_path(path)
     costs = [
         cost_of(method, stages, options.size, options.threads, options.runs)
         for method in options.method
@@ -79,8 +81,10 @@ def run_ablate(study: str, options: Ablate) -> int:
     """Train, measure and print the table of "casfne" or "hffne"."""
     from lineament.cli.console import plain_console
     from lineament.evaluation.ablation import AblationConfig, ablate
-    from lineament.evaluation.report import write_table
+    from lineament.evaluation.report import check_table_path, write_table
 
+    for path in options.output:
+        check_table_path(path)
     config = AblationConfig(options.folder, options.budget, study, options.faces, size=options.size, rows=options.rows)
     console = plain_console(stderr=True)
     table = ablate(config, console.print)

@@ -9,6 +9,9 @@ from typing import Annotated
 
 import tyro
 
+from lineament.cli.arguments import check_outputs
+from lineament.errors import UsageError
+
 
 @dataclass(frozen=True)
 class RigBuild:
@@ -18,6 +21,10 @@ class RigBuild:
     """ICT-FaceKit's FaceXModel folder, or the npz."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = field(default=Path("rig.safetensors"))
     """The rig's file."""
+
+    def __post_init__(self) -> None:
+        if self.output.is_dir():
+            raise UsageError(f"output must be a file, but {self.output} is a folder")
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,7 @@ def run_rig_build(options: RigBuild) -> int:
     from lineament.cli.console import plain_console
     from lineament.rig.build import build_from_path
 
+    check_outputs([options.output], [options.path])
     rig = build_from_path(options.path, options.output)
     plain_console(stderr=True).print(
         f"{len(rig.mean)} vertices, {len(rig.identity)} identity and {len(rig.expression)} expression shapes: "

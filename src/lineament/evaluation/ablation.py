@@ -25,7 +25,7 @@ from lineament.evaluation.metrics import masked_angular_error
 from lineament.evaluation.published import published_tables
 from lineament.evaluation.report import Cell, Table
 from lineament.evaluation.studies import STUDIES, Normals, Shared, Study
-from lineament.images.write import atomic_path
+from lineament.images.write import write_json
 from lineament.locking import folder_lock
 from lineament.options import check_multiple, check_options
 from lineament.synth.config import SynthConfig
@@ -114,8 +114,7 @@ def _ablate(config: AblationConfig, say: Callable[[str], None]) -> Table:
         weights = train(*study.training(shared, row, steps))
         figures = _measured(study.normals(weights, row), tests)
         known = {**known, "steps": steps, row: {"figures": figures, "minutes": (time.monotonic() - started) / 60}}
-        with atomic_path(results_file) as temporary:
-            temporary.write_text(json.dumps(known, indent=1) + "\n")
+        write_json(results_file, known)
     return ablation_table(known, study, rows, config)
 
 

@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -216,16 +216,28 @@ def published_table(
     )
 
 
+_FORMATS: dict[str, Callable[[Table], str]] = {
+    ".md": Table.to_markdown,
+    ".csv": Table.to_csv,
+    ".json": Table.to_json,
+    ".tex": Table.to_latex,
+}
+
+
+def check_table_path(path: Path) -> None:
+    """Raise OutputError for a file whose suffix names no format of tables."""
+    if path.suffix.lower() not in _FORMATS:
+        raise OutputError(f"{path}: a report's suffix must be one of {', '.join(_FORMATS)}")
+
+
 def write_table(table: Table, path: Path) -> None:
     """Write a table; the suffix .md, .csv, .json or .tex decides how. The file appears whole or not at all.
 
     Raises:
         OutputError: If the suffix is another or the file cannot be written.
     """
-    writers = {".md": table.to_markdown, ".csv": table.to_csv, ".json": table.to_json, ".tex": table.to_latex}
-    if path.suffix.lower() not in writers:
-        raise OutputError(f"{path}: a report's suffix must be one of {', '.join(writers)}")
-    text = writers[path.suffix.lower()]()
+    check_table_path(path)
+    text = _FORMATS[path.suffix.lower()](table)
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import warnings
 from collections.abc import Sequence
 from os import PathLike
@@ -179,11 +180,11 @@ def find_images(inputs: Sequence[str | PathLike[str]]) -> list[Path]:
     found: dict[Path, None] = {}
     for item in inputs:
         path = Path(item)
-        if path.is_dir():
+        if os.path.isdir(path):  # unlike pathlib's, this fails for no name
             inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
             if not inside:
                 raise NoImagesError(f"{path}: the folder holds no pictures ({', '.join(sorted(SUFFIXES))})")
-        elif not path.exists() and glob.has_magic(str(item)):
+        elif not os.path.lexists(path) and glob.has_magic(str(item)):
             inside = sorted(Path(p) for p in glob.glob(str(item), recursive=True) if Path(p).is_file())
             if not inside:
                 raise NoImagesError(f"{item}: no file matches")
@@ -193,10 +194,3 @@ def find_images(inputs: Sequence[str | PathLike[str]]) -> list[Path]:
     if not found:
         raise NoImagesError("no pictures given")
     return list(found)
-
-
-def output_names(photos: Sequence[Path]) -> list[str]:
-    """A name for each photo's results: the file's own, with its suffix where two share it."""
-    stems = [photo.stem for photo in photos]
-    names = [p.name if stems.count(p.stem) > 1 else p.stem for p in photos]
-    return [n if names.count(n) == 1 else f"{i:04d}-{n}" for i, n in enumerate(names, 1)]

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 import struct
 import uuid
 import zlib
@@ -22,6 +22,10 @@ MeshFormat = Literal["glb", "obj", "ply"]
 """Files that meshes are written to (`lineament.images.mesh`)."""
 
 
+TEMPORARY = ".lineament-"
+"""How the names of files begin that are not whole yet, or were left by a process that was killed."""
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary name beside ``path``, renamed to it when the block ends well, removed when it does not.
@@ -29,7 +33,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: The file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{path.suffix}")
+    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:12]}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -41,31 +45,41 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-@contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder that takes the place of ``path``'s files of the same names when the block ends well.
+def check_finite(what: object, values: Any) -> None:
+    """Raise OutputError for numbers or arrays that are not finite: such are never written.
 
-    Other files in an existing folder stay.
+    Args:
+        what: What to call them in the error.
+        values: A number or an array, of integers, too.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        strange = int(array.size - np.isfinite(array).sum())
+        raise OutputError(f"{what}: {strange} of {array.size} numbers are not finite; nothing is written of them")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write plain values as JSON, UTF-8, its text printable whatever names it holds.
 
     Raises:
-        OutputError: The folder cannot be written.
+        OutputError: A number is not finite, which JSON has no word for; or the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if path.exists():
-            for item in sorted(temporary.iterdir()):
-                target = path / item.name
-                if target.is_dir() and not target.is_symlink():
-                    shutil.rmtree(target)
-                os.replace(item, target)
-        else:
-            os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    _check_plain(path, content, "")
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+
+
+def _check_plain(path: Path, content: Any, place: str) -> None:
+    """Raise OutputError for the first number that is not finite, and name its place."""
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            _check_plain(path, value, f"{place}.{key}" if place else str(key))
+    elif isinstance(content, (list, tuple)):
+        for number, value in enumerate(content):
+            _check_plain(path, value, f"{place}[{number}]")
+    elif isinstance(content, float):
+        check_finite(f"{path.name}: {place}", content)
 
 
 def write_png(path: Path, picture: NDArray[Any], text: Mapping[str, str] | None = None) -> None:
@@ -120,10 +134,12 @@ def write_exr(path: Path, channels: Mapping[str, NDArray[np.floating[Any]]], att
         attributes: Entries for the file's header.
 
     Raises:
-        OutputError: The file cannot be written.
+        OutputError: Numbers that are not finite, or the file cannot be written.
     """
     import OpenEXR
 
+    for name, values in channels.items():
+        check_finite(f"{path.name}: channel {name}", values)
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage, **attributes}
     with atomic_path(path) as temporary:
         try:
@@ -131,5 +147,5 @@ def write_exr(path: Path, channels: Mapping[str, NDArray[np.floating[Any]]], att
                 header, {name: np.ascontiguousarray(values) for name, values in channels.items()}
             ) as file:
                 file.write(str(temporary))
-        except RuntimeError as error:
+        except (RuntimeError, UnicodeError) as error:  # a folder's name may be no UTF-8
             raise OutputError(f"cannot write {path}: {error}") from error

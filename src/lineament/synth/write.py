@@ -29,7 +29,7 @@ from torch import Tensor
 
 from lineament.devices import device_of
 from lineament.errors import DataError, OutputError, UsageError
-from lineament.images.write import atomic_path
+from lineament.images.write import write_json
 from lineament.locking import folder_lock
 from lineament.options import COUNT, check_number
 from lineament.rig import load_rig
@@ -99,8 +99,7 @@ def write_dataset(
                 raise UsageError(f"{output} holds a dataset of another configuration; choose another folder")
             for name in pictures:
                 (output / name).mkdir(exist_ok=True)
-            with atomic_path(path) as temporary:
-                temporary.write_text(json.dumps(manifest, indent=2) + "\n")
+            write_json(path, manifest)
             lines = output / "samples.jsonl"
             done = _keep_whole_lines(lines, start)
             generator = Generator(config, load_rig(), where)

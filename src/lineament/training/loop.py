@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from lineament.errors import LineamentError, TrainingError, UsageError
-from lineament.images.write import atomic_path
+from lineament.images.write import write_json
 from lineament.locking import folder_lock
 from lineament.training.checkpoint import (
     CURRENT,
@@ -171,8 +171,7 @@ def _resume(
     checkpoint = latest_checkpoint(folder)
     if checkpoint is None:
         if rank() == 0:
-            with atomic_path(folder / "config.json") as temporary:
-                temporary.write_text(json.dumps(config.to_json(), indent=2) + "\n")
+            write_json(folder / "config.json", config.to_json())
         return 0
     _check_same(checkpoint, config)
     fill(checkpoint, modules, optimizers)
