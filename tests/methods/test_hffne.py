@@ -289,6 +289,5 @@ def test_stage_two_goes_on_from_weights(coarse: Path, faces: Path, tmp_path: Pat
     second.start()
     pairs = zip(first.model.decoder.parameters(), second.model.decoder.parameters(), strict=True)
     assert all(torch.allclose(one, other, atol=2e-3) for one, other in pairs)
-    other = HFFNERecipe(configured(tmp_path, faces, init=given, injection="skips"), coarse)
-    with pytest.raises(WeightsError, match="another configuration"):
-        other.start()
+    with pytest.raises(WeightsError, match="another configuration"):  # said before anything is trained
+        HFFNERecipe(configured(tmp_path, faces, init=given, injection="skips"), tmp_path / "not-yet.safetensors")

@@ -227,7 +227,8 @@ def test_written_datasets_read_back(tmp_path) -> None:
         ({"size": 100}, "multiple of 32"),
         ({"identities": 7}, "multiple of 50"),
         ({"span_low": 0.9, "span_high": 0.5}, "span"),
-        ({"nearest": 10.0}, "distances"),
+        ({"nearest": 10.0}, "nearest"),
+        ({"nearest": 900.0, "farthest": 800.0}, "farthest"),
     ],
 )
 def test_impossible_configurations_are_refused(change: dict[str, float], message: str) -> None:

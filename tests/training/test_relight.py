@@ -71,5 +71,5 @@ def test_a_face_in_no_light_or_no_face_at_all_is_no_error(spheres: Batch) -> Non
 
 
 def test_a_share_beyond_one_is_refused() -> None:
-    with pytest.raises(UsageError, match="relight is a share"):
+    with pytest.raises(UsageError, match="relight must be"):
         CasFNETrainConfig(Path("run"), relight=1.5)

@@ -19,7 +19,7 @@ from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.casfne.model import CasFNE, CasFNEConfig
 from lineament.methods.casfne.recipe import CasFNERecipe
 from lineament.training.augment import Draws, Placement, augment, recoloured
-from lineament.training.checkpoint import load_checkpoint
+from lineament.training.checkpoint import read_checkpoint
 from lineament.training.data import Batch, DatasetFolder, NormalsDecoder
 from lineament.training.export import load_weights, mean_weights, save_weights
 from lineament.training.loop import train
@@ -264,7 +264,7 @@ def test_weights_round_trip_and_name_their_faults(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no weights of casfne"):
         load_weights(path, CasFNE)
     with pytest.raises(WeightsError, match="cannot read"):
-        load_checkpoint(path, {}, {})
+        read_checkpoint(path)
 
 
 @pytest.mark.parametrize(

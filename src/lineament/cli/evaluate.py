@@ -13,6 +13,7 @@ from lineament.cli.arguments import check_outputs
 from lineament.errors import UsageError
 from lineament.evaluation.yaleb import PADDING
 from lineament.images.maps import AXES, Axes
+from lineament.options import check_number
 
 if TYPE_CHECKING:
     from lineament.datasets.sample import Sample
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from lineament.evaluation.systems import System
 
 _SHEET_ROWS = 8
+MOST_STAGES = 100
+"""No method has so many; how many one has, only its answer tells."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,15 @@ class Systems:
     """Write the table here, too: .md, .csv, .json or .tex."""
     pictures: Path | None = None
     """A folder for a sheet of normals, shadings and error maps; of a published table with cumulative error curves."""
+
+    def __post_init__(self) -> None:
+        check_number("padding", self.padding, "[0, 2]")
+        Axes(self.axes)
+        for folder in self.predictions:
+            if not folder.is_dir():
+                raise UsageError(f"predictions: there is no folder {folder}")
+        if self.pictures is not None and self.pictures.exists() and not self.pictures.is_dir():
+            raise UsageError(f"pictures must be a folder, but {self.pictures} is a file")
 
     def check_outputs(self, *others: Path) -> None:
         """Refuse tables of unknown formats and outputs that would overwrite what is read, before any work."""
@@ -84,6 +96,11 @@ class EvaluateYaleB(Systems):
     """Folders to test; all when left out."""
     per_light: bool = False
     """Add a row per light."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for stage in self.stages:
+            check_number("stages", stage, f"[0, {MOST_STAGES}]")
 
 
 @dataclass(frozen=True)

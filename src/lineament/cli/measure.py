@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lineament.errors import UsageError
+from lineament.options import check_multiple, check_options
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,16 @@ class Bench:
     """Runs whose median is taken."""
     output: tuple[Path, ...] = field(default=())
     """Write the table here, too: .md, .csv, .json or .tex."""
+
+    def __post_init__(self) -> None:
+        from lineament.evaluation.cost import SIZES
+
+        check_options(self, {"stages": "[0, 5]", "size": "[32, 4096]", "threads": "[1, 1024]", "runs": "[1, 1000000]"})
+        check_multiple("size", self.size, 32)
+        if not self.method or not set(self.method) <= set(SIZES):
+            raise UsageError(f"method must be some of {', '.join(SIZES)}, not {', '.join(self.method) or 'none'}")
+        if not self.stages:
+            raise UsageError("stages must be some numbers from 0 to 5, not none")
 
 
 @dataclass(frozen=True)
@@ -48,16 +59,11 @@ class Ablate:
 def run_bench(options: Bench) -> int:
     """Measure and print."""
     from lineament.cli.console import plain_console
-    from lineament.evaluation.cost import MOST_STAGES, SIZES, cost_of, cost_table
+    from lineament.evaluation.cost import MOST_STAGES, cost_of, cost_table
     from lineament.evaluation.report import check_table_path, write_table
 
     for path in options.output:
         check_table_path(path)
-    unknown = sorted(set(options.method) - set(SIZES))
-    if unknown or options.size % 32 or options.size < 32 or options.threads < 1 or options.runs < 1:
-        raise UsageError(
-            f"bench measures {', '.join(SIZES)} at sizes that are multiples of 32, with at least one thread and one run"
-        )
     costs = [
         cost_of(method, stages, options.size, options.threads, options.runs)
         for method in options.method

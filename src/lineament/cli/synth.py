@@ -5,12 +5,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from lineament.synth.config import SynthConfig
 from lineament.synth.write import PICTURES, Picture, write_dataset
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,9 @@ class Synth:
     pictures: tuple[Picture, ...] = PICTURES
     """Which pictures to write; image, normals and mask are all that `lineament train` needs."""
     batch_size: int = 8
+    """Samples made at once."""
     device: str = "cpu"
+    """cpu, cuda, cuda:N, or auto."""
     sheet: bool = True
     """Also write sheet.png, the first samples with their normals, if both are written."""
     config: Annotated[SynthConfig, tyro.conf.arg(name="")] = field(default_factory=SynthConfig)
@@ -34,11 +40,12 @@ class Synth:
 
 def run_synth(options: Synth) -> int:
     """Write a dataset."""
-    import cv2
     import numpy as np
     from rich.progress import Progress
 
     from lineament.cli.console import plain_console
+    from lineament.images.write import write_png
+    from lineament.training.folders import read_picture
 
     console = plain_console(stderr=True)
     with Progress(console=console, transient=True) as bar:
@@ -56,9 +63,14 @@ def run_synth(options: Synth) -> int:
     if options.sheet and {"image", "normals"} <= set(options.pictures):
         shown = range(options.start, options.start + min(8, options.count))
         rows = [
-            np.concatenate([cv2.imread(str(options.output / kind / f"{i:08d}.png")) for i in shown], axis=1)
+            np.concatenate([_eight_bits(read_picture(options.output / kind / f"{i:08d}.png")) for i in shown], axis=1)
             for kind in ("image", "normals")
         ]
-        cv2.imwrite(str(options.output / "sheet.png"), np.concatenate(rows, axis=0))
+        write_png(options.output / "sheet.png", np.concatenate(rows, axis=0))
     console.print(f"{options.count} samples: {options.output}")
     return 0
+
+
+def _eight_bits(picture: NDArray[Any]) -> NDArray[np.uint8]:
+    """A picture of 8 or 16 bits as one of 8."""
+    return (picture >> (8 * (picture.dtype.itemsize - 1))).astype("uint8")

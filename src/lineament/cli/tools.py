@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from lineament.cli.arguments import check_outputs
+from lineament.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,10 @@ class RigBuild:
     """ICT-FaceKit's FaceXModel folder, or the npz."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = field(default=Path("rig.safetensors"))
     """The rig's file."""
+
+    def __post_init__(self) -> None:
+        if self.output.is_dir():
+            raise UsageError(f"output must be a file, but {self.output} is a folder")
 
 
 @dataclass(frozen=True)

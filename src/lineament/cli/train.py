@@ -59,41 +59,46 @@ def run_train(kind: str, arguments: Sequence[str]) -> int:
 
 
 def _parsed(configuration: type[Configuration], kind: str, arguments: Sequence[str]) -> Configuration:
-    """What the arguments ask for. What is drawn after it, the networks' first weights above all, follows its seed."""
+    """What the arguments ask for, checked. What is drawn after it, the networks' first weights above all, follows its
+    seed."""
     import torch
     import tyro
 
     config = tyro.cli(configuration, prog=f"lineament train {kind}", args=arguments)
+    config.check_places()
     torch.manual_seed(config.seed)
     return config
 
 
 def _train_hffne(config: HFFNETrainConfig) -> int:
-    """Stage one, unless its weights are given or there already, then stage two."""
+    """Stage one, unless its weights are given or there already, then stage two. Both are made before the first is
+    trained: what stage two cannot use is said at once, and its first weights do not depend on how stage one went."""
     from lineament.methods.hffne.recipe import CoarseRecipe, HFFNERecipe
 
-    coarse = config.coarse
-    if coarse is None:
-        first = config.stage_one()
-        recipe = CoarseRecipe(first)
-        coarse = first.output / f"{recipe.name}.safetensors"
-        if not coarse.exists():
-            _train(recipe, first)
-    return _train(HFFNERecipe(config, coarse), config)
+    if config.coarse is not None:
+        return _train(HFFNERecipe(config, config.coarse), config)
+    first = config.stage_one()
+    one = CoarseRecipe(first)
+    coarse = first.output / f"{one.name}.safetensors"
+    two = HFFNERecipe(config, coarse)
+    if not coarse.exists():
+        _train(one, first)
+    return _train(two, config)
 
 
 def _train_df2net(config: DF2NetTrainConfig) -> int:
-    """The three steps, each unless its weights are there already."""
+    """The three steps, each unless its weights are there already; all are made before the first is trained."""
     from lineament.methods.df2net.config import STEPS
     from lineament.methods.df2net.recipe import DF2NetRecipe
 
     before: Path | None = None
+    recipes: list[DF2NetRecipe] = []
     for step in STEPS:
-        own = config.of(step)
-        recipe = DF2NetRecipe(own, step, before)
-        before = own.output / f"{recipe.name}.safetensors"
-        if not before.exists():
-            _train(recipe, own)
+        recipes.append(DF2NetRecipe(config.of(step), step, before))
+        before = recipes[-1].weights
+    for recipe in recipes:
+        if not recipe.weights.exists():
+            _train(recipe, recipe.config)
     return 0
 
 

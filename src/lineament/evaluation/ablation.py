@@ -15,17 +15,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
-from lineament.errors import UsageError
+from lineament.errors import DataError, UsageError
 from lineament.evaluation.measures import RunningAngles
 from lineament.evaluation.metrics import masked_angular_error
 from lineament.evaluation.published import published_tables
 from lineament.evaluation.report import Cell, Table
 from lineament.evaluation.studies import STUDIES, Normals, Shared, Study
 from lineament.images.write import write_json
+from lineament.locking import folder_lock
+from lineament.options import check_multiple, check_options
 from lineament.synth.config import SynthConfig
 from lineament.synth.write import write_dataset
 from lineament.training.config import FaceConfig
@@ -58,13 +60,23 @@ class AblationConfig:
     rows: tuple[str, ...] = ()
     """Rows to train; all when left out."""
 
+    INTERVALS: ClassVar[Mapping[str, str]] = {
+        "budget": "(0, 1000000]",
+        "faces": "[2, 1000000000]",
+        "test_faces": "[1, 1000000]",
+        **{name: FaceConfig.INTERVALS[name] for name in ("size", "batch_size", "learning_rate")},
+    }
+    """What each number may be (`lineament.options.check_options`). Of two faces, one is for validation."""
+
     def __post_init__(self) -> None:
+        check_options(self, self.INTERVALS)
+        check_multiple("size", self.size, 32)
+        if self.study not in STUDIES:
+            raise UsageError(f"study must be one of {', '.join(STUDIES)}, not {self.study!r}")
         known = STUDIES[self.study]().rows
         unknown = sorted(set(self.rows) - set(known))
         if unknown:
             raise UsageError(f"rows must be some of {', '.join(known)}, not {', '.join(unknown)}")
-        if self.budget <= 0:
-            raise UsageError(f"the budget must be more than zero minutes, not {self.budget}")
 
 
 def ablate(config: AblationConfig, say: Callable[[str], None] = log.info) -> Table:
@@ -77,16 +89,21 @@ def ablate(config: AblationConfig, say: Callable[[str], None] = log.info) -> Tab
     Returns:
         The table: our figures, and the paper's mean beside them.
     """
+    with folder_lock(config.output):
+        return _ablate(config, say)
+
+
+def _ablate(config: AblationConfig, say: Callable[[str], None]) -> Table:
     study = STUDIES[config.study]()
     faces = config.output / "faces"
     if not (faces / "samples.jsonl").exists():
         say(f"making {config.faces} faces")
-        write_dataset(faces, config.faces, SynthConfig(size=config.size), batch_size=16)
+    write_dataset(faces, config.faces, SynthConfig(size=config.size), batch_size=16)  # goes on where it was stopped
     shared = Shared(config.output, faces, config.size, config.batch_size, config.learning_rate)
     rows = config.rows or tuple(study.rows)
     tests = _test_batches(config)
     results_file = config.output / "results.json"
-    known: dict[str, Any] = json.loads(results_file.read_text()) if results_file.exists() else {}
+    known = _known_results(results_file)
     steps = known.get("steps") or _affordable_steps(config, study, rows, faces, say)
     study.prepare(shared, steps)
     for row in rows:
@@ -99,6 +116,16 @@ def ablate(config: AblationConfig, say: Callable[[str], None] = log.info) -> Tab
         known = {**known, "steps": steps, row: {"figures": figures, "minutes": (time.monotonic() - started) / 60}}
         write_json(results_file, known)
     return ablation_table(known, study, rows, config)
+
+
+def _known_results(path: Path) -> dict[str, Any]:
+    """What rows that are there already gave."""
+    try:
+        known: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
+        known.get("steps")
+    except (ValueError, AttributeError) as error:
+        raise DataError(f"{path} is damaged ({error}); delete it, and all rows are measured again") from error
+    return known
 
 
 def ablation_table(results: Mapping[str, Any], study: Study, rows: Sequence[str], config: AblationConfig) -> Table:

@@ -25,6 +25,10 @@ MeshFormat = Literal["glb", "obj", "ply"]
 """Files that meshes are written to (`lineament.images.mesh`)."""
 
 
+TEMPORARY = ".lineament-"
+"""How the names of files begin that are not whole yet, or were left by a process that was killed."""
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary name beside ``path``, renamed to it when the block ends well, removed when it does not.
@@ -32,7 +36,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: The file cannot be written.
     """
-    temporary = path.with_name(f".lineament-{uuid.uuid4().hex[:12]}{path.suffix}")
+    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:12]}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

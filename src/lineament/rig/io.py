@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from lineament.errors import RigError
+from lineament.images.write import atomic_path
 from lineament.rig.model import Rig
 
 DEFAULT_RIG_PATH = Path(__file__).parent / "data" / "lineament-rig.safetensors"
@@ -48,6 +49,9 @@ def save_rig(rig: Rig, path: str | Path) -> None:
     Args:
         rig: The rig.
         path: Target file; its folder is made when missing.
+
+    Raises:
+        OutputError: The file cannot be written.
     """
     index_type = np.uint16 if rig.vertex_count <= 1 << 16 else np.uint32
     tensors: dict[str, NDArray[np.generic]] = {
@@ -66,8 +70,8 @@ def save_rig(rig: Rig, path: str | Path) -> None:
         "iris_radius": repr(float(rig.iris_radius)),
     }
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(save(tensors, metadata=header))
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(save(tensors, metadata=header))
 
 
 def load_rig(path: str | Path | None = None) -> Rig:

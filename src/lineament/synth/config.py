@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from lineament.errors import UsageError
+from lineament.options import SEED, check_multiple, check_options
 from lineament.synth.degrade import DegradeConfig
 
 
@@ -76,16 +79,29 @@ class SynthConfig:
     degrade: DegradeConfig = field(default_factory=DegradeConfig)
     """The camera: exposure, lens, sensor, compression."""
 
+    INTERVALS: ClassVar[Mapping[str, str]] = {
+        "size": "[32, 4096]",
+        "seed": SEED,
+        "identities": "[0, 1000000000]",
+        **dict.fromkeys(("yaw", "pitch", "roll"), "[0, 180]"),
+        **dict.fromkeys(("nearest", "farthest"), "[150, 1000000]"),
+        **dict.fromkeys(("span_low", "span_high"), "[0.2, 1.2]"),
+        **dict.fromkeys(("expression", "tails", "asymmetry", "deformation", "stretch"), "[0, 10]"),
+        "mean_depth": "[0.2, 5]",
+        "mean_profile": "[-45, 45]",
+        "mean_roundness": "[-20, 20]",
+        "profile": "[0, 45]",
+        "roundness": "[0, 20]",
+        **dict.fromkeys(("panels", "translucency", "sheen", "features", "detail"), "[0, 10]"),
+        **dict.fromkeys(("frontal", "hair", "glasses", "hats", "covered"), "[0, 1]"),
+    }
+    """What each number may be (`lineament.options.check_options`)."""
+
     def __post_init__(self) -> None:
-        if self.size < 32 or self.size % 32:
-            raise UsageError(f"the image size must be a multiple of 32 and at least 32, not {self.size}")
-        if self.identities < 0 or self.identities % 50:
-            raise UsageError(f"the number of identities must be 0 or a multiple of 50, not {self.identities}")
-        if not 0.2 <= self.span_low <= self.span_high <= 1.2:
-            raise UsageError(
-                f"the face's span must satisfy 0.2 <= low <= high <= 1.2, not {self.span_low}, {self.span_high}"
-            )
-        if not 150.0 <= self.nearest <= self.farthest:
-            raise UsageError(
-                f"camera distances must satisfy 150 mm <= nearest <= farthest, not {self.nearest}, {self.farthest}"
-            )
+        check_options(self, self.INTERVALS)
+        check_multiple("size", self.size, 32)
+        check_multiple("identities", self.identities, 50)
+        if self.span_low > self.span_high:
+            raise UsageError(f"span_low must not be above span_high, but is {self.span_low} > {self.span_high}")
+        if self.nearest > self.farthest:
+            raise UsageError(f"nearest must not be above farthest, but is {self.nearest} > {self.farthest} mm")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lineament.errors import UsageError
+from lineament.options import check_options
 from lineament.render.colour import LUMA
 from lineament.synth.jpeg import jpeg
 from lineament.synth.random import SampleRandom
@@ -72,16 +72,7 @@ class DegradeConfig:
     """Lowest JPEG quality; the highest is 98."""
 
     def __post_init__(self) -> None:
-        for name in _SHARES:
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise UsageError(f"degrade.{name} is a share of the photos, 0 to 1, not {getattr(self, name)}")
-        if not 1.0 <= self.jpeg_lowest <= 98.0:
-            raise UsageError(f"degrade.jpeg_lowest must lie between 1 and 98, not {self.jpeg_lowest}")
-        if not 0.0 <= self.blur_sigma <= 4.0:
-            raise UsageError(f"degrade.blur_sigma must lie between 0 and 4 pixels, not {self.blur_sigma}")
-        for name in ("exposure_stops", "cast", "noise_level"):
-            if getattr(self, name) < 0.0:
-                raise UsageError(f"degrade.{name} must not be negative, but is {getattr(self, name)}")
+        check_options(self, {**dict.fromkeys(_SHARES, "[0, 1]"), **_STRENGTHS}, prefix="degrade.")
 
     @classmethod
     def none(cls) -> DegradeConfig:
@@ -89,7 +80,13 @@ class DegradeConfig:
         return replace(cls(), **dict.fromkeys(_SHARES, 0.0))
 
 
-_STRENGTHS = ("exposure_stops", "cast", "blur_sigma", "noise_level", "jpeg_lowest")
+_STRENGTHS = {
+    "exposure_stops": "[0, 5]",
+    "cast": "[0, 2]",
+    "blur_sigma": "[0, 4]",
+    "noise_level": "[0, 1]",
+    "jpeg_lowest": "[1, 98]",
+}
 _SHARES = tuple(field.name for field in fields(DegradeConfig) if field.name not in _STRENGTHS)
 
 

@@ -9,6 +9,7 @@ from itertools import count
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
+from lineament.options import COUNT, check_number
 from lineament.rig import Rig, load_rig
 from lineament.synth.batch import SampleBatch
 from lineament.synth.config import SynthConfig
@@ -50,8 +51,12 @@ class FaceStream(IterableDataset[SampleBatch]):
             rig: The face model, by default the one that ships.
             device: Where batches are made.
             step: Distance between the numbers of batches, above 1 where several processes deal them out.
+
+        Raises:
+            UsageError: A batch of less than one sample.
         """
         super().__init__()
+        check_number("batch_size", batch_size, COUNT)
         if split not in ("train", "validation"):
             raise ValueError(f'split must be "train" or "validation", not {split!r}')
         self.config, self.batch_size, self.split, self.start = config, batch_size, split, start

@@ -16,7 +16,7 @@ A dataset is a folder::
 from __future__ import annotations
 
 import json
-import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -27,13 +27,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lineament.errors import OutputError, UsageError
+from lineament.devices import device_of
+from lineament.errors import DataError, OutputError, UsageError
+from lineament.images.write import write_json
+from lineament.locking import folder_lock
+from lineament.options import COUNT, check_number
 from lineament.rig import load_rig
 from lineament.synth.batch import MaskClass, SampleBatch
 from lineament.synth.config import SynthConfig
 from lineament.synth.generator import Generator
-
-log = logging.getLogger(__name__)
 
 Picture = Literal["image", "normals", "smooth_normals", "albedo", "depth", "mask"]
 PICTURES: tuple[Picture, ...] = get_args(Picture)
@@ -43,6 +45,8 @@ _COEFFICIENTS = {"identity", "asymmetry", "stretch", "profile", "roundness", "ex
 _LABELS = frozenset({"person", "landmarks", "visible", "light", *_COEFFICIENTS})
 DEPTH_STEPS = 64.0  # sixteen-bit steps per crop pixel of depth
 DEPTH_ZERO = 32768.0
+MOST_PIXELS = 1 << 26
+"""Pixels of the largest batch, 1024 samples of 256: each takes some hundred bytes while it is made."""
 
 
 def write_dataset(
@@ -63,7 +67,7 @@ def write_dataset(
         config: The generator's ranges.
         start: Index of the first sample.
         batch_size: Samples made at once.
-        device: Where they are made.
+        device: Where they are made: cpu, cuda, cuda:N, or auto.
         pictures: Which of them to write. Cas-FNE is trained with image, normals and mask; the others take
             disk and time.
         progress: Called with the number of samples written so far.
@@ -72,46 +76,83 @@ def write_dataset(
         The manifest's path.
 
     Raises:
-        UsageError: A count below one, or a folder that holds a dataset of another configuration.
-        OutputError: The folder cannot be written.
+        UsageError: A number that makes no sense, no such device, or a folder that holds a dataset of another
+            configuration.
+        DataError: The folder's manifest or list of samples is damaged.
+        OutputError: The folder cannot be written, or another process is writing into it.
     """
-    if count < 1:
-        raise UsageError(f"the number of samples must be at least 1, not {count}")
-    manifest = {"format": 1, "start": start, "config": asdict(config), "pictures": list(pictures), **_describe()}
-    path = output / "manifest.json"
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        if path.exists() and json.loads(path.read_text()) != json.loads(json.dumps(manifest)):
-            raise UsageError(f"{output} holds a dataset of another configuration; choose another folder")
-        for name in pictures:
-            (output / name).mkdir(exist_ok=True)
-        path.write_text(json.dumps(manifest, indent=2) + "\n")
-        lines = output / "samples.jsonl"
-        done = _keep_whole_lines(lines)
-        generator = Generator(config, load_rig(), device)
-        with lines.open("a") as stream:
-            while done < count:
-                indices = range(start + done, start + min(count, done + batch_size))
-                for line in _write_batch(output, generator.batch(indices), pictures):
-                    stream.write(json.dumps(line) + "\n")
-                stream.flush()
-                done += len(indices)
-                if progress:
-                    progress(done)
-    except OSError as error:
-        raise OutputError(f"cannot write {error.filename or output}: {error.strerror}") from error
+    check_number("count", count, COUNT)
+    check_number("start", start, "[0, 1000000000]")
+    check_number("batch_size", batch_size, COUNT)
+    if batch_size * config.size**2 > MOST_PIXELS:
+        raise UsageError(
+            f"{batch_size} samples of {config.size} pixels at once fit into no memory; take a smaller batch_size"
+        )
+    if not pictures or not set(pictures) <= set(PICTURES):
+        raise UsageError(f"pictures must be some of {', '.join(PICTURES)}, not {', '.join(pictures) or 'none'}")
+    where = device_of(device)
+    with folder_lock(output):
+        manifest = {"format": 1, "start": start, "config": asdict(config), "pictures": list(pictures), **_describe()}
+        path = output / "manifest.json"
+        try:
+            if path.exists() and _read_manifest(path) != json.loads(json.dumps(manifest)):
+                raise UsageError(f"{output} holds a dataset of another configuration; choose another folder")
+            for name in pictures:
+                (output / name).mkdir(exist_ok=True)
+            write_json(path, manifest)
+            lines = output / "samples.jsonl"
+            done = _keep_whole_lines(lines, start)
+            generator = Generator(config, load_rig(), where)
+            with lines.open("a") as stream:
+                while done < count:
+                    indices = range(start + done, start + min(count, done + batch_size))
+                    for line in _write_batch(output, generator.batch(indices), pictures):
+                        stream.write(json.dumps(line, allow_nan=False) + "\n")
+                    stream.flush()
+                    done += len(indices)
+                    if progress:
+                        progress(done)
+        except OSError as error:
+            raise OutputError(f"cannot write {error.filename or output}: {error.strerror}") from error
     return path
 
 
-def _keep_whole_lines(path: Path) -> int:
-    """Cut off a line that a stopped run left half-written; return the number of whole ones."""
+def _read_manifest(path: Path) -> Any:
+    """What a manifest says.
+
+    Raises:
+        DataError: It is damaged.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise DataError(
+            f"{path} is damaged ({error}); delete it and give the same options again: the samples that are there stay, "
+            "but nothing can tell any more whether they were made with these options"
+        ) from error
+
+
+def _keep_whole_lines(path: Path, start: int) -> int:
+    """Cut off a line that a stopped run left half-written; return the number of whole ones.
+
+    Raises:
+        DataError: The last whole line is not the one that must stand there.
+    """
     if not path.exists():
         return 0
     content = path.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) != len(content):
-        path.write_bytes(whole)
-    return whole.count(b"\n")
+        os.truncate(path, len(whole))
+    count = whole.count(b"\n")
+    if count:
+        try:
+            index = json.loads(whole[whole.rfind(b"\n", 0, -1) + 1 :])["index"]
+        except (ValueError, KeyError, TypeError):
+            index = None
+        if index != start + count - 1:
+            raise DataError(f"{path} is damaged at line {count}; delete the folder and write the dataset again")
+    return count
 
 
 def _describe() -> dict[str, Any]:
@@ -126,7 +167,18 @@ def _describe() -> dict[str, Any]:
 
 
 def _write_batch(output: Path, batch: SampleBatch, wanted: Sequence[Picture]) -> list[dict[str, Any]]:
-    """Write the pictures of a batch; return a line for each sample."""
+    """Write the pictures of a batch; return a line for each sample.
+
+    Raises:
+        OutputError: A sample has a value that is not finite; nothing of the batch is written.
+    """
+    for name, tensor in batch.tensors().items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            first, last = int(batch.index[0]), int(batch.index[-1])
+            raise OutputError(
+                f"{name} of the samples {first} to {last} is not finite, and they are not written; the generator's "
+                "options are too extreme"
+            )
     head = (batch.normals.abs().sum(1, keepdim=True) > 0).cpu()
     depth = torch.where(head, (DEPTH_ZERO + DEPTH_STEPS * batch.depth.cpu()).clamp(1, 65535), 0.0)
     makers: dict[Picture, Callable[[], NDArray[Any]]] = {

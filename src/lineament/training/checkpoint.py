@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints from which a run goes on exactly: safetensors, written to a temporary name and renamed."""
+"""Checkpoints from which a run goes on exactly: safetensors, the present one and the one before it.
+
+A checkpoint is written to a temporary name, put on the disk and renamed; one that holds a number that is not finite is
+never written.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +20,41 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from lineament.errors import OutputError, WeightsError
+from lineament.errors import OutputError, TrainingError, WeightsError
+from lineament.images.write import atomic_path
+
+log = logging.getLogger(__name__)
 
 _FORMAT = "1"
+CURRENT, PREVIOUS = "checkpoint.safetensors", "checkpoint-previous.safetensors"
+"""Names in a run's folder."""
+LOWER_RATE = "take a lower learning rate (--learning-rate) and another output folder"
+"""What to do about a training whose figures are not finite."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file holds."""
+
+    path: Path
+    step: int
+    """Steps that were done when it was written."""
+    config: dict[str, Any]
+    """The run's configuration."""
+    tensors: Mapping[str, Tensor]
 
 
 def save_checkpoint(
-    path: Path,
+    folder: Path,
     modules: Mapping[str, nn.Module],
     optimizers: Mapping[str, torch.optim.Optimizer],
     step: int,
     config: Mapping[str, Any],
 ) -> None:
-    """Write everything that a run needs to go on.
+    """Write everything that a run needs to go on; what was the present checkpoint becomes the previous one.
 
     Raises:
+        TrainingError: A weight or a moment of an optimiser is not finite; nothing is written.
         OutputError: The file cannot be written.
     """
     tensors: dict[str, Tensor] = {}
@@ -38,35 +64,85 @@ def save_checkpoint(
         for index, state in optimizer.state_dict()["state"].items():
             tensors.update({f"optimizer.{name}.{index}.{key}": torch.as_tensor(v) for key, v in state.items()})
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    if wrong := not_finite(tensors):
+        raise TrainingError(f"{wrong} is not finite after step {step}; {LOWER_RATE}")
     metadata = {"format": _FORMAT, "step": str(step), "config": json.dumps(config)}
-    temporary = path.with_name(path.name + ".tmp")
+    path = folder / CURRENT
     try:
-        save_file(tensors, temporary, metadata)
-        os.replace(temporary, path)
-    except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
+        with atomic_path(path) as temporary:
+            save_file(tensors, temporary, metadata)
+            with temporary.open("rb+") as written:
+                os.fsync(written.fileno())  # on the disk before it takes a whole one's place
+            if path.exists():
+                os.replace(path, folder / PREVIOUS)
+    except SafetensorError as error:
         raise OutputError(f"cannot write the checkpoint {path}: {error}") from error
 
 
-def load_checkpoint(
-    path: Path, modules: Mapping[str, nn.Module], optimizers: Mapping[str, torch.optim.Optimizer]
-) -> tuple[int, dict[str, Any]]:
-    """Fill modules and optimisers from a checkpoint.
+def not_finite(tensors: Mapping[str, Tensor]) -> str:
+    """The name of the first tensor that holds a number that is not finite, or nothing."""
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            return name
+    return ""
 
-    Returns:
-        The step it was written at, and its run's configuration.
+
+def latest_checkpoint(folder: Path) -> Checkpoint | None:
+    """The newest whole checkpoint of a run: the previous one, with a warning, where the present one is damaged.
 
     Raises:
-        WeightsError: The file cannot be read or belongs to another network.
+        WeightsError: There are checkpoints, all of them damaged.
+    """
+    damaged: WeightsError | None = None
+    for path in (folder / CURRENT, folder / PREVIOUS):
+        if not path.exists():
+            continue
+        try:
+            found = read_checkpoint(path)
+        except WeightsError as error:
+            damaged = damaged or error
+            continue
+        if damaged is not None:
+            log.warning("%s; the run goes on from the one before it, of step %d", damaged, found.step)
+        return found
+    if damaged is not None:
+        raise WeightsError(
+            f"{damaged}, and there is no whole one before it; delete the folder to begin anew: its steps are lost"
+        )
+    return None
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a file.
+
+    Raises:
+        WeightsError: It is damaged, of another version, or holds a number that is not finite.
     """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a mapping
-    except (OSError, SafetensorError) as error:
+        if metadata["format"] != _FORMAT:
+            raise ValueError("it is of another version")
+        step, config = int(metadata["step"]), json.loads(metadata["config"])
+        if step < 0 or not isinstance(config, dict):
+            raise ValueError("its header makes no sense")
+        if wrong := not_finite(tensors):
+            raise ValueError(f"{wrong} is not finite")
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise WeightsError(f"cannot read the checkpoint {path}: {error}") from error
-    if metadata.get("format") != _FORMAT:
-        raise WeightsError(f"{path} is no checkpoint of this version")
+    return Checkpoint(path, step, config, tensors)
+
+
+def fill(
+    checkpoint: Checkpoint, modules: Mapping[str, nn.Module], optimizers: Mapping[str, torch.optim.Optimizer]
+) -> None:
+    """Fill modules and optimisers from a checkpoint.
+
+    Raises:
+        WeightsError: It belongs to another network.
+    """
+    path, tensors = checkpoint.path, checkpoint.tensors
     for name, module in modules.items():
         prefix = f"module.{name}."
         state = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
@@ -82,5 +158,7 @@ def load_checkpoint(
             if key.startswith(prefix):
                 index, part = key[len(prefix) :].split(".")
                 states.setdefault(int(index), {})[part] = value
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
-    return int(metadata["step"]), json.loads(metadata["config"])
+        try:
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
+        except ValueError as error:
+            raise WeightsError(f"{path} belongs to another network: {error}") from error

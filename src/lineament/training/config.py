@@ -7,11 +7,17 @@ What all methods share is `LoopConfig`; each method's own is in its `config.py`.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+from lineament.devices import check_device
 from lineament.errors import UsageError
+from lineament.options import COUNT, SEED, check_multiple, check_options
+
+MOST_PIXELS = 1 << 28
+"""Pixels of the largest batch: 4096 pictures of 256. Its pictures alone take 3 GB."""
 
 Decay = Literal["cosine", "steps"]
 
@@ -56,14 +62,55 @@ class LoopConfig:
     """Steps between validations, each with a sample sheet."""
     validation_batches: int = 8
 
+    INTERVALS: ClassVar[Mapping[str, str]] = {
+        "size": "[32, 4096]",
+        "batch_size": "[1, 65536]",
+        "steps": COUNT,
+        "learning_rate": "(0, 1e30]",
+        "warmup": "[0, 1000000000]",
+        "weight_decay": "[0, 1000]",
+        "ema": "[0, 1)",
+        "clip": "(0, 1e30]",
+        "threads": "[0, 1024]",
+        "workers": "[0, 256]",
+        "seed": SEED,
+        "checkpoint_minutes": "[0, 1000000]",
+        "validate_every": COUNT,
+        "validation_batches": "[1, 1000000]",
+    }
+    """What each number may be (`lineament.options.check_options`)."""
+    NEEDS: ClassVar[tuple[str, ...]] = ()
+    """Labels that every sample of the data must have, beside its person."""
+    PICTURES: ClassVar[tuple[str, ...]] = ()
+    """Pictures that every sample of the data must have."""
+
     def __post_init__(self) -> None:
-        for name, low in (("steps", 1), ("batch_size", 1), ("warmup", 0), ("validation_batches", 1)):
-            if getattr(self, name) < low:
-                raise UsageError(f"{name} must be at least {low}, not {getattr(self, name)}")
-        if self.size % 32 or self.size < 32:
-            raise UsageError(f"size must be a multiple of 32, not {self.size}")
-        if not 0.0 <= self.ema < 1.0:
-            raise UsageError(f"ema must be in [0, 1), not {self.ema}")
+        check_options(self, self.INTERVALS)
+        check_multiple("size", self.size, 32)
+        check_device(self.device)
+        if self.batch_size * self.size // 32 == 1:
+            raise UsageError("one picture of 32 pixels is too little for batch norm; take a larger batch_size or size")
+        if self.batch_size * self.size**2 > MOST_PIXELS:
+            raise UsageError(
+                f"a batch of {self.batch_size} pictures of {self.size} pixels fits into no memory; take a smaller "
+                "batch_size or size"
+            )
+
+    def check_places(self) -> None:
+        """Check what the configuration names outside itself, before any work: the device, data, other files.
+
+        Raises:
+            LineamentError: The first that is missing or cannot be used.
+        """
+        from lineament.training.folders import labelled_samples
+        from lineament.training.parallel import device_of_process
+
+        device_of_process(self)
+        if self.output.exists() and not self.output.is_dir():
+            raise UsageError(f"output must be a folder, but {self.output} is a file")
+        if self.data:
+            for split in ("train", "validation"):
+                labelled_samples(self.data, split, self.NEEDS, self.PICTURES)
 
     def to_json(self) -> dict[str, Any]:
         """The configuration as plain values."""
@@ -76,9 +123,43 @@ class LoopConfig:
         return values
 
 
+NORMALS_PICTURES = ("image", "normals", "mask")
+"""What a training on normals reads of a dataset."""
+DEPTH_PICTURES = ("image", "depth", "albedo", "mask")
+"""What a training on depth or albedo reads of a dataset."""
+
+
 @dataclass(frozen=True)
 class FaceConfig(LoopConfig):
     """A training on synthetic faces: read from folders (data), or made while training when there are none."""
 
     cache: float = 4.0
     """Gigabytes of memory for samples that were read once; those beyond are read again each time."""
+
+    INTERVALS: ClassVar[Mapping[str, str]] = {**LoopConfig.INTERVALS, "cache": "[0, 1000000]"}
+    PICTURES: ClassVar[tuple[str, ...]] = NORMALS_PICTURES
+
+
+def check_paths(option: str, *paths: Path | None, needed: bool = False) -> None:
+    """Check that files and folders that an option names are there.
+
+    Raises:
+        UsageError: The first that is not, or none where some are needed.
+    """
+    if needed and not paths:
+        raise UsageError(f"this training learns from {option}: name some with --{option}")
+    for path in paths:
+        if path is not None and not path.exists():
+            raise UsageError(f"{option}: there is no {path}")
+
+
+def check_photos(option: str, photos: Sequence[Path], needed: bool = False) -> None:
+    """Check that the files, folders and globs that an option names hold photos.
+
+    Raises:
+        UsageError: A file that is not there, or no photos where some are needed.
+        NoImagesError: A folder or glob without photos.
+    """
+    from lineament.images.read import find_images
+
+    check_paths(option, *(find_images(photos) if photos else ()), needed=needed)

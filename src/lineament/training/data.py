@@ -21,7 +21,7 @@ from lineament.geometry.fields import unit
 from lineament.synth.batch import SampleBatch
 from lineament.synth.config import SynthConfig
 from lineament.synth.stream import FaceStream
-from lineament.training.config import FaceConfig
+from lineament.training.config import NORMALS_PICTURES, FaceConfig
 from lineament.training.folders import labelled_samples, read_picture
 from lineament.training.parallel import processes, rank
 
@@ -110,7 +110,7 @@ class Decoder(Protocol[Made]):
 class NormalsDecoder:
     """Photos, normals and faces: `Batch`."""
 
-    pictures: tuple[str, ...] = ("image", "normals", "mask")
+    pictures: tuple[str, ...] = NORMALS_PICTURES
     bytes_per_pixel = 10  # three uint8, three int16 and one bool
 
     def read(self, files: Mapping[str, Path], size: int) -> tuple[Tensor, ...]:

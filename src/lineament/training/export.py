@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +13,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from lineament.errors import OutputError, WeightsError
+from lineament.errors import OutputError, TrainingError, WeightsError
+from lineament.images.write import atomic_path
+from lineament.training.checkpoint import LOWER_RATE, not_finite
 
 LICENCE = "Apache-2.0"
 
@@ -41,6 +42,7 @@ def save_weights(model: Network, path: Path, extra: Mapping[str, str] | None = N
         extra: More entries for the header.
 
     Raises:
+        TrainingError: A weight is not finite, or too large for fp16; nothing is written.
         OutputError: The file cannot be written.
     """
     assert isinstance(model, torch.nn.Module)
@@ -49,14 +51,14 @@ def save_weights(model: Network, path: Path, extra: Mapping[str, str] | None = N
         for name, value in model.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
+    if wrong := not_finite(tensors):
+        raise TrainingError(f"{wrong} is not finite as fp16, so no weights are written; {LOWER_RATE}")
     config = json.dumps(asdict(model.config))
     header = {"method": model.METHOD, "config": config, "license": LICENCE, **(extra or {})}
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, temporary, header)
-        os.replace(temporary, path)
-    except (OSError, SafetensorError) as error:
+        with atomic_path(path) as temporary:
+            save_file(tensors, temporary, header)
+    except SafetensorError as error:
         raise OutputError(f"cannot write the weights {path}: {error}") from error
 
 

@@ -26,14 +26,11 @@ def labelled_samples(
         pictures: Pictures that every sample must have.
 
     Raises:
-        DataError: A folder without a dataset, or with one that lacks a label, or no sample of the split.
+        DataError: A folder without a dataset, with a damaged one or one that lacks a label, or no sample of the split.
     """
     samples: list[dict[str, Any]] = []
     for folder in folders:
-        try:
-            lines = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
-        except (OSError, ValueError) as error:
-            raise DataError(f"{folder} holds no dataset written by `lineament synth`: {error}") from error
+        lines = _lines_of(folder)
         if missing := [name for name in needs if lines and name not in lines[0]]:
             raise DataError(f"{folder} was written by an older version, without {missing[0]}; write it again")
         if lacking := [name for name in pictures if lines and name not in lines[0]["files"]]:
@@ -46,6 +43,29 @@ def labelled_samples(
     if not samples:
         raise DataError(f"{', '.join(map(str, folders)) or 'no folder'} holds no {split} samples; write more of them")
     return samples
+
+
+def _lines_of(folder: Path) -> list[dict[str, Any]]:
+    """What samples.jsonl says; a last line that is still being written is left out."""
+    path = folder / "samples.jsonl"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{folder} holds no dataset written by `lineament synth`: {error.strerror}") from error
+    lines: list[dict[str, Any]] = []
+    for number, text in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1):
+        try:
+            line = json.loads(text, parse_constant=_refuse)
+            if not isinstance(line["person"], int) or not all(isinstance(f, str) for f in line["files"].values()):
+                raise ValueError("no person or no files")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{path} is damaged at line {number} ({error}); write the dataset again") from error
+        lines.append(line)
+    return lines
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
 
 
 def read_picture(path: Path) -> NDArray[Any]:

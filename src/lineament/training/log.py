@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,6 +14,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from lineament.errors import OutputError
+from lineament.images.write import atomic_path, write_png
 from lineament.training.data import Batch
 
 
@@ -19,21 +23,48 @@ class RunLog:
     """Writes figures by step; a resumed run appends, without the lines that it will write again."""
 
     def __init__(self, folder: Path, first_step: int) -> None:
-        """Open the log of a run that goes on after ``first_step`` steps."""
+        """Open the log of a run that goes on after ``first_step`` steps.
+
+        Raises:
+            OutputError: The folder cannot be written.
+        """
         self.path = folder / "log.jsonl"
+        self._validated = 0
         if self.path.exists():
             lines = [line for line in self.path.read_text().splitlines() if _step_of(line) <= first_step]
-            self.path.write_text("".join(line + "\n" for line in lines))
-        self._file = self.path.open("a")
+            with atomic_path(self.path) as temporary:
+                temporary.write_text("".join(line + "\n" for line in lines))
+            # A step has a line of its own, and another one where it was validated.
+            self._validated = max((_step_of(a) for a, b in pairwise(lines) if _step_of(a) == _step_of(b)), default=0)
+        try:
+            self._file = self.path.open("a")
+        except OSError as error:
+            raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
         self._board = _tensorboard(folder, first_step)
+        self._last = first_step
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Append one line of figures."""
-        self._file.write(json.dumps({"step": step, **{k: round(v, 6) for k, v in values.items()}}) + "\n")
-        self._file.flush()
+        """Append one line of figures; those that are not finite, as a validation's may be, are null.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        figures = {name: round(value, 6) if math.isfinite(value) else None for name, value in values.items()}
+        try:
+            self._file.write(json.dumps({"step": step, **figures}, allow_nan=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
+        if step == self._last:
+            self._validated = step
+        self._last = step
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
+
+    def is_validated(self, step: int) -> bool:
+        """Whether a step has its line of validation."""
+        return step == self._validated
 
     def __enter__(self) -> RunLog:
         return self
@@ -49,7 +80,7 @@ class RunLog:
 def _step_of(line: str) -> int:
     try:
         return int(json.loads(line)["step"])
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         return 1 << 62  # a line that a stopped run left half-written
 
 
@@ -64,8 +95,6 @@ def _tensorboard(folder: Path, first_step: int) -> Any:
 
 def write_sheet(path: Path, batch: Batch, stages: Sequence[Tensor], columns: int = 8) -> None:
     """Write a PNG with rows of photos, true normals, and predicted normals of each stage."""
-    from PIL import Image
-
     rows = [batch.image, 0.5 * batch.normals + 0.5, *(0.5 * n + 0.5 for n in stages)]
     face = batch.face[:columns]
     strips = []
@@ -73,4 +102,4 @@ def write_sheet(path: Path, batch: Batch, stages: Sequence[Tensor], columns: int
         shown = row[:columns].float() if number == 0 else row[:columns].float() * face
         pixels = (shown.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
         strips.append(np.concatenate(list(pixels), axis=1))
-    Image.fromarray(np.concatenate(strips, axis=0)).save(path)
+    write_png(path, np.concatenate(strips, axis=0))

@@ -5,23 +5,35 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
+import math
+import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from lineament.errors import OutputError, UsageError
-from lineament.training.checkpoint import load_checkpoint, save_checkpoint
+from lineament.errors import LineamentError, TrainingError, UsageError
+from lineament.images.write import write_json
+from lineament.locking import folder_lock
+from lineament.training.checkpoint import (
+    CURRENT,
+    LOWER_RATE,
+    PREVIOUS,
+    Checkpoint,
+    fill,
+    latest_checkpoint,
+    save_checkpoint,
+)
 from lineament.training.config import LoopConfig
 from lineament.training.log import RunLog
-from lineament.training.parallel import agree, joined, local_rank, processes, rank, wait
+from lineament.training.parallel import agree, device_of_process, joined, processes, rank, wait
 from lineament.training.recipe import Recipe
 from lineament.training.schedule import AveragedModel, learning_rate
+from lineament.training.steps import WholeSteps
 
 log = logging.getLogger(__name__)
 
@@ -42,22 +54,26 @@ def train(recipe: Recipe[Any], config: LoopConfig, progress: Progress | None = N
         progress: Called after every step with the step's number and its figures.
 
     Returns:
-        The weights' path. An interrupt (Ctrl-C, SIGTERM) writes a checkpoint before it ends the run.
+        The weights' path. An interrupt (Ctrl-C, SIGTERM) or an error writes a checkpoint before it ends the run.
 
     Raises:
         UsageError: The folder holds a run with another configuration, or there is no such device.
-        OutputError: The folder cannot be written.
+        TrainingError: A loss, a gradient or a weight is not finite; the last checkpoint stays, and no weights are
+            written. Or a step does not fit into memory.
+        WeightsError: The folder's checkpoints are damaged.
+        OutputError: The folder cannot be written, or another process is writing into it.
     """
-    folder, device = config.output, _device(config.device)
+    device = device_of_process(config)
     if config.threads:
         torch.set_num_threads(config.threads)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
-
-    with joined(device):
-        return _train(recipe, config, device, progress)
+    with folder_lock(config.output) if rank() == 0 else nullcontext(), joined(device):
+        try:
+            return _train(recipe, config, device, progress)
+        except (MemoryError, RuntimeError) as error:
+            if not _is_of_memory(error):
+                raise
+            hint = "take a smaller batch size (--batch-size) or size (--size)"
+            raise TrainingError(f"a step does not fit into memory; {hint}") from error
 
 
 def _train(recipe: Recipe[Any], config: LoopConfig, device: torch.device, progress: Progress | None) -> Path:
@@ -75,45 +91,74 @@ def _train(recipe: Recipe[Any], config: LoopConfig, device: torch.device, progre
     agree(modules.values())
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
-    checkpoint = folder / "checkpoint.safetensors"
-    saved = time.monotonic()
+    saved, saved_step = time.monotonic(), step
     source = recipe.batches("train", step, device)
+    steps = WholeSteps(modules.values(), optimizers.values())
 
     def save() -> None:
-        if chief:
-            save_checkpoint(checkpoint, modules, optimizers, step, config.to_json())
+        nonlocal saved, saved_step
+        if chief and step != saved_step:
+            save_checkpoint(folder, modules, optimizers, step, config.to_json())
+        saved, saved_step = time.monotonic(), step
 
-    with RunLog(folder, step) if chief else nullcontext() as run, _stoppable():
+    with RunLog(folder, step) if chief else nullcontext() as run, steps.interruptible():
+
+        def validate() -> None:
+            due = step > 0 and (step % config.validate_every == 0 or step == config.steps)
+            if run is not None and due and not run.is_validated(step):
+                run.write(step, recipe.validate(averaged.model, device, folder / f"sheet-{step:07d}.png"))
+
         try:
+            validate()  # where a run was stopped in the middle of it
             while step < config.steps:
                 rate = learning_rate(step, config.steps, config.learning_rate, config.warmup, config.decay)
                 for optimizer in optimizers.values():
                     for group in optimizer.param_groups:
                         group["lr"] = rate
-                parts = recipe.step(next(source), step, optimizers, autocast)
-                figures = {"learning_rate": rate, **{name: float(value) for name, value in parts.items()}}
-                averaged.update(model, step)
-                step += 1
-                if run is not None:
-                    run.write(step, figures)
-                    if step % config.validate_every == 0 or step == config.steps:
-                        run.write(step, recipe.validate(averaged.model, device, folder / f"sheet-{step:07d}.png"))
+                batch = next(source)
+                with steps.step():
+                    parts = recipe.step(batch, step, optimizers, autocast)
+                    figures = {"learning_rate": rate, **{name: float(value) for name, value in parts.items()}}
+                    _check_finite(figures, step + 1, folder)
+                    averaged.update(model, step)
+                    step += 1
+                    if run is not None:
+                        run.write(step, figures)
+                validate()
                 if time.monotonic() - saved > 60 * config.checkpoint_minutes:
                     save()
-                    saved = time.monotonic()
                 if progress:
                     progress(step, figures)
-        except KeyboardInterrupt:
             save()
-            log.warning("stopped at step %d; the same command goes on from there", step)
+        except BaseException as error:
+            if steps.restored():
+                try:
+                    save()
+                except LineamentError as second:  # the first one is the one to tell
+                    log.warning("no checkpoint of step %d: %s", step, second)
+            if isinstance(error, KeyboardInterrupt):
+                log.warning("stopped at step %d; the same command goes on from there", saved_step)
             raise
-    save()
     weights = folder / f"{recipe.name}.safetensors"
     if chief:
         about = {"training": json.dumps(config.without_places()), "processes": str(processes()), "step": str(step)}
         recipe.save(averaged.model, weights, about)
     wait()
     return weights
+
+
+def _check_finite(figures: Mapping[str, float], step: int, folder: Path) -> None:
+    """Refuse to go on from figures that are not finite. They are on the host for the log already: it costs nothing."""
+    for name, value in figures.items():
+        if not math.isfinite(value):
+            kept = [path.name for path in (folder / CURRENT, folder / PREVIOUS) if path.exists()]
+            stays = f"{' and '.join(kept)} stay as they are" if kept else "there is no checkpoint yet"
+            raise TrainingError(f"{name} is not finite ({value}) at step {step}; {stays}; {LOWER_RATE}")
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    """Whether memory was short: torch has an error of its own for GPUs alone."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def _resume(
@@ -123,53 +168,36 @@ def _resume(
     optimizers: Mapping[str, torch.optim.Optimizer],
 ) -> int:
     """The step to go on from; fills modules and optimisers when there is a checkpoint."""
-    path = folder / "checkpoint.safetensors"
-    if not path.exists():
+    checkpoint = latest_checkpoint(folder)
+    if checkpoint is None:
         if rank() == 0:
-            (folder / "config.json").write_text(json.dumps(config.to_json(), indent=2) + "\n")
+            write_json(folder / "config.json", config.to_json())
         return 0
-    step, before = load_checkpoint(path, modules, optimizers)
-    now = config.to_json()
+    _check_same(checkpoint, config)
+    fill(checkpoint, modules, optimizers)
+    wait()
+    if rank() == 0 and checkpoint.path.name == PREVIOUS:  # or the next one would put the damaged one in its place
+        with suppress(OSError):
+            os.replace(folder / PREVIOUS, folder / CURRENT)
+    return checkpoint.step
+
+
+def _check_same(checkpoint: Checkpoint, config: LoopConfig) -> None:
+    """Refuse to go on with another configuration."""
+    before, now = checkpoint.config, config.to_json()
     changed = [name for name in now if name not in _FREE and now[name] != before.get(name)]
     if changed:
         raise UsageError(
-            f"{folder} holds a run with another {changed[0]} ({before.get(changed[0])}, not {now[changed[0]]}); "
-            "choose another output folder"
+            f"{config.output} holds a run with another {changed[0]} ({before.get(changed[0])}, not "
+            f"{now[changed[0]]}); choose another output folder"
         )
-    return step
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let SIGTERM end a run as Ctrl-C does."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device(f"cuda:{local_rank()}" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError("there is no CUDA device here; use --device cpu")
-    return torch.device(name)
 
 
 def uses_bf16(config: LoopConfig) -> bool:
     """Whether to compute in bf16: where asked for, or where the processor has instructions for it."""
     if config.precision != "auto":
         return config.precision == "bf16"
-    if _device(config.device).type == "cuda":
+    if device_of_process(config).type == "cuda":
         return True
     # Without these instructions bf16 is emulated, thirty times slower than fp32.
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")

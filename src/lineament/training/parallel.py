@@ -12,10 +12,16 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.utils.data import get_worker_info
+
+from lineament.devices import device_of
+
+if TYPE_CHECKING:
+    from lineament.training.config import LoopConfig
 
 _PATIENCE = timedelta(hours=12)
 
@@ -33,6 +39,15 @@ def local_rank() -> int:
 def processes() -> int:
     """How many processes train together."""
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def device_of_process(config: LoopConfig) -> torch.device:
+    """The device on which this process trains.
+
+    Raises:
+        UsageError: There is no such device.
+    """
+    return device_of(config.device, local_rank())
 
 
 @contextmanager

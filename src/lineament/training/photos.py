@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from lineament.errors import DataError, LineamentError
+from lineament.images.write import atomic_path
 from lineament.training.data import Batch
 from lineament.training.parallel import dealt, rank, wait
 
@@ -63,14 +64,28 @@ def kept_face_crops(photos: Sequence[Path], size: int, folder: Path) -> Crops:
 
 
 def kept_arrays(path: Path, make: Callable[[], Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
-    """The arrays of a file (.npz). Where there is none, process 0 makes it; the others wait for it."""
-    if rank() == 0 and not path.exists():
-        temporary = path.with_name(f"{path.stem}.{os.getpid()}.npz")
-        np.savez(temporary, **make())  # type: ignore[arg-type]  # the stubs take them for allow_pickle
-        os.replace(temporary, path)
+    """The arrays of a file (.npz). Where there is none, or a damaged one, process 0 makes it; the others wait for it.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    if rank() == 0 and _arrays_of(path) is None:
+        with atomic_path(path) as temporary:
+            np.savez(temporary, **make())  # type: ignore[arg-type]  # the stubs take them for allow_pickle
     wait()
-    with np.load(path, allow_pickle=False) as kept:
-        return dict(kept)
+    kept = _arrays_of(path)
+    if kept is None:
+        raise DataError(f"cannot read {path}; delete it, and it is made again")
+    return kept
+
+
+def _arrays_of(path: Path) -> dict[str, NDArray[Any]] | None:
+    """The arrays of a file, or None where there is no file or a damaged one."""
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            return dict(kept)
+    except (OSError, ValueError, EOFError, BadZipFile):
+        return None
 
 
 def photo_batches(crops: Crops, count: int, seed: int, first: int, device: torch.device) -> Iterator[Batch]:

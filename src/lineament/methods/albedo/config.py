@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from lineament.training.config import FaceConfig
+from lineament.options import check_multiple
+from lineament.training.config import DEPTH_PICTURES, FaceConfig, check_paths
 
 
 @dataclass(frozen=True)
@@ -24,3 +27,15 @@ class AlbedoTrainConfig(FaceConfig):
     """Depth of the U-Net."""
     width: int = 16
     """Channels of its first level."""
+
+    INTERVALS: ClassVar[Mapping[str, str]] = {**FaceConfig.INTERVALS, "levels": "[2, 12]", "width": "[1, 1024]"}
+    PICTURES: ClassVar[tuple[str, ...]] = DEPTH_PICTURES
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_multiple("size", self.size, 2**self.levels)
+
+    def check_places(self) -> None:
+        """Check data, device and the weights to start from."""
+        super().check_places()
+        check_paths("init", self.init)

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from lineament.errors import UsageError
-from lineament.training.config import FaceConfig
+from lineament.options import check_multiple
+from lineament.training.config import FaceConfig, check_paths
 
 LossName = Literal["rec", "likelihood", "tv", "adv"]
 
@@ -44,16 +46,25 @@ class CasFNETrainConfig(FaceConfig):
     hold: bool = False
     """Hold the initial block still and train the cascade alone."""
 
+    INTERVALS: ClassVar[Mapping[str, str]] = {**FaceConfig.INTERVALS, "stages": "[0, 5]", "relight": "[0, 1]"}
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        known = get_args(LossName)
-        if not set(self.losses) <= set(known) or not self.losses:
-            raise UsageError(f"losses must be some of {', '.join(known)}, not {', '.join(self.losses) or 'none'}")
+        if not self.losses:
+            raise UsageError(f"losses must be some of {', '.join(get_args(LossName))}, not none")
         if self.half and (self.stages or "adv" in self.losses):
             raise UsageError("at half resolution (--half) only the initial block is trained: take --stages 0, no adv")
+        if self.half:
+            check_multiple("half size", self.size // 2, 32)
+        if self.half and self.batch_size * self.size // 64 == 1:
+            raise UsageError("one picture of 32 pixels is too little for batch norm; take a larger batch_size or size")
         if self.hold and not (self.stages and self.init):
             raise UsageError("--hold trains the cascade alone: take --stages 1 or more, and weights with --init")
-        if not 0.0 <= self.relight <= 1.0:
-            raise UsageError(f"relight is a share of the pictures, 0 to 1, not {self.relight}")
-        if not 0 <= self.stages <= 5:
-            raise UsageError(f"stages must be 0 to 5, not {self.stages}")
+        if self.imagenet is not None and self.model != "casfne":
+            raise UsageError("imagenet is for the paper's size: take model casfne")
+
+    def check_places(self) -> None:
+        """Check data, device and the weights to start from."""
+        super().check_places()
+        check_paths("imagenet", self.imagenet)
+        check_paths("init", *self.init)

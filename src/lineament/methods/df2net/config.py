@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
-from lineament.errors import UsageError
 from lineament.methods.df2net.model import DF2NetConfig, Refinement, df2net, df2net_s
-from lineament.training.config import Decay, FaceConfig
+from lineament.options import COUNT
+from lineament.training.config import DEPTH_PICTURES, Decay, FaceConfig, check_paths, check_photos
+from lineament.weights import weights_path
 
 Step = Literal["dense", "fine", "finer"]
 STEPS: tuple[Step, ...] = ("dense", "fine", "finer")
@@ -54,14 +56,25 @@ class DF2NetTrainConfig(FaceConfig):
     albedo: Path | None = None
     """Weights of the albedo network; by default those that ship."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0.0 <= self.photo_share < 1.0:
-            raise UsageError(f"photo_share must be at least 0 and below 1, not {self.photo_share}")
-        if not 0.0 <= self.render_share < 1.0:
-            raise UsageError(f"render_share must be at least 0 and below 1, not {self.render_share}")
-        if self.fine_steps < 1:
-            raise UsageError(f"fine_steps must be at least 1, not {self.fine_steps}")
+    INTERVALS: ClassVar[Mapping[str, str]] = {
+        **FaceConfig.INTERVALS,
+        "fine_steps": COUNT,
+        "photo_share": "[0, 1)",
+        "render_share": "[0, 1)",
+        "normal_weight": "[0, 1000000]",
+        "shading_weight": "[0, 1000000]",
+    }
+    PICTURES: ClassVar[tuple[str, ...]] = DEPTH_PICTURES
+
+    def check_places(self) -> None:
+        """Check data, device, weights, and the photos, which the second and third step cannot do without."""
+        super().check_places()
+        self.network()  # not before: one of its steps sees pictures of half the size
+        check_paths("init", self.init)
+        check_paths("albedo", self.albedo)
+        check_photos("photos", self.photos, needed=not self.detailed)
+        check_photos("detailed", self.detailed)
+        weights_path(self.guide)
 
     def network(self) -> DF2NetConfig:
         """The networks that the training asks for."""

@@ -20,7 +20,7 @@ from lineament.synth.config import SynthConfig
 from lineament.synth.stream import FaceStream
 from lineament.synth.write import DEPTH_STEPS, DEPTH_ZERO
 from lineament.training.augment import Draws, draw_placement, recoloured
-from lineament.training.config import FaceConfig
+from lineament.training.config import DEPTH_PICTURES, FaceConfig
 from lineament.training.data import DatasetFolder, face_of, read_scaled, resampled, resampled_face
 from lineament.training.parallel import dealt, processes, rank
 from lineament.training.photos import kept_arrays
@@ -88,7 +88,7 @@ def centred(depth: Tensor, face: Tensor) -> Tensor:
 class DepthDecoder:
     """Photos, depth, albedo and faces of datasets on disk."""
 
-    pictures: tuple[str, ...] = ("image", "depth", "albedo", "mask")
+    pictures: tuple[str, ...] = DEPTH_PICTURES
     bytes_per_pixel = 12  # three uint8, one int16, three int16 and one bool
 
     def read(self, files: Mapping[str, Path], size: int) -> tuple[Tensor, ...]:

@@ -49,6 +49,7 @@ class DF2NetRecipe:
             raise UsageError(f"the step {step} learns from photos: name some with --photos")
         self.config, self.learns = config, step
         self.name: str = config.model
+        self.weights = config.output / f"{self.name}.safetensors"
         self.model = DF2Net(config.network())
         # The training as its data sees it: D-Net alone learns at the resolution at which it sees crops.
         scale = self.model.config.dense_scale if step == "dense" else 1

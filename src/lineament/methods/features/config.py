@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lineament.training.config import FaceConfig
 
@@ -25,3 +27,5 @@ class FeaturesTrainConfig(FaceConfig):
     """Width of the VGG-19; 1.0 is the original."""
     noise: float = 0.2
     """Largest standard deviation of the noise that is to be taken away."""
+
+    INTERVALS: ClassVar[Mapping[str, str]] = {**FaceConfig.INTERVALS, "width": "(0, 4]", "noise": "[0, 10]"}

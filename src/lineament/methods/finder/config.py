@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from lineament.training.config import LoopConfig
+from lineament.training.config import LoopConfig, check_paths
 
 
 @dataclass(frozen=True)
@@ -24,3 +26,13 @@ class FinderTrainConfig(LoopConfig):
     real: float = 0.25
     """Share of faces that come from those photos, where there are any."""
     validation_batches: int = 16
+
+    INTERVALS: ClassVar[Mapping[str, str]] = {**LoopConfig.INTERVALS, "real": "[0, 1]"}
+    NEEDS: ClassVar[tuple[str, ...]] = ("landmarks",)
+    PICTURES: ClassVar[tuple[str, ...]] = ("image", "mask")
+
+    def check_places(self) -> None:
+        """Check that there is data, the device and the list of photos."""
+        check_paths("data", *self.data, needed=True)
+        super().check_places()
+        check_paths("photos", self.photos)

@@ -84,7 +84,7 @@ class FinderScenes(IterableDataset[FinderBatch]):
         """
         super().__init__()
         self.config, self.split, self.first = config, split, first
-        samples = labelled_samples(config.data, split)
+        samples = labelled_samples(config.data, split, config.NEEDS, config.PICTURES)
         if split == "validation":
             samples = samples[: config.validation_batches * config.batch_size]
         self.faces = [_stored(sample) for sample in samples]

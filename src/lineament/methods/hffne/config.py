@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from lineament.errors import UsageError
 from lineament.methods.hffne.model import HFFNEConfig, Injection, Modulation, hffne, hffne_s
-from lineament.training.config import FaceConfig
+from lineament.options import COUNT
+from lineament.training.config import FaceConfig, check_paths, check_photos
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,27 @@ class HFFNETrainConfig(FaceConfig):
     """Features for the perceptual loss and for E_R: torchvision's vgg19 checkpoint (paper size), or weights that
     `lineament train features` wrote; by default those that ship."""
 
+    INTERVALS: ClassVar[Mapping[str, str]] = {
+        **FaceConfig.INTERVALS,
+        "coarse_steps": COUNT,
+        "coarse_learning_rate": FaceConfig.INTERVALS["learning_rate"],
+        "adversarial": "[0, 1000000]",
+        "photo_share": "[0, 1]",
+        "perceptual": "[0, 1000000]",
+    }
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0.0 <= self.photo_share <= 1.0:
-            raise UsageError(f"photo_share must be between 0 and 1, not {self.photo_share}")
-        if self.coarse_steps < 1:
-            raise UsageError(f"coarse_steps must be at least 1, not {self.coarse_steps}")
+        self.network()
         if not self.paired and self.batch_size < 2:
             raise UsageError("unpaired exemplars come from the same batch: take a batch_size of 2 or more")
+
+    def check_places(self) -> None:
+        """Check data, device, photos, and the weights of both stages."""
+        super().check_places()
+        for option in ("init", "coarse", "coarse_init", "features"):
+            check_paths(option, getattr(self, option))
+        check_photos("photos", self.photos)
 
     def network(self) -> HFFNEConfig:
         """The networks that the training asks for."""

@@ -112,32 +112,43 @@ class HFFNERecipe:
 
         Args:
             config: The training.
-            coarse: Weights of stage one.
+            coarse: Weights of stage one; where they are still to be trained, they are read at the start.
 
         Raises:
             WeightsError: Weights that are missing or do not fit.
         """
-        self.config = config
+        self.config, self.coarse = config, coarse
         self.name: str = config.model
         self.model = HFFNE(config.network())
-        frozen = load_weights(coarse, CoarseNormals)
-        wanted = replace(self.model.coarse.config, crop_size=frozen.config.crop_size)
-        if frozen.config != wanted:
-            raise WeightsError(f"{coarse} is for a coarse network of another size than {config.model} has")
-        self.model.coarse.load_state_dict(frozen.state_dict())
+        if coarse.exists():
+            self._take_coarse()
+        self._first = self._first_weights()
         self.features = _features(config)
         if self.model.exemplar_encoder is not None:
             self.model.exemplar_encoder.vgg.load_state_dict(self.features.state_dict())
 
     def start(self) -> None:
-        """Take the first weights of what is learned from a file, if one is named."""
-        if self.config.init is not None:
-            known = load_weights(self.config.init, HFFNE).state_dict()
-            own = {name: value for name, value in known.items() if not name.startswith("coarse.")}
-            wrong = sorted(set(own) ^ {name for name in self.model.state_dict() if not name.startswith("coarse.")})
-            if wrong:
-                raise WeightsError(f"{self.config.init} is of another configuration (first difference: {wrong[0]})")
-            self.model.load_state_dict(own, strict=False)
+        """Take the coarse network, and the first weights of what is learned from a file, if one is named."""
+        self._take_coarse()
+        self.model.load_state_dict(self._first, strict=False)
+
+    def _take_coarse(self) -> None:
+        frozen = load_weights(self.coarse, CoarseNormals)
+        wanted = replace(self.model.coarse.config, crop_size=frozen.config.crop_size)
+        if frozen.config != wanted:
+            raise WeightsError(f"{self.coarse} is for a coarse network of another size than {self.config.model} has")
+        self.model.coarse.load_state_dict(frozen.state_dict())
+
+    def _first_weights(self) -> dict[str, Tensor]:
+        """What is learned, from the file that is named; nothing where none is."""
+        if self.config.init is None:
+            return {}
+        known = load_weights(self.config.init, HFFNE).state_dict()
+        own = {name: value for name, value in known.items() if not name.startswith("coarse.")}
+        wrong = sorted(set(own) ^ {name for name in self.model.state_dict() if not name.startswith("coarse.")})
+        if wrong:
+            raise WeightsError(f"{self.config.init} is of another configuration (first difference: {wrong[0]})")
+        return own
 
     def beside(self) -> dict[str, nn.Module]:
         """The frozen features that the perceptual loss compares."""

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from lineament.training.config import LoopConfig
+from lineament.training.config import LoopConfig, check_paths
 
 
 @dataclass(frozen=True)
@@ -23,3 +25,13 @@ class ReaderTrainConfig(LoopConfig):
     """Width of the ResNet-18 encoder; 1.0 is the original."""
     init: Path | None = None
     """Weights (safetensors) to start from, as when going on at another size."""
+
+    INTERVALS: ClassVar[Mapping[str, str]] = {**LoopConfig.INTERVALS, "width": "(0, 4]"}
+    NEEDS: ClassVar[tuple[str, ...]] = ("landmarks", "visible", "camera.rotation")
+    PICTURES: ClassVar[tuple[str, ...]] = ("image", "mask")
+
+    def check_places(self) -> None:
+        """Check that there is data, the device and the weights to start from."""
+        check_paths("data", *self.data, needed=True)
+        super().check_places()
+        check_paths("init", self.init)

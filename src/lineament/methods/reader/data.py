@@ -49,7 +49,7 @@ class ReaderCrops(IterableDataset[ReaderBatch]):
         """
         super().__init__()
         self.config, self.split, self.first = config, split, first
-        self.samples = labelled_samples(config.data, split, ("landmarks", "visible", "camera.rotation"))
+        self.samples = labelled_samples(config.data, split, config.NEEDS, config.PICTURES)
 
     def __iter__(self) -> Iterator[ReaderBatch]:
         for number in dealt(self.first, self.split):
