@@ -16,6 +16,7 @@ code meaning
 10   `WeightsError`: weights that are missing, damaged or do not fit
 11   `RigError`: a face rig that is damaged or does not fit
 12   `DataError`: a dataset that is missing, damaged or of another kind
+13   `NotFiniteError`: a result that is not finite
 ==== =====================================================================
 """
 
@@ -92,3 +93,9 @@ class DataError(LineamentError):
     """A dataset that is missing, damaged or of another kind."""
 
     exit_code = 12
+
+
+class NotFiniteError(LineamentError):
+    """A result that is not finite: it is neither given nor written."""
+
+    exit_code = 13
