@@ -75,7 +75,7 @@ def check_graph(name: str, graph: bytes, tensors: Mapping[str, NDArray[np.float3
     model = _model_class()()
     try:
         model.ParseFromString(graph)
-    except (DecodeError, UnicodeDecodeError) as error:
+    except (DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last of protobuf's Python reader
         raise WeightsError(f"{name} is no ONNX graph: {first_line(error)}") from error
     if not model.HasField("graph"):
         raise WeightsError(f"{name} is no ONNX graph")
