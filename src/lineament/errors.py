@@ -16,7 +16,7 @@ code meaning
 10   `WeightsError`: weights that are missing, damaged or do not fit
 11   `RigError`: a face rig that is damaged or does not fit
 12   `DataError`: a dataset that is missing, damaged or of another kind
-13   `NotFiniteError`: a result that is not finite
+14   `NotFiniteError`: a result that is not finite
 ==== =====================================================================
 """
 
@@ -98,4 +98,4 @@ class DataError(LineamentError):
 class NotFiniteError(LineamentError):
     """A result that is not finite: it is neither given nor written."""
 
-    exit_code = 13
+    exit_code = 14
