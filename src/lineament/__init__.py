@@ -12,6 +12,10 @@ asked for, so that the command line answers at once, to Ctrl-C, too.
 
 from __future__ import annotations
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before anybody imports ONNX Runtime (lineament.runtime.engine)
+
 TYPE_CHECKING = False  # typing's own takes long to import
 if TYPE_CHECKING:
     from typing import Any

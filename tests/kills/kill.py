@@ -159,7 +159,6 @@ def kill_all(work: Path, kills: int, seed: int, say: Callable[[str], None]) -> l
 
 def load_all() -> None:
     """Import what the commands import, so that forked processes begin with their own work."""
-    import onnxruntime  # noqa: F401
     import torch
     from torch.utils.tensorboard import SummaryWriter  # noqa: F401
 

@@ -33,7 +33,7 @@ from lineament.cli import main
 photo, out = sys.argv[1:]
 box = ["--face-box", "174,72,96,96"]
 assert main(["check", photo]) == 0
-assert main(["estimate", photo, "-o", out, "--outputs", "normals", "depth", "mesh", "albedo", *box]) == 0
+assert main(["estimate", photo, "-o", out, "--outputs", "normals,depth,mesh,albedo", *box]) == 0
 import time
 time.sleep(0.5)  # what a thread of a library begins shows within this
 """

@@ -8,7 +8,6 @@ folder and look up a host to send them to, unless this variable is set before th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,8 +17,6 @@ from numpy.typing import NDArray
 from lineament.errors import NotFiniteError, WeightsError
 from lineament.runtime.proto import check_graph
 from lineament.weights.file import first_line
-
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 Shape = Sequence[int] | None
 
