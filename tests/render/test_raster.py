@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from lineament.errors import UsageError
 from lineament.render.raster import interpolate, rasterize, vertex_normals
 
 
@@ -180,7 +181,7 @@ def test_gradients_reach_attributes_and_positions() -> None:
 
 
 def test_wrong_shapes_are_named() -> None:
-    with pytest.raises(ValueError, match=r"points must be \[B, V, 3\]"):
+    with pytest.raises(UsageError, match=r"points must be \[B, V, 3\]"):
         rasterize(torch.zeros(3, 3), torch.zeros(1, 3, dtype=torch.int64), 4, 4)
 
 

@@ -14,6 +14,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from lineament.errors import UsageError
+
 _CANDIDATES = 250_000
 """Candidate pixels examined at once on a CPU: few enough to stay in its cache, about 100 bytes each."""
 
@@ -59,14 +61,14 @@ def rasterize(
         The fragments; ``barycentric`` and ``depth`` carry gradients to ``points`` and ``inverse_distance``.
 
     Raises:
-        ValueError: Arrays of other shapes, or more triangles than the keys can number.
+        UsageError: Arrays of other shapes, or more triangles than the keys can number.
     """
     if points.ndim != 3 or points.shape[2] != 3 or faces.ndim != 2 or faces.shape[1] != 3:
-        raise ValueError(
+        raise UsageError(
             f"points must be [B, V, 3] and faces [F, 3], not {tuple(points.shape)} and {tuple(faces.shape)}"
         )
     if len(faces) >= 1 << _TRIANGLE_BITS:
-        raise ValueError(f"at most {(1 << _TRIANGLE_BITS) - 1} triangles can be drawn, not {len(faces)}")
+        raise UsageError(f"at most {(1 << _TRIANGLE_BITS) - 1} triangles can be drawn, not {len(faces)}")
     with torch.no_grad():
         nearness = points[..., 2] if inverse_distance is None else inverse_distance
         triangle = _visible(points.detach(), nearness.detach(), faces, height, width, cull_backfaces)
