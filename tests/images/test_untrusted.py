@@ -238,6 +238,18 @@ def test_sixteen_bit_grey_keeps_its_scale(tmp_path: Path) -> None:
         assert np.abs(read_image(tmp_path / name)[..., 1] - dark / np.float32(65535)).max() < 1e-6, name
 
 
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_deep_grey_is_turned_upright_and_may_have_white_at_zero(orientation: int, tmp_path: Path) -> None:
+    grey = np.rint(GREY * 65535).astype(np.uint16)
+    stored_grey = np.rot90(grey, {1: 0, 3: 2, 6: 1, 8: 3}[orientation])
+    Image.fromarray(np.ascontiguousarray(stored_grey)).save(tmp_path / "g.tif", tiffinfo={274: orientation})
+    assert np.abs(read_image(tmp_path / "g.tif")[..., 0] - grey / np.float32(65535)).max() < 1e-6
+    data = bytearray((tmp_path / "g.tif").read_bytes())
+    data[data.index(struct.pack("<HHI", 262, 3, 1)) + 8] = 0
+    (tmp_path / "g.tif").write_bytes(data)
+    assert np.abs(read_image(tmp_path / "g.tif")[..., 0] - (1 - grey / np.float32(65535))).max() < 1e-6
+
+
 MODES = ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "I;16", "I", "F"]
 
 
