@@ -37,7 +37,7 @@ def test_plain_png_and_jpeg(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("suffix", ["jpg", "png"])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "lzw.tif", "grey.tif", "16.png", "16.tif", "float.tif"])
 def test_exif_orientations_are_undone(tmp_path: Path, orientation: int, suffix: str) -> None:
     transposed = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -53,8 +53,39 @@ def test_exif_orientations_are_undone(tmp_path: Path, orientation: int, suffix: 
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / f"turned.{suffix}"
-    stored.save(path, exif=exif, **({"quality": 98} if suffix == "jpg" else {}))
-    assert np.abs(read_image(path).astype(int) - picture()).mean() < 3
+    expected = picture()
+    if suffix == "grey.tif":
+        stored = stored.convert("L")
+        expected = np.repeat(np.asarray(upright.convert("L"))[..., None], 3, axis=-1)
+    options = {"jpg": {"quality": 98}, "lzw.tif": {"compression": "tiff_lzw"}}.get(suffix, {})
+    if suffix in ("16.png", "16.tif", "float.tif"):
+        deep = np.asarray(stored)[..., ::-1]
+        deep = deep / np.float32(255) if suffix == "float.tif" else deep.astype(np.uint16) * 257
+        cv2.imwrite(str(path), deep, [cv2.IMWRITE_TIFF_COMPRESSION, 1])
+        turn_in_header(path, orientation, exif)
+    else:
+        stored.save(path, exif=exif, **options)
+    read = read_image(path)
+    read = read * 255 if read.dtype == np.float32 else read.astype(int)
+    assert read.shape == expected.shape
+    assert np.abs(read - expected).mean() < 3
+
+
+def turn_in_header(path: Path, orientation: int, exif: Image.Exif) -> None:
+    """Add an orientation to a file that OpenCV wrote, which writes none."""
+    data = path.read_bytes()
+    if path.suffix == ".png":
+        body = b"eXIf" + exif.tobytes()[6:]  # without the name that JPEG puts before it
+        chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+        path.write_bytes(data[:33] + chunk + data[33:])
+        return
+    start = struct.unpack("<I", data[4:8])[0]
+    count = struct.unpack("<H", data[start : start + 2])[0]
+    entries = [data[start + 2 + 12 * i : start + 14 + 12 * i] for i in range(count)]
+    entries = [entry for entry in entries if entry[:2] != struct.pack("<H", 274)]
+    entries.append(struct.pack("<HHIHH", 274, 3, 1, orientation, 0))
+    directory = struct.pack("<H", len(entries)) + b"".join(sorted(entries, key=lambda e: struct.unpack("<H", e[:2])))
+    path.write_bytes(data[:4] + struct.pack("<I", len(data)) + data[8:] + directory + bytes(4))
 
 
 def test_sixteen_bits_keep_their_precision(tmp_path: Path) -> None:

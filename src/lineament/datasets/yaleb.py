@@ -131,7 +131,7 @@ def read_subject(folder: Path | str) -> YaleBSubject:
         try:
             picture = _read_grey(path)
         except InputError as error:
-            skipped.append(str(error))
+            skipped.append(str(error).replace(str(path), path.name, 1))
             continue
         if is_ambient:
             ambient = picture

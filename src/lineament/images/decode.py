@@ -84,10 +84,13 @@ def decode(name: object, picture: Image.Image, path: Path | None = None) -> Phot
         # Too large to be held as floats, such a picture is read as eight bits.
         dtype = np.float32 if deep <= files.MAXIMUM_BYTES else np.uint8
     check_bytes(name, held + 3 * pixels if dtype is np.uint8 else deep)
-    orientation = picture.getexif().get(0x0112, 1)
     if colours and dtype is np.float32 and path is not None:
+        # OpenCV turns a TIFF upright, whatever it is asked; its sides are those that Pillow names.
+        orientation = 1 if picture.format == "TIFF" else picture.getexif().get(0x0112, 1)
         return _filled(_array_rows(name, opencv_array(path, (height, width))), width, height, orientation, dtype)
     picture.load()
+    # Asked last: a TIFF is turned upright by being loaded, and its orientation is gone.
+    orientation = picture.getexif().get(0x0112, 1)
     rows = _number_rows(name, picture, raw) if numbers else _colour_rows(picture)
     return _filled(rows, width, height, orientation, dtype)
 
@@ -112,8 +115,10 @@ def decode_odd_tiff(path: Path) -> Photo | None:
     tile = int(tags.get(322, 0)) * int(tags.get(323, 0))
     depth = min(8, max(map(int, tags.get(258, (64,)))) // 8)
     check_bytes(path, tile * depth * channels + _beside_opencv(path, width * height, depth * channels))
+    if tags.get(274) in (5, 6, 7, 8):
+        width, height = height, width  # OpenCV turns it upright
     rows = _array_rows(path, opencv_array(path, (height, width)))
-    return _filled(rows, width, height, tags.get(274, 1), np.float32)
+    return _filled(rows, width, height, 1, np.float32)
 
 
 def opencv_array(path: Path, shape: tuple[int, int]) -> NDArray[Any]:

@@ -70,8 +70,8 @@ def check_bytes(path: object, size: int, advice: str = "scale it down first") ->
     """Raise ImageTooLargeError for a file that would take more bytes, once decoded, than are held at once."""
     if size > MAXIMUM_BYTES:
         raise ImageTooLargeError(
-            f"{path}: reading it would take {size / 1e9:.3g} GB of memory; "
-            f"at most {MAXIMUM_BYTES / 1e9:.3g} GB are held, {advice}"
+            f"{path}: reading it would take {size / 1e9:,.1f} GB of memory; "
+            f"at most {MAXIMUM_BYTES / 1e9:,.2f} GB are held, {advice}"
         )
 
 

@@ -49,14 +49,17 @@ def open_picture(path: Path) -> Image.Image:
         # Pillow's own bound is lower and only warns; ours is below.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
-            return Image.open(path, formats=_pillow_formats())
+            picture = Image.open(path, formats=_pillow_formats())
         except UnidentifiedImageError as error:
             if not _is_heif(path):
                 raise NotAnImageError(f"{path}: not a picture in a format that is read ({READABLE})") from error
             _register_heif(path)
-            return Image.open(path, formats=["HEIF"])
+            picture = Image.open(path, formats=["HEIF"])
         except Image.DecompressionBombError as error:
             raise ImageTooLargeError(f"{path}: far more pixels than are decoded; scale it down first") from error
+    if picture.format == "TIFF":
+        picture.filename = ""  # else Pillow maps it into memory, and mixes up the sides of one that lies on its side
+    return picture
 
 
 @lru_cache(maxsize=1)

@@ -151,7 +151,10 @@ def _read_exr(path: Path) -> Floats:
             check_size(path, width, height)
             size += width * height * (4 * len(part.header["channels"]) + 12)
         check_bytes(path, size)
-        channels = OpenEXR.File(str(path), separate_channels=True).channels()
+        read = OpenEXR.File(str(path), separate_channels=True)
+        if not read.parts:  # a part that cannot be decoded is left out, without an exception
+            raise InputError(f"{path}: the picture is damaged")
+        channels = read.channels()
         names = [next((name for name in (letter, letter.lower()) if name in channels), None) for letter in "RGB"]
         if not all(names):
             raise InputError(f"{path} has no channels R, G and B")
