@@ -17,9 +17,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.estimator import _DETAIL, _FINER, Estimator, _Look, _multiple, _with_detail, load
+from lineament.estimator import FINER, Estimator, load
 from lineament.face.crop import FaceCrop, crop_of_landmarks
 from lineament.face.parse import FACE_CLASSES
+from lineament.looks import DETAIL, Look, multiple_of, with_detail
 from lineament.result import unit_normals
 from lineament.rig import load_rig
 from lineament.runtime.faces import shipped_reader
@@ -52,7 +53,7 @@ def main() -> None:
             masks[name].append((found & mask).sum() / max(1, (found | mask).sum()))
         mask = cv2.erode(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
         for name, normals in ways(estimator, crop, image).items():
-            sigma = _DETAIL * crop.side
+            sigma = DETAIL * crop.side
             detail = unit_normals(blurred(truth, sigma) + normals - blurred(normals, sigma))
             figures[name].append((angle(normals, truth, mask), angle(detail, truth, mask)))
     print(f"{'normals':30}{'error':>8}{'detail':>8}")
@@ -66,9 +67,9 @@ def main() -> None:
 
 def ways(estimator: Estimator, crop: FaceCrop, image: NDArray[np.uint8]) -> dict[str, Normals]:
     """Normals SIZE×SIZE×3 of a photo, by name of the way."""
-    finer = crop.at(_multiple(_FINER * crop.size, estimator.session.multiple))
+    finer = crop.at(multiple_of(FINER * crop.size, estimator.session.multiple))
     coarse = estimator.estimate_crop(crop.extract(image), flip=True).normals[-1]
-    fine = estimator._run(_Look(finer.extract(image), None), None).normals[-1]
+    fine = estimator._run(Look(finer.extract(image), None), None).normals[-1]
     cubic = in_photo(crop, coarse)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     planes = [guided(grey, np.ascontiguousarray(cubic[..., i]), 9, 1e-3) for i in range(3)]
@@ -76,7 +77,7 @@ def ways(estimator: Estimator, crop: FaceCrop, image: NDArray[np.uint8]) -> dict
         "cubic enlargement": cubic,
         "guided by the photo": unit_normals(np.stack(planes, axis=-1)),
         "finer crop alone": in_photo(finer, fine),
-        "shape + finer detail (ships)": in_photo(finer, _with_detail(coarse, fine)),
+        "shape + finer detail (ships)": in_photo(finer, with_detail(coarse, fine)),
     }
 
 
@@ -85,7 +86,7 @@ def masks_of(crop: FaceCrop, image: NDArray[np.uint8]) -> dict[str, NDArray[np.b
     reader = shipped_reader()
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     shares = {}
-    for side in (reader.size, _multiple(_FINER * reader.size, 32)):
+    for side in (reader.size, multiple_of(FINER * reader.size, 32)):
         seen = crop.at(side)
         share = reader.run(seen.extract(image)[None])[0].parse[..., list(FACE_CLASSES)].sum(-1)
         shares[side] = np.zeros((SIZE, SIZE), np.float32)

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.face.crop import FaceCrop
+from lineament.face.paste import FaceRegion
 from lineament.images.scale import to_uint8
 from lineament.runtime.albedo import shipped_albedo
 
@@ -18,7 +19,7 @@ _TINT = 0.15  # most by which a channel's logarithm may change otherwise than th
 _COLOURLESS = 6  # differences of channels up to which a picture is grey
 
 
-def photo_albedo(photo: NDArray[Any], mask: NDArray[np.bool_], crop: FaceCrop) -> NDArray[np.uint8]:
+def photo_albedo(photo: NDArray[Any], region: FaceRegion) -> NDArray[np.uint8]:
     """The albedo of a face.
 
     The network sees the face at its own size. What it takes away there, a smooth factor per pixel and colour, is taken
@@ -27,28 +28,28 @@ def photo_albedo(photo: NDArray[Any], mask: NDArray[np.bool_], crop: FaceCrop) -
 
     Args:
         photo: H×W×3 RGB, uint8 or float32 in [0, 1].
-        mask: H×W, where the face is.
-        crop: Where it lies; its size does not matter.
+        region: Where the face is in it.
 
     Returns:
         H×W×3, encoded as sRGB; black outside the face.
     """
     session = shipped_albedo()
-    own = crop.at(session.size)
-    seen = own.extract(photo)
+    own = replace(region, crop=region.crop.at(session.size))
+    seen = own.crop.extract(photo)
     (found,) = session.run(seen[None])
     gain = np.log((found + _DARK) / (seen.astype(np.float32) / 255 + _DARK))
     alike = gain.mean(axis=-1, keepdims=True)
     tint = 0.0 if np.ptp(seen, axis=-1).max() <= _COLOURLESS else (gain - alike).clip(-_TINT, _TINT)
     gain = alike + tint * np.ones(3, np.float32)
-    there = own.extract(mask * np.uint8(255)) > 127
-    if there.any():
-        gain -= gain[there].mean(axis=0)
+    if own.in_crop.any():
+        gain -= gain[own.in_crop].mean(axis=0)
     gain = np.exp(gain).clip(1 / _GAIN, _GAIN)
-    height, width = mask.shape
+    height, width = photo.shape[:2]
     albedo = np.zeros((height, width, 3), np.uint8)
-    for place in own.strips(height, width):
+    top = own.place[0].start
+    for place in own.crop.strips(height, width):
         lit = to_uint8(photo[place]).astype(np.float32) + 255 * _DARK
-        flat = lit * own.paste(gain, height, width, place[0]) - 255 * _DARK
-        albedo[place] = np.rint(flat).clip(0, 255) * mask[place][..., None]
+        flat = lit * own.crop.paste(gain, height, width, place[0]) - 255 * _DARK
+        inside = own.mask[place[0].start - top : place[0].stop - top]
+        albedo[place] = np.rint(flat).clip(0, 255) * inside[..., None]
     return albedo

@@ -3,40 +3,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import NoFaceError, UsageError
-from lineament.face import Box, Detector, Face, crop_of_whole, find, read_crop, read_face
+from lineament.face import Box, Detector, Face, find, read_face
 from lineament.face.check import check_face
 from lineament.face.crop import FaceCrop
+from lineament.face.given import ReadFace, checked_box, read_where_given
 from lineament.face.parse import FACE_CLASSES
-from lineament.face.paste import paste_parse
-from lineament.images.read import as_image, read_image
+from lineament.face.paste import region_of
+from lineament.images.read import as_image, read_frames, read_image
 from lineament.images.tone import camera_tones, face_contrast
+from lineament.kept import LastFace
+from lineament.looks import CLOSER, MIRROR, Look, joined, multiple_of, resized, with_detail
 from lineament.result import FaceGeometry, unit_normals
 from lineament.runtime.methods import open_session
 from lineament.runtime.session import NormalsSession, expected_angle
+from lineament.version import __version__
 from lineament.weights import weights_path
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Method = Literal["casfne", "casfne-s", "hffne", "hffne-s", "df2net", "df2net-s"]
 Faces = Literal["whole"] | Sequence[Box] | Detector | None
-Photo = str | PathLike[str] | NDArray[Any]
+FINER = 5 / 3
+"""Side of the finer crop, of the network's own."""
 
 _FINE_FROM = 2.0  # photo pixels per crop pixel from which there is detail that the crop does not show
-_FINER = 5 / 3  # side of the finer crop, of the network's own
-_DETAIL = 0.011  # sigma of the blur that parts shape from detail, of the crop's side
-_CLOSER = 1.2  # how much larger the mirrored look shows the face: two sizes err less alike than one seen twice
-_SEAM = 0.04  # of the crop's side, over which the closer look fades out
-_MIRROR = np.array([-1.0, 1.0, 1.0], np.float32)  # of normals
-_SMALLEST_BOX = 8  # px, of a box that the caller gives: less is a mistake
+
+
+class Tensor(Protocol):
+    """An array of another library, such as PyTorch's."""
+
+    def __array__(self) -> NDArray[Any]: ...
+
+
+Photo: TypeAlias = "str | PathLike[str] | NDArray[Any] | Image.Image | Tensor"
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,7 @@ class Estimator:
     def __init__(self, session: NormalsSession) -> None:
         self.session = session
 
+    @overload
     def estimate(
         self,
         photo: Photo,
@@ -63,14 +74,37 @@ class Estimator:
         flip: bool = True,
         fine: bool = True,
         exemplar: NDArray[np.float32] | None = None,
-    ) -> list[FaceGeometry]:
-        """Estimate the geometry of every face in a photo.
+    ) -> list[FaceGeometry]: ...
+
+    @overload
+    def estimate(
+        self,
+        photo: list[Photo] | tuple[Photo, ...],
+        faces: Faces = None,
+        stages: int | None = None,
+        flip: bool = True,
+        fine: bool = True,
+    ) -> list[list[FaceGeometry]]: ...
+
+    def estimate(
+        self,
+        photo: Photo | list[Photo] | tuple[Photo, ...],
+        faces: Faces = None,
+        stages: int | None = None,
+        flip: bool = True,
+        fine: bool = True,
+        exemplar: NDArray[np.float32] | None = None,
+    ) -> list[FaceGeometry] | list[list[FaceGeometry]]:
+        """Estimate the geometry of every face in a photo, or in each of several.
 
         Args:
-            photo: A file's path, or an array H×W×3 RGB (or H×W grey), uint8 or floating point in [0, 1].
+            photo: A file's path, or a picture that `lineament.images.read.as_image` takes, such as an array H×W×3 RGB
+                (or H×W grey), uint8 or floating point in [0, 1]. A list or tuple of such for several photos; all
+                results are held at once, so that many photos are better estimated one by one.
             faces: None finds faces with `lineament.face.find`; another `lineament.face.Detector` finds them its own
                 way; "whole" says that the picture is one face crop already (brows to chin spanning about 0.45 to 0.9
-                of it); else boxes (x, y, width, height), brows to chin.
+                of it); else boxes (x, y, width, height), brows to chin. In a box the face may stand in any way: it is
+                read by the quarter turn in which it is one.
             stages: Stages after the first (Cas-FNE: 0 to 5, HFFNE: 0 or 1, DF²Net: 0 to 2); by default as many as the
                 weights were trained with.
             flip: Average with a second look, mirrored and closer: more accurate, and twice the time.
@@ -79,37 +113,79 @@ class Estimator:
                 HFFNE refines them in place of its own.
 
         Returns:
-            One `FaceGeometry` per face, from left to right.
+            One `FaceGeometry` per face, from left to right, or in the order of the boxes; for several photos a list of
+            them per photo. Of an animation the first frame with a face is taken, and the first one where faces are
+            given.
 
         Raises:
             NoFaceError: No face was found.
             UsageError: Boxes, a number of stages or an exemplar that make no sense.
             InputError: A photo that cannot be used (see `lineament.errors` for its kinds).
         """
-        name = "image" if isinstance(photo, np.ndarray) else str(photo)
-        image = as_image(photo) if isinstance(photo, np.ndarray) else read_image(photo)
-        height, width = image.shape[:2]
-        self._check_exemplar(exemplar, height, width)
-        asked = _Asked(stages, flip, fine, exemplar)
+        if not isinstance(photo, (list, tuple)):
+            return list(self.iter_estimate(photo, faces, stages, flip, fine, exemplar))
+        if exemplar is not None:
+            raise UsageError(f"an exemplar belongs to one photo, but there are {len(photo)}")
+        return [
+            list(self._faces_of(each, f"image {number}", faces, _Asked(stages, flip, fine, None)))
+            for number, each in enumerate(photo, 1)
+        ]
+
+    def iter_estimate(
+        self,
+        photo: Photo,
+        faces: Faces = None,
+        stages: int | None = None,
+        flip: bool = True,
+        fine: bool = True,
+        exemplar: NDArray[np.float32] | None = None,
+    ) -> FaceEstimates:
+        """Find the faces of a photo at once, and estimate each when it is asked for.
+
+        Whoever lets a face go before asking for the next holds one at a time, however many there are. Arguments and
+        errors are those of `estimate`.
+        """
+        return self._faces_of(photo, "image", faces, _Asked(stages, flip, fine, exemplar))
+
+    def _faces_of(self, photo: Photo, name: str, faces: Faces, asked: _Asked) -> FaceEstimates:
+        """The faces of a photo, which errors call by its path or by a name."""
+        frame = 1
+        last_face = LastFace()
         if faces is None or callable(faces):
-            found = (faces or find)(image)
-            if not found:
-                raise NoFaceError(
-                    f"{name}: no face found. Ask for less sure ones with --min-score 0.2, say where the face is with "
-                    'faces=[(x, y, width, height)] (--face-box); if the picture is one face, faces="whole" (--whole)'
-                )
-            found = [replace(face, box=_checked(face.box, width, height, smallest=1)) for face in found]
-            found = [face if face.reading is not None else read_face(image, face) for face in found]
-            found.sort(key=lambda face: face.box[0] + 0.5 * face.box[2])
-            return [self._face(image, face, asked) for face in found]
-        if isinstance(faces, str):
-            if faces != "whole":
-                raise UsageError(f'faces must be None, "whole" or a list of boxes, not {faces!r}')
-            reading = read_crop(image, crop_of_whole(height, width))
-            whole = Face((0.0, 0.0, float(width), float(height)), 1.0, reading=reading)
-            return [self._face(image, whole, asked)]
-        given = [Face(_checked(box, width, height, smallest=_SMALLEST_BOX), 1.0) for box in faces]
-        return [self._face(image, read_face(image, face), asked) for face in given]
+            image, found, frame = self._search(photo, name, faces or find, asked)
+            queue = [ReadFace(face, ()) for face in found]
+        else:
+            image = read_image(photo) if isinstance(photo, (str, PathLike)) else as_image(photo, name)
+            self._check_exemplar(asked.exemplar, *image.shape[:2])
+            queue = read_where_given(image, faces)
+
+        def estimated() -> Iterator[FaceGeometry]:
+            queue.reverse()
+            while queue:  # taken off, so that a reading goes with its face
+                yield self._face(image, queue.pop(), asked, frame, last_face)
+
+        return FaceEstimates(estimated(), len(queue))
+
+    def _search(
+        self, photo: Photo, name: str, detector: Detector, asked: _Asked
+    ) -> tuple[NDArray[Any], list[Face], int]:
+        """The first frame of a photo with a face, its faces from left to right, and the frame's number from 1."""
+        if isinstance(photo, (str, PathLike)):
+            name = str(photo)
+            frames: Iterator[NDArray[Any]] = read_frames(photo)
+        else:
+            frames = iter([as_image(photo, name)])
+        searched = 0
+        for image in frames:
+            height, width = image.shape[:2]
+            self._check_exemplar(asked.exemplar, height, width)
+            found = [replace(face, box=checked_box(face.box, width, height)) for face in detector(image)]
+            if found:
+                found = [face if face.reading is not None else read_face(image, face) for face in found]
+                found.sort(key=lambda face: face.box[0] + 0.5 * face.box[2])
+                return image, found, searched + 1
+            searched += 1
+        raise _no_face(name, searched)
 
     def estimate_crop(
         self,
@@ -130,15 +206,15 @@ class Estimator:
             UsageError: A number of stages that makes no sense.
         """
         side, size = crop.shape[0], self.session.size
-        look = _Look(crop, exemplar)
+        look = Look(crop, exemplar)
         maps = self._run(look.at(size), stages, look.closer().at(size) if flip else None)
         if side == size:
             return maps
 
-        normals = [unit_normals(_resized(m, side)) for m in maps.normals]
-        return CropEstimate(normals, [_resized(u, side) for u in maps.uncertainty])
+        normals = [unit_normals(resized(m, side)) for m in maps.normals]
+        return CropEstimate(normals, [resized(u, side) for u in maps.uncertainty])
 
-    def _run(self, look: _Look, stages: int | None, second: _Look | None = None) -> CropEstimate:
+    def _run(self, look: Look, stages: int | None, second: Look | None = None) -> CropEstimate:
         """Estimate from one look, or from two, the second of which is closer and will be mirrored."""
         looks = [look] if second is None else [look, second.mirrored()]
         given = [each.exemplar for each in looks if each.exemplar is not None]
@@ -149,8 +225,8 @@ class Estimator:
         if second is None:
             return CropEstimate([m[0] for m in maps.normals], [a[0] for a in angles])
         return CropEstimate(
-            [unit_normals(_joined(m[0], m[1][:, ::-1] * _MIRROR)) for m in maps.normals],
-            [_joined(a[0], a[1][:, ::-1]) for a in angles],
+            [unit_normals(joined(m[0], m[1][:, ::-1] * MIRROR)) for m in maps.normals],
+            [joined(a[0], a[1][:, ::-1]) for a in angles],
         )
 
     def _check_exemplar(self, exemplar: NDArray[np.float32] | None, height: int, width: int) -> None:
@@ -158,44 +234,45 @@ class Estimator:
         if exemplar is None:
             return
         if not self.session.TAKES_EXEMPLARS:
-            raise UsageError(f"{self.session.METHOD} takes no exemplar; take the method hffne (--method hffne)")
+            raise UsageError(f"{self.session.METHOD} takes no exemplar, only hffne does")
         if exemplar.shape != (height, width, 3):
             shape = "×".join(map(str, exemplar.shape))
             raise UsageError(f"the exemplar is {shape}, the photo's normals are {height}×{width}×3")
 
-    def _face(self, image: NDArray[Any], face: Face, asked: _Asked) -> FaceGeometry:
+    def _face(
+        self, image: NDArray[Any], read: ReadFace, asked: _Asked, frame: int, last_face: LastFace
+    ) -> FaceGeometry:
         """Estimate one face that has been read."""
+        face = read.face
         assert face.reading is not None
         height, width = image.shape[:2]
         crop = face.reading.crop.at(self.session.size)
         look = asked.look(image, crop)
-        seen = self._run(look, asked.stages, asked.look(image, crop.closer(_CLOSER)) if asked.flip else None)
+        seen = self._run(look, asked.stages, asked.look(image, crop.closer(CLOSER)) if asked.flip else None)
         maps, uncertainty = seen.normals, seen.uncertainty[-1] if seen.uncertainty else None
         if asked.fine and crop.side >= _FINE_FROM * crop.size:
-            crop = crop.at(_multiple(_FINER * crop.size, self.session.multiple))
+            crop = crop.at(multiple_of(FINER * crop.size, self.session.multiple))
             look = asked.look(image, crop)
             finer = self._run(look, asked.stages).normals
-            maps = [_with_detail(*pair) for pair in zip(maps, finer, strict=True)]
-            uncertainty = None if uncertainty is None else _resized(uncertainty, crop.size)
-        parse, mask = paste_parse(face.reading, height, width)
+            maps = [with_detail(*pair) for pair in zip(maps, finer, strict=True)]
+            uncertainty = None if uncertainty is None else resized(uncertainty, crop.size)
         sureness = np.abs(2.0 * face.reading.parse[..., list(FACE_CLASSES)].sum(-1) - 1.0)
+        check = check_face(image, face)
         return FaceGeometry(
-            mask=mask,
-            parse=parse,
+            region=region_of(face.reading, crop, height, width),
             box=face.box,
             score=face.score,
             confidence=float(sureness.mean()),
             landmarks=face.reading.landmarks,
             visibility=face.reading.visibility,
             pose=face.reading.pose,
-            check=check_face(image, face),
-            crop=crop,
+            check=replace(check, findings=(*read.findings, *check.findings)),
             crop_image=look.picture,
             photo=image,
             stages=tuple(crop.normals_to_photo(m) for m in maps),
             crop_uncertainty=uncertainty,
             about={
-                "lineament": _version(),
+                "lineament": __version__,
                 "method": self.session.METHOD,
                 "weights": {
                     "name": self.session.weights.stem,
@@ -205,38 +282,22 @@ class Estimator:
                 "mirrored_average": asked.flip,
                 "finer_crop": crop.size > self.session.size,
                 "exemplar": asked.exemplar is not None,
+                **({"animation_frame": frame} if frame > 1 else {}),
             },
+            last_face=last_face,
         )
 
 
-@dataclass(frozen=True)
-class _Look:
-    """What the network sees of a face: a square picture, and an exemplar in its frame, if any."""
+class FaceEstimates(Iterator[FaceGeometry]):
+    """The faces of a photo, each estimated when it is asked for; see `Estimator.iter_estimate`."""
 
-    picture: NDArray[np.uint8]
-    exemplar: NDArray[np.float32] | None
+    def __init__(self, faces: Iterator[FaceGeometry], count: int) -> None:
+        self._faces = faces
+        self.count = count
+        """How many there are, those included that were already asked for."""
 
-    def at(self, size: int) -> _Look:
-        """The same with another number of pixels."""
-        import cv2
-
-        side = len(self.picture)
-        if side == size:
-            return self
-        how = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
-        picture = np.asarray(cv2.resize(self.picture, (size, size), interpolation=how), dtype=np.uint8)
-        return _Look(picture, None if self.exemplar is None else _resized(self.exemplar, size))
-
-    def closer(self) -> _Look:
-        """Its middle."""
-        middle = _middle(len(self.picture))
-        exemplar = None if self.exemplar is None else np.ascontiguousarray(self.exemplar[middle])
-        return _Look(np.ascontiguousarray(self.picture[middle]), exemplar)
-
-    def mirrored(self) -> _Look:
-        """Left and right exchanged."""
-        exemplar = None if self.exemplar is None else self.exemplar[:, ::-1] * _MIRROR
-        return _Look(self.picture[:, ::-1], exemplar)
+    def __next__(self) -> FaceGeometry:
+        return next(self._faces)
 
 
 @dataclass(frozen=True)
@@ -248,77 +309,24 @@ class _Asked:
     fine: bool
     exemplar: NDArray[np.float32] | None
 
-    def look(self, image: NDArray[Any], crop: FaceCrop) -> _Look:
+    def look(self, image: NDArray[Any], crop: FaceCrop) -> Look:
         """What a crop shows of a photo, and of the exemplar, in the crop's frame."""
         exemplar = None if self.exemplar is None else crop.normals_from_photo(self.exemplar)
-        return _Look(crop.extract(image), exemplar)
+        return Look(crop.extract(image), exemplar)
 
 
-def _middle(side: int) -> tuple[slice, slice]:
-    """Rows and columns of a square that the closer look shows."""
-    margin = round(0.5 * side * (1.0 - 1.0 / _CLOSER))
-    inside = slice(margin, side - margin)
-    return inside, inside
-
-
-def _joined(whole: NDArray[np.float32], closer: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The mean of maps S×S or S×S×C of a look and of the closer one, where both see."""
-    side = len(whole)
-    middle = _middle(side)
-    inner = middle[0].stop - middle[0].start
-    from_edge = np.minimum(np.arange(inner) + 0.5, np.arange(inner)[::-1] + 0.5) / (_SEAM * side)
-    fade = from_edge.clip(0.0, 1.0).astype(np.float32)
-    weight = np.minimum(fade[:, None], fade[None, :])
-    weight = weight if whole.ndim == 2 else weight[..., None]
-    joined = whole.copy()
-    joined[middle] += 0.5 * weight * (_resized(np.ascontiguousarray(closer), inner) - whole[middle])
-    return joined
-
-
-def _resized(crop_map: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """A square map with another number of pixels."""
-    import cv2
-
-    return np.asarray(cv2.resize(crop_map, (side, side), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
-
-
-def _multiple(side: float, step: int) -> int:
-    """The multiple of a step that is closest to a side."""
-    return max(step, step * round(side / step))
-
-
-def _with_detail(coarse: NDArray[np.float32], fine: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The shape of coarse normals with the detail of fine ones (`benchmarks/own_resolution.py`).
-
-    The network knows whole faces at its own size only; seen larger, the shape goes wrong but the detail is right.
-    """
-    import cv2
-
-    side = len(fine)
-    enlarged = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
-    sigma = _DETAIL * side
-    shape = cv2.GaussianBlur(enlarged, (0, 0), sigma) + fine - cv2.GaussianBlur(fine, (0, 0), sigma)
-    return unit_normals(np.asarray(shape, dtype=np.float32))
-
-
-def _checked(box: Box, width: int, height: int, smallest: float) -> Box:
-    """A box of finite numbers, of a size in pixels, that touches the photo."""
-    try:
-        x, y, w, h = (float(v) for v in box)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"a face's box is (x, y, width, height), not {box!r}") from error
-    if not (w >= smallest and h >= smallest and np.isfinite([x, y, w, h]).all()):
-        raise UsageError(f"a face's box needs at least {smallest:g}×{smallest:g} pixels, not {w:g}×{h:g}")
-    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
-        raise UsageError(f"the face's box ({x:g}, {y:g}, {w:g}, {h:g}) lies outside the {width}×{height} photo")
-    return x, y, w, h
-
-
-def _version() -> str:
-    try:
-        return version("lineament")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "unknown"
+def _no_face(name: str, frames: int) -> NoFaceError:
+    """What to say where no face was found. Less sure candidates are not advised: they are seldom right."""
+    where = f" in its first {frames} frames" if frames > 1 else ""
+    small = "if one is small in a large photo, cut the photo to its surroundings"
+    return NoFaceError(
+        f"{name}: no face found{where}",
+        python="if one lies on its side or upside down, search with faces=partial(lineament.face.find, "
+        f'any_rotation=True); {small}; or say where it is with faces=[(x, y, width, height)], or faces="whole" if '
+        "the picture is one face",
+        cli=f"if one lies on its side or upside down, search with --any-rotation; {small}; or say where it is with "
+        "--face-box X,Y,W,H, or --whole if the picture is one face",
+    )
 
 
 @lru_cache(maxsize=4)
@@ -335,8 +343,28 @@ def load(name: str = "casfne-s", threads: int = 0) -> Estimator:
     return Estimator(open_session(weights_path(name), threads))
 
 
+@overload
 def estimate(
     photo: Photo, faces: Faces = None, stages: int | None = None, flip: bool = True, fine: bool = True
-) -> list[FaceGeometry]:
-    """Estimate every face in a photo with the default method; see `Estimator.estimate`."""
+) -> list[FaceGeometry]: ...
+
+
+@overload
+def estimate(
+    photo: list[Photo] | tuple[Photo, ...],
+    faces: Faces = None,
+    stages: int | None = None,
+    flip: bool = True,
+    fine: bool = True,
+) -> list[list[FaceGeometry]]: ...
+
+
+def estimate(
+    photo: Photo | list[Photo] | tuple[Photo, ...],
+    faces: Faces = None,
+    stages: int | None = None,
+    flip: bool = True,
+    fine: bool = True,
+) -> list[FaceGeometry] | list[list[FaceGeometry]]:
+    """Estimate every face in a photo, or in each of several, with the default method; see `Estimator.estimate`."""
     return load().estimate(photo, faces, stages, flip, fine)

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
@@ -17,8 +17,10 @@ from lineament.errors import InputError
 from lineament.face.check import PhotoCheck
 from lineament.face.crop import Box, FaceCrop
 from lineament.face.face import Pose
+from lineament.face.paste import FaceRegion
 from lineament.images.encoding import NormalsConvention, convert_normals, encode_normals
 from lineament.images.write import MeshFormat
+from lineament.kept import KeptMaps, LastFace, Value
 from lineament.render.preview import LIGHTS, shade_normals
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 Output = Literal["normals", "depth", "mesh", "albedo"]
 
+_STRIP_ROWS = 256
 _GRAZING = 0.1  # n_z of a base mesh below which the photo says nothing of it
 _SHEET_SIDE = 256
 
@@ -42,10 +45,8 @@ class FaceGeometry:
     right, y up, z towards the viewer.
     """
 
-    mask: NDArray[np.bool_]
-    """H×W, where the face is: skin, brows, eyes, mouth and teeth, not hair, glasses or clothes."""
-    parse: NDArray[np.uint8]
-    """H×W of `lineament.face.MaskClass`: what each pixel of the face's surroundings shows."""
+    region: FaceRegion
+    """Where the face is in the photo: its crop, and the mask and parse of the crop's surroundings."""
     box: Box
     """x, y, width, height of the face in the photo's pixels: the landmarks' bounding box."""
     score: float
@@ -60,8 +61,6 @@ class FaceGeometry:
     """How the head is turned."""
     check: PhotoCheck
     """What is wrong with the photo, and the error to expect."""
-    crop: FaceCrop
-    """The square of the photo that the network saw."""
     crop_image: NDArray[np.uint8]
     """S×S×3, that square."""
     photo: NDArray[Any]
@@ -73,13 +72,31 @@ class FaceGeometry:
     """S×S, the last stage's expected angular error on the whole crop, degrees; None if the method does not say."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """Method, weights, versions: what ``face.json`` says of the origin."""
+    last_face: LastFace = field(default_factory=LastFace, repr=False, compare=False)
+    """Shared by the faces of one photo: maps as large as the photo are kept for the one that was asked last."""
+    _kept: KeptMaps = field(default_factory=KeptMaps, init=False, repr=False, compare=False)
 
-    @cached_property
+    @property
+    def crop(self) -> FaceCrop:
+        """The square of the photo that the network saw."""
+        return self.region.crop
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """H×W, where the face is: skin, brows, eyes, mouth and teeth, not hair, glasses or clothes."""
+        return self._once("mask", lambda: self.region.whole(self.region.mask))
+
+    @property
+    def parse(self) -> NDArray[np.uint8]:
+        """H×W of `lineament.face.MaskClass`: what each pixel of the face's surroundings shows."""
+        return self._once("parse", lambda: self.region.whole(self.region.parse))
+
+    @property
     def normals(self) -> NDArray[np.float32]:
         """H×W×3 unit vectors of the last stage, zero outside the face; made when first asked for."""
-        return self.stage(-1)
+        return self._once("normals", lambda: self.stage(-1))
 
-    @cached_property
+    @property
     def uncertainty(self) -> NDArray[np.float32] | None:
         """H×W angular error to expect of each normal of the last stage, degrees; zero outside the face.
 
@@ -88,9 +105,10 @@ class FaceGeometry:
         It is the mean of the distribution that the network predicts. It tells hard places from easy ones; an error that
         a whole face shares (a head read as bowed) is not in it.
         """
-        if self.crop_uncertainty is None:
+        angles = self.crop_uncertainty
+        if angles is None:
             return None
-        return self._filled(self.crop_uncertainty, np.zeros(self.mask.shape, np.float32))
+        return self._once("uncertainty", lambda: self.region.fill(angles, np.zeros(self._shape, np.float32)))
 
     @cached_property
     def surface(self) -> FaceSurface:
@@ -102,23 +120,27 @@ class FaceGeometry:
         from lineament.surface import FaceSurface
 
         normals = self.crop.normals_to_crop(self.stages[-1])
-        return FaceSurface.of(normals, self.crop_mask(), self.crop, self.landmarks, self.visibility)
+        return FaceSurface.of(normals, self.region.in_crop, self.crop, self.landmarks, self.visibility)
 
-    @cached_property
+    @property
     def depth(self) -> NDArray[np.float32]:
-        """H×W in pixels of the photo, larger is nearer, zero mean on the face; zero outside. See `surface`."""
-        return self.surface.depth(self.mask)
+        """H×W in pixels of the photo, larger is nearer, zero mean on the face; zero outside. See `surface`.
 
-    @cached_property
+        Raises:
+            InputError: There is no face in the crop.
+        """
+        return self._once("depth", lambda: self.surface.depth(self.mask))
+
+    @property
     def albedo(self) -> NDArray[np.uint8]:
         """H×W×3 sRGB, the face without its shading, black outside; see `lineament.albedo.photo_albedo`."""
         from lineament.albedo import photo_albedo
 
-        return photo_albedo(self.photo, self.mask, self.crop)
+        return self._once("albedo", lambda: photo_albedo(self.photo, self.region))
 
     def mesh(self) -> Mesh:
         """The face's surface, triangulated, in millimetres of an average adult; see `FaceSurface.mesh`."""
-        return self.surface.mesh(*self.mask.shape)
+        return self.surface.mesh(*self._shape)
 
     def enhance(
         self, mesh: Mesh, pixels: NDArray[np.floating[Any]], keep: float = 0.05, base_from: float | None = None
@@ -137,14 +159,16 @@ class FaceGeometry:
             hidden behind other parts of the mesh is not told apart.
 
         Raises:
-            InputError: Pixels of another number than vertices.
+            InputError: Pixels of another number than vertices, or not finite.
         """
         from lineament.geometry.enhance import enhance
         from lineament.geometry.mesh import vertex_normals
 
         if pixels.shape != (len(mesh.vertices), 2):
             raise InputError(f"pixels {pixels.shape} do not belong to {len(mesh.vertices)} vertices")
-        height, width = self.mask.shape
+        if not np.isfinite(pixels).all():
+            raise InputError("the vertices' pixels hold numbers that are not finite")
+        height, width = self._shape
         column, row = np.floor(pixels).astype(np.int64).T
         seen = (column >= 0) & (column < width) & (row >= 0) & (row < height)
         column, row = column.clip(0, width - 1), row.clip(0, height - 1)
@@ -153,10 +177,10 @@ class FaceGeometry:
 
     def stage(self, number: int) -> NDArray[np.float32]:
         """Normals of one stage in the photo's frame, H×W×3, zero outside the face."""
-        return self._pasted(self.stages[number], np.zeros((*self.mask.shape, 3), np.float32))
+        return self._pasted(self.stages[number], np.zeros((*self._shape, 3), np.float32))
 
     def __repr__(self) -> str:
-        height, width = self.mask.shape
+        height, width = self._shape
         x, y, w, h = self.box
         method, pose = self.about.get("method", "an unnamed method"), self.pose
         return (
@@ -176,19 +200,31 @@ class FaceGeometry:
             convention: Sign convention of the map.
             onto: Another face's map of the same photo, to be drawn over; it is changed.
         """
-        colours = np.zeros((*self.mask.shape, 3), np.uint8) if onto is None else onto
+        colours = np.zeros((*self._shape, 3), np.uint8) if onto is None else onto
         return self._pasted(self.stages[-1], colours, partial(encode_normals, convention=convention))
 
-    def half_floats(self, convention: NormalsConvention = "opengl") -> NDArray[np.float16]:
-        """The last stage's normals in a convention as half floats H×W×3, zero outside the face."""
-        half = np.zeros((*self.mask.shape, 3), np.float16)
-        return self._pasted(self.stages[-1], half, partial(convert_normals, convention=convention))
+    def half_float_strips(self, convention: NormalsConvention = "opengl") -> Iterator[NDArray[np.float16]]:
+        """The last stage's normals in a convention as half floats, zero outside the face, some rows at a time.
+
+        Together they are H×W×3: for a large photo that would be the largest map of all.
+        """
+        height, width = self._shape
+        written = partial(convert_normals, convention=convention)
+        rows = self.region.place[0]
+        for first in range(0, rows.start, _STRIP_ROWS):
+            yield np.zeros((min(_STRIP_ROWS, rows.start - first), width, 3), np.float16)
+        for (_, columns), strip, inside in self.region.strips(self.stages[-1], lambda s: written(unit_normals(s))):
+            onto = np.zeros((len(strip), width, 3), np.float16)
+            np.copyto(onto[:, columns], strip, casting="same_kind", where=inside)
+            yield onto
+        for first in range(rows.stop, height, _STRIP_ROWS):
+            yield np.zeros((min(_STRIP_ROWS, height - first), width, 3), np.float16)
 
     def grey_uncertainty(self) -> NDArray[np.uint8] | None:
         """The uncertainty as grey values H×W, `STEPS_PER_DEGREE` each, black outside the face; None if none."""
         if self.crop_uncertainty is None:
             return None
-        return self._filled(self.crop_uncertainty, np.zeros(self.mask.shape, np.uint8), _grey_of_degrees)
+        return self.region.fill(self.crop_uncertainty, np.zeros(self._shape, np.uint8), _grey_of_degrees)
 
     def save(
         self,
@@ -212,13 +248,14 @@ class FaceGeometry:
             The folder.
 
         Raises:
-            OutputError: It cannot be written, holds files that are no result of ours, or numbers are not finite.
+            OutputError: It cannot be written or holds files that are no result of ours.
+            NotFiniteError: Numbers that would be written are not finite.
             InputError: There is no face in the crop, so that it has no depth and no mesh.
         """
         from lineament.save import SaveOptions, save_photo
 
         folder = Path(directory)
-        save_photo([self], folder, SaveOptions(convention, tuple(outputs), tuple(mesh_formats)), photo)
+        save_photo([self], 1, folder, SaveOptions(convention, tuple(outputs), tuple(mesh_formats)), photo)
         return folder
 
     def describe(self, convention: NormalsConvention = "opengl", photo: str | None = None) -> dict[str, Any]:
@@ -235,7 +272,7 @@ class FaceGeometry:
             shown = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=-1)
             return np.asarray(cv2.resize(shown, (_SHEET_SIDE, _SHEET_SIDE), interpolation=cv2.INTER_AREA))
 
-        mask = self.crop_mask()
+        mask = self.region.in_crop
         top = [tile(self.crop_image)]
         top += [tile(encode_normals(stage * mask[..., None]).astype(np.uint8)) for stage in self.stages]
         last = self.stages[-1]
@@ -249,22 +286,16 @@ class FaceGeometry:
         self, normals: NDArray[np.float32], onto: NDArray[Any], written: Callable[..., NDArray[Any]] = np.asarray
     ) -> NDArray[Any]:
         """Crop normals S×S×3 in the photo's frame where the face is, as ``written`` makes them, on a map H×W×3."""
-        return self._filled(normals, onto, lambda strip: written(unit_normals(strip)))
+        return self.region.fill(normals, onto, lambda strip: written(unit_normals(strip)))
 
-    def _filled(
-        self, crop_map: NDArray[np.float32], onto: NDArray[Any], written: Callable[..., NDArray[Any]] = np.asarray
-    ) -> NDArray[Any]:
-        """A crop's map S×S or S×S×C where the face is, as ``written`` makes it, on a map H×W or H×W×C."""
-        height, width = self.mask.shape
-        for place in self.crop.strips(height, width):
-            strip = written(self.crop.paste(crop_map, height, width, place[0]))
-            inside = self.mask[place] if strip.ndim == 2 else self.mask[place][..., None]
-            np.copyto(onto[place], strip, casting="same_kind", where=inside)
-        return onto
+    @property
+    def _shape(self) -> tuple[int, int]:
+        """Rows and columns of the photo."""
+        return self.region.height, self.region.width
 
-    def crop_mask(self) -> NDArray[np.bool_]:
-        """The mask as the crop sees it, S×S."""
-        return np.asarray(self.crop.extract(self.mask * np.uint8(255)) > 127)
+    def _once(self, name: str, make: Callable[[], Value]) -> Value:
+        """A map by its name, made unless it is kept."""
+        return self.last_face.kept(self._kept, name, make)
 
 
 def _grey_of_degrees(degrees: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -277,9 +308,33 @@ def unit_normals(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(vectors / np.maximum(length, 1e-6), dtype=np.float32)
 
 
+class CombinedMap:
+    """Normals of all faces of one photo as one map of colours, drawn face by face.
+
+    Where two overlap the surer one is kept, in whatever order they come.
+    """
+
+    def __init__(self, height: int, width: int, convention: NormalsConvention = "opengl") -> None:
+        self.convention = convention
+        self.colours = np.zeros((height, width, 3), np.uint8)
+        """H×W×3, black where there is no face."""
+        self._whose = np.zeros((height, width), np.uint16)
+        self._confidences = [-1.0]  # of nobody, then of the faces
+
+    def add(self, face: FaceGeometry) -> None:
+        """Draw a face."""
+        region = face.region
+        whose = self._whose[region.place]
+        drawn = region.mask & (np.array(self._confidences)[whose] <= face.confidence)
+        whose[drawn] = len(self._confidences)
+        self._confidences.append(face.confidence)
+        replace(face, region=replace(region, mask=drawn)).encoded(self.convention, self.colours)
+
+
 def combined_map(faces: Sequence[FaceGeometry], convention: NormalsConvention = "opengl") -> NDArray[np.uint8]:
     """Normals of all faces of one photo as one map of colours; where two overlap the surer one is kept."""
-    combined = np.zeros((*faces[0].mask.shape, 3), np.uint8)
-    for face in sorted(faces, key=lambda f: f.confidence):
-        face.encoded(convention, combined)
-    return combined
+    region = faces[0].region
+    combined = CombinedMap(region.height, region.width, convention)
+    for face in faces:
+        combined.add(face)
+    return combined.colours

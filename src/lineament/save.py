@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.face.crop import FaceCrop
 from lineament.face.parse import PARSE_COLOURS, MaskClass
 from lineament.images.encoding import DESCRIPTIONS, NormalsConvention
 from lineament.images.folder import result_folder
@@ -20,12 +19,13 @@ from lineament.images.write import (
     MeshFormat,
     check_finite,
     write_exr,
+    write_exr_strips,
     write_indexed_png,
     write_json,
     write_png,
 )
 from lineament.render.preview import LIGHTS, shading_strip
-from lineament.result import STEPS_PER_DEGREE, Output, combined_map
+from lineament.result import STEPS_PER_DEGREE, CombinedMap, Output
 
 if TYPE_CHECKING:
     from lineament.result import FaceGeometry
@@ -46,7 +46,8 @@ class SaveOptions:
 
 
 def save_photo(
-    faces: Sequence[FaceGeometry],
+    faces: Iterable[FaceGeometry],
+    count: int,
     folder: Path,
     options: SaveOptions,
     photo: str | None = None,
@@ -58,24 +59,30 @@ def save_photo(
     beside one normals.png of them all.
 
     Args:
-        faces: The faces, at least one.
+        faces: The faces. Each is written before the next is asked for.
+        count: How many there are, at least one.
         folder: Made if missing; an earlier result in it is replaced as a whole.
         options: What is written.
         photo: Name of the photo, for ``face.json``.
         request: What the result was asked for, for its marker (`lineament.images.folder`).
 
     Raises:
-        OutputError: It cannot be written, holds files that are no result of ours, or numbers are not finite.
+        OutputError: It cannot be written or holds files that are no result of ours.
+        NotFiniteError: Numbers that would be written are not finite.
         InputError: There is no face in a crop, so that it has no depth and no mesh.
     """
     with result_folder(folder, request) as temporary:
-        if len(faces) == 1:
-            _write_face(faces[0], temporary, options, photo)
+        if count == 1:
+            _write_face(next(iter(faces)), temporary, options, photo)
             return
+        together: CombinedMap | None = None
         for number, face in enumerate(faces, 1):
             _write_face(face, temporary / f"face-{number}", options, photo)
-        together = combined_map(faces, options.convention)
-        write_png(temporary / "normals.png", together, _png_text(faces[0], options.convention))
+            together = together or CombinedMap(face.region.height, face.region.width, options.convention)
+            together.add(face)
+            text = _png_text(face, options.convention)
+        if together is not None:
+            write_png(temporary / "normals.png", together.colours, text, spend=True)
 
 
 def _write_face(face: FaceGeometry, folder: Path, options: SaveOptions, photo: str | None) -> None:
@@ -84,10 +91,11 @@ def _write_face(face: FaceGeometry, folder: Path, options: SaveOptions, photo: s
     name = printable(photo or "the photo")
     for number, stage in enumerate(face.stages):
         check_finite(f"{name}: normals of stage {number}", stage)
-    write_png(folder / "normals.png", face.encoded(convention), _png_text(face, convention))
-    write_exr(
+    write_png(folder / "normals.png", face.encoded(convention), _png_text(face, convention), spend=True)
+    write_exr_strips(
         folder / "normals.exr",
-        {"RGB": face.half_floats(convention)},
+        (face.region.height, face.region.width),
+        ({"RGB": strip} for strip in face.half_float_strips(convention)),
         {"normalsConvention": convention, "normalsFrame": DESCRIPTIONS[convention]},
     )
     if face.crop_uncertainty is not None:
@@ -95,7 +103,7 @@ def _write_face(face: FaceGeometry, folder: Path, options: SaveOptions, photo: s
     grey = face.grey_uncertainty()
     if grey is not None:
         write_png(folder / "uncertainty.png", grey)
-    write_png(folder / "mask.png", face.mask * np.uint8(255))
+    write_png(folder / "mask.png", face.region.whole(face.region.mask * np.uint8(255)))
     write_indexed_png(folder / "parse.png", face.parse, PARSE_COLOURS.values())
     write_png(folder / "shading.png", shading_strip(*_close_up(face)))
     write_png(folder / "sheet.png", face.sheet())
@@ -160,7 +168,7 @@ def _png_text(face: FaceGeometry, convention: NormalsConvention) -> dict[str, st
 
 def describe(face: FaceGeometry, convention: NormalsConvention, photo: str | None) -> dict[str, Any]:
     """The content of ``face.json``, but for files that are written on demand."""
-    height, width = face.mask.shape
+    height, width = face.region.height, face.region.width
     return {
         "photo": {
             "name": None if photo is None else printable(photo),
@@ -203,7 +211,9 @@ def _describe_uncertainty(face: FaceGeometry) -> dict[str, Any] | None:
     """The part of ``face.json`` on the uncertainty, if there is any."""
     if face.crop_uncertainty is None:
         return None
-    inside = face.crop_uncertainty[face.crop_mask()]  # none where a face in the photo is less than a pixel of the crop
+    inside = face.crop_uncertainty[
+        face.region.in_crop
+    ]  # none where a face in the photo is less than a pixel of the crop
     return {
         "encoding_png": f"grey = {STEPS_PER_DEGREE} · degrees of angular error to expect, 8 bit; black where "
         "there is no face",
@@ -213,16 +223,5 @@ def _describe_uncertainty(face: FaceGeometry) -> dict[str, Any] | None:
 
 def _close_up(face: FaceGeometry) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Normals and mask of the photo around the face, at most `_PREVIEW_SIDE` pixels high and wide."""
-    import cv2
-
-    rows, columns = np.flatnonzero(face.mask.any(1)), np.flatnonzero(face.mask.any(0))
-    if len(rows) == 0:
-        rows, columns = np.arange(face.mask.shape[0]), np.arange(face.mask.shape[1])
-    part = face.mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    factor = min(1.0, _PREVIEW_SIDE / max(part.shape))
-    shape = (max(1, round(part.shape[1] * factor)), max(1, round(part.shape[0] * factor)))
-    shown = cv2.resize(part.astype(np.uint8), shape, interpolation=cv2.INTER_NEAREST) > 0
-    left, top = (face.crop.left - columns[0]) * factor, (face.crop.top - rows[0]) * factor
-    crop = FaceCrop(left, top, face.crop.side * factor, face.crop.size, face.crop.roll)
-    near = replace(face, mask=shown, crop=crop)
-    return near.stage(-1), shown
+    near = face.region.close_up(_PREVIEW_SIDE)
+    return replace(face, region=near).stage(-1), near.whole(near.mask)

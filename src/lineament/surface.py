@@ -87,10 +87,11 @@ class FaceSurface:
         # A cubic spline is smooth enough to be shaded; OpenCV's cubic leaves ripples in the normals.
         start, right, below = self.crop.to_crop(np.array([[x, y], [x + 1.0, y], [x, y + 1.0]]) + 0.5) - 0.5
         matrix = np.stack([below - start, right - start], axis=1)[::-1]  # from rows and columns to rows and columns
-        depth[y : y + h, x : x + w] = ndimage.affine_transform(
-            self._continued, matrix, start[::-1], (h, w), order=3, mode="nearest"
-        )
-        return depth * mask
+        # Written where it belongs: a second map of a large photo would be one too many.
+        part = depth[y : y + h, x : x + w]
+        ndimage.affine_transform(self._continued, matrix, start[::-1], (h, w), part, order=3, mode="nearest")
+        part *= mask[y : y + h, x : x + w]
+        return depth
 
     def mesh(self, height: int, width: int) -> Mesh:
         """The triangulated surface.

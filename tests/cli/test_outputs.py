@@ -17,7 +17,7 @@ from skimage import data
 
 import lineament
 from lineament.cli import main
-from lineament.errors import OutputError
+from lineament.errors import NotFiniteError, OutputError
 from lineament.images.folder import MARKER
 from lineament.result import FaceGeometry
 
@@ -159,12 +159,12 @@ def test_what_is_done_is_skipped(
 def test_what_is_not_finite_is_never_written(face: FaceGeometry, tmp_path: Path) -> None:
     stage = face.stages[-1].copy()
     stage[10, 10, 0] = np.nan
-    with pytest.raises(OutputError, match=r"me.jpg: normals of stage 0: 1 of \d+ numbers are not finite"):
+    with pytest.raises(NotFiniteError, match=r"me.jpg: normals of stage 0: 1 of \d+ numbers are not finite"):
         replace(face, stages=(stage,)).save(tmp_path / "out", photo="me.jpg")
     assert face.crop_uncertainty is not None
-    with pytest.raises(OutputError, match=r"me\.jpg: uncertainty"):
+    with pytest.raises(NotFiniteError, match=r"me\.jpg: uncertainty"):
         replace(face, crop_uncertainty=face.crop_uncertainty + np.inf).save(tmp_path / "out", photo="me.jpg")
-    with pytest.raises(OutputError, match="pixels_per_mm"):
+    with pytest.raises(NotFiniteError, match="pixels_per_mm"):
         replace(face, about={"scale": {"pixels_per_mm": float("nan")}}).save(tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 

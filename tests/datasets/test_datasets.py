@@ -236,7 +236,7 @@ def test_broken_meshes_are_one_line(tmp_path: Path, text: str) -> None:
         (tmp_path / name).write_text(text)
         with pytest.raises(DataError):
             read_mesh(tmp_path / name)
-    with pytest.raises(DataError, match="no file"):
+    with pytest.raises(DataError, match="no such file"):
         read_mesh(tmp_path / "none.obj")
     (tmp_path / "m.txt").write_text("x")
     with pytest.raises(DataError, match="OBJ"):

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lineament.cli import _TABLES, main
+from lineament.cli import main
+from lineament.cli.commands import _TABLES
 from lineament.errors import InputError, UsageError
 from lineament.evaluation.measures import measure_normals
 from lineament.evaluation.predictions import StoredPredictions

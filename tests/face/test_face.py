@@ -15,7 +15,7 @@ from lineament.face import Face, FaceCrop, MaskClass, crop_of_box, crop_of_whole
 from lineament.face.check import FaceMeasures, check_face, predict_error
 from lineament.face.crop import SPAN
 from lineament.face.landmarks import mirrored_landmarks
-from lineament.face.paste import paste_parse
+from lineament.face.paste import region_of
 from lineament.face.read import brows_not_glasses
 
 
@@ -128,7 +128,8 @@ def test_landmarks_move_with_the_photo() -> None:
 def test_the_parse_knows_skin_from_hair_and_background() -> None:
     face = find(data.astronaut())[0]
     assert face.reading is not None
-    parse, mask = paste_parse(face.reading, 512, 512)
+    region = region_of(face.reading, face.reading.crop, 512, 512)
+    parse, mask = region.whole(region.parse), region.whole(region.mask)
     assert parse[150, 226] in (int(MaskClass.MOUTH), int(MaskClass.TEETH), int(MaskClass.SKIN))
     assert parse[130, 200] == int(MaskClass.SKIN)  # a cheek
     assert (parse[60:110, 160:178] == int(MaskClass.HAIR)).mean() > 0.6  # beside the face
@@ -153,13 +154,13 @@ def test_flaws_are_measured() -> None:
     assert burnt.warnings
     cut = read_face(photo[:, 205:], Face((-28.0, 76.0, 100.0, 97.0), 1.0))
     assert check_face(photo[:, 205:], cut).measures.covered > 0.1
-    with pytest.raises(ValueError, match="not been read"):
+    with pytest.raises(UsageError, match="not been read"):
         check_face(photo, Face((170.0, 70.0, 100.0, 110.0), 1.0))
 
 
 def test_more_flaws_mean_more_error() -> None:
     calibration = {"base": 2.0, "flaws": {"blur": {"at": [0.2, 0.8], "log_factor": [0.0, 0.5]}}}
-    measures = FaceMeasures(200, 0.5, 0.5, 0.0, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0)
+    measures = FaceMeasures(200, 0.5, 0.5, 0.0, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     assert predict_error(measures, calibration) == pytest.approx(np.exp(2.25))
     assert predict_error(replace(measures, blur=0.9), calibration) == pytest.approx(np.exp(2.5))
 

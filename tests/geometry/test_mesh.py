@@ -121,3 +121,65 @@ def test_a_bent_target_keeps_or_takes_the_shape() -> None:
     taken = enhance(flat, wanted, keep=0.002).vertices[:, 2]
     assert np.ptp(kept) < 0.3 * np.ptp(taken)
     assert np.ptp(taken) > 0.7 * np.ptp(depth[inside])
+
+
+def flat(side: int) -> Mesh:
+    return depth_to_mesh(np.zeros((side, side)))
+
+
+@pytest.mark.parametrize("base_from", [1e-300, 5.0, 1e3, 1e9, 1e300])
+def test_enhancing_ends_at_every_size(base_from: float) -> None:
+    base = flat(40)
+    fine = vertex_normals(wavy(base, 0.2, 8.0))
+    moved = enhance(base, fine, base_from=base_from).vertices
+    assert np.isfinite(moved).all()
+    assert np.abs(moved - base.vertices).max() < 2.0
+
+
+def test_a_wide_blur_at_once_is_that_of_many_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    depth, inside, _ = hemisphere()
+    base = depth_to_mesh(depth * 0.3, inside)
+    wanted = vertex_normals(wavy(base, 0.4, 8.0))
+    by_rounds = enhance(base, wanted, base_from=20.0).vertices
+    monkeypatch.setattr("lineament.geometry.enhance._ROUNDS", 20)
+    at_once = enhance(base, wanted, base_from=20.0).vertices
+    assert np.abs(by_rounds - base.vertices).max() > 0.3
+    assert np.abs(at_once - by_rounds).mean() < 0.1 * np.abs(by_rounds - base.vertices).mean()
+
+
+@pytest.mark.parametrize("base_from", [None, 3.0, 1e9])
+@pytest.mark.parametrize("kind", ["one point", "no area", "lonely vertices", "two islands", "one triangle"])
+def test_degenerate_meshes_stay_where_they_are(kind: str, base_from: float | None) -> None:
+    square = flat(12)
+    vertices, triangles = square.vertices, square.triangles
+    if kind == "one point":
+        vertices = np.zeros_like(vertices)
+    elif kind == "no area":
+        triangles = np.concatenate([triangles, triangles[:, [0, 1, 1]]])
+    elif kind == "lonely vertices":
+        vertices = np.concatenate([vertices, [[1e6, 0.0, 0.0]]])
+    elif kind == "two islands":
+        triangles = np.concatenate([triangles, triangles + len(vertices)])
+        vertices = np.concatenate([vertices, vertices + 1e4])
+    else:
+        triangles = triangles[:1]
+    up = np.tile([0.0, 0.0, 1.0], (len(vertices), 1))
+    assert np.allclose(enhance(Mesh(vertices, triangles), up, base_from=base_from).vertices, vertices)
+
+
+def test_numbers_that_cannot_be_reckoned_with_are_refused() -> None:
+    base = flat(12)
+    up = np.tile([0.0, 0.0, 1.0], (len(base.vertices), 1))
+    for wrong in (np.nan, np.inf):
+        normals = up.copy()
+        normals[5, 1] = wrong
+        with pytest.raises(InputError, match="not finite"):
+            enhance(base, normals)
+        with pytest.raises(InputError, match="positive"):
+            enhance(base, up, keep=wrong)
+        with pytest.raises(InputError, match="positive"):
+            enhance(base, up, base_from=wrong)
+    with pytest.raises(InputError, match="too large"):
+        enhance(base, up, keep=1e200)
+    with pytest.raises(InputError, match="too large"):
+        enhance(Mesh(base.vertices * 1e200, base.triangles), up, base_from=1e200)

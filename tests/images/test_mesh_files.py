@@ -56,6 +56,15 @@ def test_meshes_without_a_texture_and_with_seams(kind: str, tmp_path: Path) -> N
     assert len(loaded(tmp_path / f"seam.{kind}").faces) == len(mesh.triangles)
 
 
+def test_an_obj_shows_its_texture_as_it_is(tmp_path: Path) -> None:
+    write_mesh(tmp_path / "face.obj", *ramp())
+    lines = [line.split() for line in (tmp_path / "face.mtl").read_text().splitlines() if line]
+    colours = {words[0]: list(map(float, words[1:])) for words in lines if words[0] in ("Ka", "Kd", "Ks")}
+    assert colours["Kd"] == [1, 1, 1]
+    assert colours["Ks"] == [0, 0, 0]
+    assert ["map_Kd", "face.png"] in lines
+
+
 def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     mesh, _ = ramp()
     with pytest.raises(UsageError, match="glb, obj, ply"):

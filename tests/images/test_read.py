@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -96,10 +98,13 @@ def damaged(folder: Path, kind: str) -> Path:
         path.write_bytes(path.read_bytes()[:4000])
     elif kind == "one pixel":
         Image.new("RGB", (1, 1)).save(path)
-    elif kind == "huge":
-        Image.new("1", (20000, 20000)).save(path)
-    elif kind == "bomb":
-        Image.new("1", (40000, 40000)).save(path)
+    elif kind in ("huge", "bomb"):
+        Image.new("1", (40, 40)).save(path)
+        data = bytearray(path.read_bytes())
+        side = 20000 if kind == "huge" else 40000
+        data[16:24] = struct.pack(">II", side, side)
+        data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+        path.write_bytes(data)
     elif kind == "folder":
         path.mkdir()
     return path
@@ -129,10 +134,17 @@ def test_arrays_are_checked() -> None:
     assert as_image(np.zeros((20, 30), np.uint8)).shape == (20, 30, 3)
     assert as_image(np.ones((20, 30, 3))).dtype == np.float32
     for wrong, message in (
-        (np.zeros((20, 30, 4), np.uint8), "shape"),
+        (np.zeros((20, 30, 5), np.uint8), "shape"),
+        (np.zeros((3, 20, 30), np.uint8), "shape"),
+        (np.zeros((2, 20, 30, 3), np.uint8), "shape"),
+        (np.zeros((20, 30, 3), np.complex64), "complex64"),
+        (np.zeros((20, 30, 3), bool), "bool"),
         (np.zeros((20, 30, 3), np.int64), "uint8"),
         (np.full((20, 30, 3), 2.0), "lie in"),
-        (np.full((20, 30, 3), np.nan), "lie in"),
+        (np.full((20, 30, 3), np.nan), "not finite"),
+        (None, "cv2.imread"),
+        ([np.zeros((20, 30, 3), np.uint8)], "one at a time"),
+        (object(), "object"),
     ):
         with pytest.raises(InputError, match=message):
             as_image(wrong)
@@ -140,8 +152,97 @@ def test_arrays_are_checked() -> None:
         as_image(np.zeros((1, 1, 3), np.uint8))
 
 
+def half_clear(size: tuple[int, int] = (24, 40)) -> np.ndarray:
+    alpha = np.zeros((*size, 1), np.uint8)
+    alpha[:, size[1] // 2 :] = 255
+    return alpha
+
+
+def test_python_types_give_the_same_photo() -> None:
+    plain = picture()
+    fractions = plain / np.float32(255)
+    assert np.array_equal(as_image(Image.fromarray(plain)), plain)
+    assert np.array_equal(as_image(plain[..., :1])[..., 2], plain[..., 0])
+    for other in (plain.astype(np.uint16) * 257, fractions.astype(np.float64), fractions.astype(np.float16)):
+        read = as_image(other)
+        assert read.dtype == np.float32
+        assert np.abs(read - fractions).max() < (5e-4 if other.dtype == np.float16 else 1e-6)
+    rounded = fractions.copy()
+    rounded[0, 0], rounded[0, 1] = 1.0000002, -1e-7
+    read = as_image(rounded)
+    assert read.max() == 1.0
+    assert read.min() == 0.0
+    assert np.array_equal(as_image(plain[::-1, ::-1]), plain[::-1, ::-1])  # not contiguous
+
+
+def test_alpha_of_arrays_is_laid_over_grey_as_that_of_files(tmp_path: Path) -> None:
+    rgba = np.concatenate([picture(), half_clear()], axis=-1)
+    grey_alpha = np.concatenate([picture()[..., :1], half_clear()], axis=-1)
+    Image.fromarray(rgba).save(tmp_path / "a.png")
+    for given in (rgba, Image.fromarray(rgba), tmp_path / "a.png"):
+        read = read_image(given) if isinstance(given, Path) else as_image(given)
+        assert (read[:, :20] == 128).all()
+        assert np.array_equal(read[:, 20:], picture()[:, 20:])
+    assert np.array_equal(as_image(grey_alpha)[:, 20:, 1], picture()[:, 20:, 0])
+    deep = as_image(rgba.astype(np.uint16) * 257)
+    assert np.abs(deep * 255 - as_image(rgba)).max() < 0.01
+
+
+def test_a_pil_image_is_turned_upright_and_left_alone(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(picture()[::-1, ::-1].copy()).save(tmp_path / "turned.png", exif=exif)
+    with Image.open(tmp_path / "turned.png") as opened:
+        assert np.array_equal(as_image(opened), picture())
+        assert np.array_equal(np.asarray(opened), picture()[::-1, ::-1])
+    with pytest.raises(ImageTooSmallError):
+        as_image(Image.new("RGB", (3, 3)))
+
+
+class Tensor:
+    """What of a tensor's interface is used: on a device, in a graph, with numbers that NumPy lacks."""
+
+    def __init__(self, values: np.ndarray, steps: tuple[str, ...] = ()) -> None:
+        self.values, self.steps = values, steps
+
+    def detach(self) -> Tensor:
+        return Tensor(self.values, (*self.steps, "detach"))
+
+    def cpu(self) -> Tensor:
+        return Tensor(self.values, (*self.steps, "cpu"))
+
+    def is_floating_point(self) -> bool:
+        return bool(np.issubdtype(self.values.dtype, np.floating))
+
+    def float(self) -> Tensor:
+        return Tensor(self.values.astype(np.float32), (*self.steps, "float"))
+
+    def numpy(self) -> np.ndarray:
+        assert self.steps[:2] == ("detach", "cpu")
+        assert not self.is_floating_point() or self.steps[2:] == ("float",)
+        return self.values
+
+
+def test_tensors_are_taken_without_their_library() -> None:
+    first = np.moveaxis(picture(), -1, 0)
+    assert np.array_equal(as_image(Tensor(first)), picture())
+    assert np.array_equal(as_image(Tensor(picture())), picture())
+    assert np.abs(as_image(Tensor(first / 255)) * 255 - picture()).max() < 1e-4
+    assert as_image(Tensor(first[:1])).shape == (24, 40, 3)
+    with pytest.raises(InputError, match="shape"):
+        as_image(Tensor(first[None]))
+
+
+def test_tensors_of_torch_are_taken() -> None:
+    torch = pytest.importorskip("torch")
+    tensor = torch.from_numpy(picture()).permute(2, 0, 1)
+    assert np.array_equal(as_image(tensor), picture())
+    assert np.abs(as_image((tensor / 255).requires_grad_()) * 255 - picture()).max() < 1e-4
+    assert np.abs(as_image((tensor / 255).bfloat16()) * 255 - picture()).max() < 1.0
+
+
 def test_files_folders_and_globs_are_found(tmp_path: Path) -> None:
-    for name in ("b.png", "a.jpg", "notes.txt"):
+    for name in ("b.png", "a.jpg", "notes.txt", ".hidden"):
         (tmp_path / name).touch()
     (tmp_path / "none").mkdir()
     found = find_images([tmp_path, tmp_path / "b.png", str(tmp_path / "*.jpg")])

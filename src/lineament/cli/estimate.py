@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,10 @@ from lineament.images.write import MeshFormat
 from lineament.result import Output
 
 if TYPE_CHECKING:
-    from lineament.estimator import Estimator, Faces
+    from rich.console import Console
+
+    from lineament.estimator import Estimator, FaceEstimates, Faces
+    from lineament.result import FaceGeometry
     from lineament.save import SaveOptions
 
 LISTS = {"outputs": get_args(Output), "mesh_formats": get_args(MeshFormat)}
@@ -117,12 +121,9 @@ def run_estimate(options: Estimate) -> int:
                     skipped += 1
                     continue
                 check_replaceable(folder)
-                faces = estimator.estimate(photo, chosen, options.stages, options.flip, options.fine, exemplar)
-                for number, face in enumerate(faces, 1):
-                    which = f", face {number}" if len(faces) > 1 else ""
-                    for warning in face.check.warnings:
-                        console.print(f"{printable(photo.name)}{which}: {warning}")
-                save_photo(faces, folder, saved, photo.name, _request(options, saved, estimator, photo))
+                faces = estimator.iter_estimate(photo, chosen, options.stages, options.flip, options.fine, exemplar)
+                told, request = _told(faces, printable(photo.name), console), _request(options, saved, estimator, photo)
+                save_photo(told, faces.count, folder, saved, photo.name, request)
             bar.advance(task)
     taken = time.perf_counter() - start
     if skipped:
@@ -130,6 +131,18 @@ def run_estimate(options: Estimate) -> int:
     if made := len(photos) - failures.count - skipped:
         console.print(f"{made} of {len(photos)} photos in {taken:.1f} s: {options.output}")
     return failures.code
+
+
+def _told(faces: FaceEstimates, name: str, console: Console) -> Iterator[FaceGeometry]:
+    """The faces of a photo, each after what is to be said of it."""
+    for number in range(1, faces.count + 1):
+        face = next(faces)
+        which = f", face {number}" if faces.count > 1 else ""
+        if frame := face.about.get("animation_frame"):
+            console.print(f"{name}{which}: found in frame {frame}, the first one with a face")
+        for warning in face.check.warnings:
+            console.print(f"{name}{which}: {warning}")
+        yield face
 
 
 def _request(options: Estimate, saved: SaveOptions, estimator: Estimator, photo: Path) -> dict[str, Any]:

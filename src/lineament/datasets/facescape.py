@@ -22,6 +22,7 @@ from lineament.datasets.sample import Sample
 from lineament.datasets.stream import Dataset, Item, folders, pictures, rgb
 from lineament.errors import DataError
 from lineament.geometry.mesh import Mesh
+from lineament.images.files import reading
 
 Part = Literal["wild", "lab"]
 
@@ -90,7 +91,8 @@ class FaceScapeBenchmark(Dataset):
         path = self.root / "predef" / f"{self.part}_{name}.npy"
         if not path.is_file():
             raise DataError(f"there is no {path}; copy the folder predef of the benchmark's code to {self.root}")
-        return np.asarray(np.load(path, allow_pickle=False), np.float64)
+        with reading(path, "an array", DataError):
+            return np.asarray(np.load(path, allow_pickle=False), np.float64)
 
 
 class FaceScapeViews(Dataset):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,43 +15,65 @@ from numpy.typing import NDArray
 
 from lineament.errors import DataError, UsageError
 from lineament.geometry.mesh import Mesh, normals_at, triangle_normals
+from lineament.images.files import reading, regular_file
 
-_LARGEST_FILE = 1 << 30
+_LARGEST_FILE = {".wrl": 1 << 26, ".vrml": 1 << 26, ".obj": 1 << 28, ".ply": 1 << 28, ".stl": 1 << 28, ".off": 1 << 28}
+"""Bytes that are read of each kind of file, which bounds its vertices and triangles: text takes ten times as much."""
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_ASCII = bytes(byte if byte < 128 else ord("?") for byte in range(256))
 
 
 def read_mesh(path: Path) -> Mesh:
     """Read a mesh, its vertices in the file's order and unit.
 
     Raises:
-        DataError: No such file, one of another format, or a damaged one.
+        DataError: No such file, one of another format, a damaged one, one that is too large, or vertices that are not
+            finite.
     """
-    if not path.is_file():
-        raise DataError(f"there is no file {path}")
-    if path.stat().st_size > _LARGEST_FILE:
-        raise DataError(f"{path} is larger than a gigabyte")
+    path = regular_file(path, DataError)
     suffix = path.suffix.lower()
-    if suffix in (".wrl", ".vrml"):
-        return _read_vrml(path)
-    if suffix not in (".obj", ".ply", ".stl", ".off"):
+    if suffix not in _LARGEST_FILE:
         raise DataError(f"{path}: meshes are read from OBJ, PLY, STL, OFF and WRL files")
+    _check_length(path, suffix)
+    with reading(path, "a mesh", DataError):
+        vertices, triangles, corner_uv = _vrml(path) if suffix in (".wrl", ".vrml") else _with_trimesh(path, suffix)
+        if corner_uv is not None and not np.isfinite(corner_uv).all():
+            corner_uv = None
+        try:
+            return Mesh(vertices, triangles, corner_uv)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
+
+
+def _check_length(path: Path, suffix: str) -> None:
+    if path.stat().st_size > _LARGEST_FILE[suffix]:
+        raise DataError(f"{path}: a mesh of more than {_LARGEST_FILE[suffix] >> 20} MB is not read as {suffix[1:]}")
+
+
+_Parts = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64] | None]
+
+
+def _with_trimesh(path: Path, suffix: str) -> _Parts:
+    """Vertices, triangles and texture coordinates of an OBJ, PLY, STL or OFF file."""
     trimesh = needed("trimesh")
-    try:
-        with path.open("rb") as file:
-            # Without the file's folder no material or texture is followed, and nothing beside it is opened.
-            loaded = trimesh.load_mesh(file, file_type=suffix[1:], process=False, maintain_order=True)
-        triangles = np.array(loaded.faces, np.int64)
-        uv = getattr(loaded.visual, "uv", None)
-        fits = uv is not None and len(uv) == len(loaded.vertices)
-        corner_uv = np.array(uv, np.float64)[triangles][..., :2] if fits else None
-        return Mesh(np.array(loaded.vertices, np.float64), triangles, corner_uv)
-    except DataError:
-        raise
-    except Exception as error:  # trimesh raises whatever its parsers raise
-        raise DataError(f"{path} cannot be read as a mesh: {type(error).__name__} {error}") from None
+    # Names and comments may have any encoding, which trimesh would guess with a package of its own.
+    data = path.read_bytes()
+    if suffix == ".ply":
+        head, end, body = data.partition(b"end_header")
+        data = head.translate(_ASCII) + end + body
+    elif suffix != ".stl" or len(data) != 84 + 50 * int.from_bytes(data[80:84], "little"):
+        data = data.translate(_ASCII)
+    # Without the file's folder no material or texture is followed, and nothing beside it is opened.
+    options = {"skip_materials": True} if suffix == ".ply" else {}
+    loaded = trimesh.load_mesh(io.BytesIO(data), file_type=suffix[1:], process=False, maintain_order=True, **options)
+    triangles = np.array(loaded.faces, np.int64)
+    uv = getattr(loaded.visual, "uv", None)
+    fits = uv is not None and len(uv) == len(loaded.vertices)
+    corner_uv = np.array(uv, np.float64)[triangles][..., :2] if fits else None
+    return np.array(loaded.vertices, np.float64), triangles, corner_uv
 
 
-def _read_vrml(path: Path) -> Mesh:
+def _vrml(path: Path) -> _Parts:
     """The first indexed face set of a VRML 2.0 file, polygons cut into fans."""
     text = re.sub(r"#[^\n]*", "", path.read_text(encoding="latin-1"))
     points = re.search(r"\bpoint\s*\[([^\]]*)\]", text.partition("Coordinate")[2])
@@ -65,12 +88,13 @@ def _read_vrml(path: Path) -> Mesh:
     coordinates = re.search(r"\bpoint\s*\[([^\]]*)\]", text.partition("TextureCoordinate")[2])
     texture = re.search(r"\btexCoordIndex\s*\[([^\]]*)\]", text)
     corner_uv = None
-    if coordinates is not None:
-        uv = np.array(_NUMBER.findall(coordinates[1]), dtype=np.float64).reshape(-1, 2)
+    pairs = np.array(_NUMBER.findall(coordinates[1]) if coordinates else [], dtype=np.float64)
+    if len(pairs) and len(pairs) % 2 == 0:  # else they are damaged, which the shape is not
+        uv = pairs.reshape(-1, 2)
         corners = triangles if texture is None else _fans(np.array(re.findall(r"-?\d+", texture[1]), dtype=np.int64))
         if len(corners) == len(triangles) and corners.max(initial=-1) < len(uv):
             corner_uv = uv[corners]
-    return Mesh(vertices.reshape(-1, 3), triangles, corner_uv)
+    return vertices.reshape(-1, 3), triangles, corner_uv
 
 
 def _fans(indices: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -84,12 +108,16 @@ def read_points(path: Path) -> NDArray[np.float64]:
     """The vertices [V, 3] of an OBJ file that need have no faces.
 
     Raises:
-        DataError: It has none.
+        DataError: It cannot be read, has none, or some that are not finite.
     """
-    rows = [line.split()[1:4] for line in path.read_text(errors="replace").splitlines() if line.startswith("v ")]
-    if not rows:
-        raise DataError(f"{path} holds no vertices")
-    return np.array(rows, dtype=np.float64)
+    path = regular_file(path, DataError)
+    _check_length(path, ".obj")
+    with reading(path, "vertices", DataError):
+        rows = [line.split()[1:4] for line in path.read_text(errors="replace").splitlines() if line.startswith("v ")]
+        points = np.array(rows, dtype=np.float64)
+    if not rows or points.shape[1] != 3 or not np.isfinite(points).all():
+        raise DataError(f"{path} holds no vertices, or some that are not finite")
+    return points
 
 
 @dataclass(frozen=True)

@@ -130,8 +130,8 @@ def read_subject(folder: Path | str) -> YaleBSubject:
             continue
         try:
             picture = _read_grey(path)
-        except (OSError, ValueError, SyntaxError) as error:
-            skipped.append(f"{path.name}: {error}")
+        except InputError as error:
+            skipped.append(str(error))
             continue
         if is_ambient:
             ambient = picture
@@ -271,10 +271,12 @@ class YaleB:
 
 
 def _read_grey(path: Path) -> NDArray[np.uint8]:
-    """[H, W] of an 8-bit picture; raises what Pillow raises on a broken one."""
-    from PIL import Image  # only here, so that the rest of the module needs NumPy alone
+    """[H, W] of an 8-bit picture; raises InputError on a broken one."""
+    from lineament.images.files import check_bytes, reading, regular_file
+    from lineament.images.formats import open_picture  # only here, so that the rest of the module needs NumPy alone
 
-    with Image.open(path) as picture:
+    with reading(regular_file(path), "a picture"), open_picture(path) as picture:
+        check_bytes(path, 5 * picture.width * picture.height)
         return np.array(picture.convert("L"), dtype=np.uint8)
 
 

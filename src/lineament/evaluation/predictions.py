@@ -14,9 +14,12 @@ from lineament.datasets.sample import Sample
 from lineament.datasets.stream import rgb
 from lineament.errors import InputError
 from lineament.geometry.mesh import Mesh
+from lineament.images.files import reading, regular_file
 from lineament.images.maps import PICTURES, Axes, read_array, read_normals, read_picture_values
 
 Floats = NDArray[np.float32]
+
+_LARGEST_TABLE = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class StoredPredictions:
 
         Raises:
             InputError: No such file.
-            DataError: One that cannot be read.
+            DataError: One that cannot be read, or whose numbers are not finite.
         """
         return read_mesh(self._path(sample, (".obj", ".ply", ".stl", ".off", ".wrl")))
 
@@ -111,13 +114,17 @@ def read_rows(path: Path) -> NDArray[np.float64]:
     """A text file's rows of numbers.
 
     Raises:
-        InputError: No table of numbers.
+        InputError: No table of numbers, or one of numbers that are not finite.
     """
-    try:
+    path = regular_file(path)
+    if path.stat().st_size > _LARGEST_TABLE:
+        raise InputError(f"{path}: a table of more than {_LARGEST_TABLE >> 20} MB is not read")
+    with reading(path, "a table of numbers"):
         text = path.read_text().replace(",", " ")
-        return np.array([line.split() for line in text.splitlines() if line.strip()], dtype=np.float64)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no table of numbers: {error}") from None
+        rows = np.array([line.split() for line in text.splitlines() if line.strip()], dtype=np.float64)
+    if not np.isfinite(rows).all():
+        raise InputError(f"{path}: holds numbers that are not finite")
+    return rows
 
 
 def landmarks_of(rows: NDArray[np.float64], mesh: Mesh, path: Path) -> NDArray[np.float64]:
@@ -126,7 +133,13 @@ def landmarks_of(rows: NDArray[np.float64], mesh: Mesh, path: Path) -> NDArray[n
     indices = rows[:, : {1: 1, 6: 3}.get(rows.shape[1], 0)] if rows.ndim == 2 else rows
     if rows.ndim == 2 and rows.shape[1] == 3:
         return rows
-    if rows.ndim != 2 or rows.shape[1] not in (1, 6) or indices.min() < 0 or indices.max() >= len(vertices):
+    if (
+        rows.ndim != 2
+        or rows.shape[1] not in (1, 6)
+        or not len(rows)
+        or indices.min() < 0
+        or indices.max() >= len(vertices)
+    ):
         raise InputError(f"{path} must hold rows of x y z, of a vertex's index, or of three indices and weights")
     whole = indices.astype(np.int64)
     return vertices[whole[:, 0]] if rows.shape[1] == 1 else (vertices[whole] * rows[:, 3:, None]).sum(axis=1)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -13,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lineament.errors import UsageError
 from lineament.face.face import Face, FaceReading
 from lineament.face.parse import MaskClass
 from lineament.face.read import hull_of
@@ -41,6 +43,8 @@ class FaceMeasures:
     """Turn to either side, degrees, without sign."""
     pitch: float
     """Nod, degrees, without sign."""
+    roll: float
+    """Leaning, degrees, without sign; 180 is upside down."""
     hair: float
     """Share of the landmarks' hull that hair covers."""
     glasses: float
@@ -81,10 +85,10 @@ def check_face(image: NDArray[Any], face: Face) -> PhotoCheck:
         face: A face that has been read (`lineament.face.find` reads its own).
 
     Raises:
-        ValueError: The face has not been read.
+        UsageError: The face has not been read.
     """
     if face.reading is None:
-        raise ValueError("the face has not been read; use lineament.face.read_face")
+        raise UsageError("the face has not been read; use lineament.face.read_face")
     measures = measure(image, face.reading)
     return PhotoCheck(measures, tuple(_findings(measures)), expected_error(measures))
 
@@ -103,7 +107,9 @@ def measure(image: NDArray[Any], reading: FaceReading) -> FaceMeasures:
     low, high = reading.landmarks.min(0), reading.landmarks.max(0)
     parse = reading.parse.argmax(-1)
     inside = hull_of(reading)
-    total = max(1, int(inside.sum()))
+    if not inside.any():  # landmarks that lie outside the square that was read
+        inside = np.ones_like(inside)
+    total = int(inside.sum())
 
     picture = crop.extract(image)
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
@@ -112,6 +118,7 @@ def measure(image: NDArray[Any], reading: FaceReading) -> FaceMeasures:
     lost = ((picture >= _BRIGHTEST).any(-1) | (picture <= _DARKEST).all(-1)) & skin
     close_up = cv2.cvtColor(crop.at(_SEEN_AT).extract(image), cv2.COLOR_RGB2GRAY)
     margin = round(0.2 * _SEEN_AT)
+    blur = float(blur_effect(close_up[margin:-margin, margin:-margin]))
     height, width = image.shape[:2]
     side = np.arange(crop.size) + 0.5
     places = crop.to_photo(np.stack(np.meshgrid(side, side), axis=-1))
@@ -123,12 +130,13 @@ def measure(image: NDArray[Any], reading: FaceReading) -> FaceMeasures:
 
     return FaceMeasures(
         size=float((high - low).max()),
-        blur=float(blur_effect(close_up[margin:-margin, margin:-margin])),
+        blur=blur if math.isfinite(blur) else 1.0,  # an even grey, which no blur changes
         brightness=float(np.median(grey[skin])),
         clipped=float(lost.sum() / max(1, int(skin.sum()))),
         contrast=float(grey[skin].std() / max(0.02, float(grey[skin].mean()))),
         yaw=abs(reading.pose.yaw),
         pitch=abs(reading.pose.pitch),
+        roll=abs(reading.pose.roll),
         hair=share(parse == int(MaskClass.HAIR)),
         glasses=share(parse == int(MaskClass.GLASSES)),
         covered=share(other),
@@ -150,6 +158,8 @@ def _findings(m: FaceMeasures) -> list[Finding]:
     say(m.clipped > 0.2, m.clipped > 0.06, f"{100 * m.clipped:.0f} % of the skin is burnt out or black: expose for it")
     say(m.yaw > 60, m.yaw > 40, f"the head is turned by {m.yaw:.0f}°: its far side is hidden and only guessed")
     say(m.pitch > 35, m.pitch > 25, f"the head nods by {m.pitch:.0f}°: forehead or chin is foreshortened")
+    turned = "upside down" if m.roll > 135 else f"leaning by {m.roll:.0f}°"
+    say(m.roll > 60, m.roll > 45, f"the face is {turned} in the photo, and was read so: turn the photo upright")
     say(m.covered > 0.2, m.covered > 0.07, f"{covered} of the face is covered or cut off: show all of it")
     say(m.hair > 0.2, m.hair > 0.08, f"hair covers {hair} of the face: tie it back")
     say(m.glasses > 0.12, m.glasses > 0.015, "glasses cover the eyes: take them off, their rims leave marks")

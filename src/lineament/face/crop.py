@@ -226,8 +226,9 @@ class FaceCrop:
 
     @property
     def corners(self) -> Points:
-        """The square's corners in the photo, 4×2."""
-        return self.to_photo(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]) * self.size)
+        """The square's corners in the photo, 4×2; to the last bit the same at any size of the crop."""
+        half = 0.5 * self.side * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+        return np.asarray(half @ self.turn.T + np.array(self.centre))
 
 
 def _clamped(low: float, high: float, length: int) -> tuple[int, int]:

@@ -24,6 +24,7 @@ _SEEN = (15.0, 84.0)  # px, longer sides of boxes that it is trusted with at one
 _SEARCHED = 1024  # px, the longer side at which a photo is searched unless the caller asks for smaller faces
 _SMALLEST = 24.0  # px, of a face there
 _LEAST_SIDE = 32  # px, of a level
+_TILE, _AROUND = 1024, 128  # px, what the network is shown at once, and what of its surroundings it sees besides
 
 _CANDIDATE = 0.1  # raw score below which nothing is looked at
 _WORTH_READING = 0.55  # raw score from which a candidate is read, which decides
@@ -119,6 +120,23 @@ def _search(picture: NDArray[np.uint8]) -> list[Face]:
 
 def _at_level(picture: NDArray[np.uint8]) -> list[Face]:
     """Candidates of the size that the network sees, in a picture as it is."""
+    height, width = picture.shape[:2]
+    faces = []
+    for top in range(0, height, _TILE):
+        for left in range(0, width, _TILE):
+            above, before = max(0, top - _AROUND), max(0, left - _AROUND)
+            tile = picture[above : top + _TILE + _AROUND, before : left + _TILE + _AROUND]
+            for face in _in_tile(np.ascontiguousarray(tile)):
+                (x, y, w, h) = face.box
+                x, y = x + before, y + above
+                across, down = x + 0.5 * w, y + 0.5 * h
+                if left <= across < min(left + _TILE, width) and top <= down < min(top + _TILE, height):
+                    faces.append(replace(face, box=(x, y, w, h)))
+    return faces
+
+
+def _in_tile(picture: NDArray[np.uint8]) -> list[Face]:
+    """Candidates in a picture that the network can see at once."""
     import cv2
 
     height, width = picture.shape[:2]
@@ -135,9 +153,8 @@ def _at_level(picture: NDArray[np.uint8]) -> list[Face]:
         if not _SEEN[0] <= max(w, h) <= _SEEN[1]:
             continue
         x, y = _CELL * (column + 0.5 + dx) - 0.5 * w, _CELL * (row + 0.5 + dy) - 0.5 * h
-        if x + 0.5 * w < width and y + 0.5 * h < height:
-            roll = math.degrees(math.atan2(sine, cosine))
-            faces.append(Face((x, y, w, h), 1.0 / (1.0 + math.exp(-score)), roll))
+        roll = math.degrees(math.atan2(sine, cosine))
+        faces.append(Face((x, y, w, h), 1.0 / (1.0 + math.exp(-score)), roll))
     return faces
 
 

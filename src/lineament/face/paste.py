@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A face's parse at the photo's own resolution."""
+"""A face's parse and other maps of its crop at the photo's own resolution."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lineament.face.crop import FaceCrop
 from lineament.face.face import FaceReading
 from lineament.face.parse import FACE_CLASSES
 
@@ -17,30 +23,116 @@ _SOFT = 0.006  # sigma of the blur that smoothes the outline, of the crop's side
 _THREAD = 0.05  # share of the crop's side below which a connection is a thread
 
 
-def paste_parse(reading: FaceReading, height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """What each pixel of the photo shows, and where the face is.
+@dataclass(frozen=True, eq=False)
+class FaceRegion:
+    """The part of a photo that a face's crop lies in, and what is seen there.
+
+    Maps are kept for that rectangle alone: a group's faces together take little more than the photo, and not each as
+    much.
+    """
+
+    crop: FaceCrop
+    """The crop; of any size."""
+    height: int
+    """The photo's rows."""
+    width: int
+    """The photo's columns."""
+    parse: NDArray[np.uint8]
+    """h×w of `MaskClass`, in the rectangle that `FaceCrop.place` names; other outside the crop."""
+    mask: NDArray[np.bool_]
+    """h×w, the large pieces of skin, eyes, mouth, brows and teeth from the chin to the hairline."""
+
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """Rows and columns of the rectangle in the photo."""
+        x, y, w, h = self.crop.place(self.height, self.width)
+        return slice(y, y + h), slice(x, x + w)
+
+    def whole(self, part: NDArray[Any]) -> NDArray[Any]:
+        """A map h×w of the rectangle as one of the photo, H×W; zero elsewhere."""
+        if part.shape == (self.height, self.width):
+            return part
+        # Pages of zeros that nothing is written to take no memory.
+        onto = np.zeros((self.height, self.width), part.dtype)
+        onto[self.place] = part
+        return onto
+
+    @cached_property
+    def in_crop(self) -> NDArray[np.bool_]:
+        """The mask as the crop sees it, S×S."""
+        return np.asarray(self.crop.extract(self.whole(self.mask * np.uint8(255))) > 127)
+
+    def close_up(self, longest_side: int) -> FaceRegion:
+        """The same of the photo cut to the face, and made smaller where its longer side has more pixels than that.
+
+        Where there is no face, all of the rectangle is shown.
+        """
+        import cv2
+
+        part, (rows, columns) = self.mask, self.place
+        below, beside = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
+        top, left = rows.start, columns.start
+        if len(below) > 0:
+            part = part[below[0] : below[-1] + 1, beside[0] : beside[-1] + 1]
+            top, left = top + below[0], left + beside[0]
+        factor = min(1.0, longest_side / max(part.shape))
+        shape = (max(1, round(part.shape[1] * factor)), max(1, round(part.shape[0] * factor)))
+        shown = cv2.resize(part.astype(np.uint8), shape, interpolation=cv2.INTER_NEAREST) > 0
+        own = self.crop
+        crop = replace(own, left=(own.left - left) * factor, top=(own.top - top) * factor, side=own.side * factor)
+        height, width = shown.shape
+        x, y, w, h = crop.place(height, width)
+        mask = shown[y : y + h, x : x + w]
+        return FaceRegion(crop, height, width, np.zeros(mask.shape, np.uint8), mask)
+
+    def fill(
+        self, crop_map: NDArray[np.float32], onto: NDArray[Any], written: Callable[..., NDArray[Any]] = np.asarray
+    ) -> NDArray[Any]:
+        """Draw a crop's map where the face is.
+
+        Args:
+            crop_map: S×S or S×S×C.
+            onto: The photo's map, H×W or H×W×C; it is changed.
+            written: Makes of resampled rows of the crop's map what is to be written.
+        """
+        for place, strip, inside in self.strips(crop_map, written):
+            np.copyto(onto[place], strip, casting="same_kind", where=inside)
+        return onto
+
+    def strips(
+        self, crop_map: NDArray[np.float32], written: Callable[..., NDArray[Any]] = np.asarray
+    ) -> Iterator[tuple[tuple[slice, slice], NDArray[Any], NDArray[np.bool_]]]:
+        """A crop's map some rows of the rectangle at a time: their place, what is to be written, and where the face is.
+
+        Arguments are those of `fill`.
+        """
+        top = self.place[0].start
+        for place in self.crop.strips(self.height, self.width):
+            strip = written(self.crop.paste(crop_map, self.height, self.width, place[0]))
+            inside = self.mask[place[0].start - top : place[0].stop - top]
+            yield place, strip, inside if strip.ndim == 2 else inside[..., None]
+
+
+def region_of(reading: FaceReading, crop: FaceCrop, height: int, width: int) -> FaceRegion:
+    """What each pixel around a face shows, and where the face is.
 
     Args:
         reading: The face.
+        crop: The square that was read, seen at any size.
         height: The photo's rows.
         width: The photo's columns.
-
-    Returns:
-        H×W of `MaskClass`, other outside the crop; and H×W, the large pieces of skin, eyes, mouth, brows and teeth from
-        the chin to the hairline.
     """
-    crop, parse = reading.crop, np.zeros((height, width), np.uint8)
-    mask = np.zeros((height, width), bool)
-    top = crop.place(height, width)[1]
-    covered = crop.covers(height, width)
+    read = reading.crop
+    covered = read.covers(height, width)
+    top = read.place(height, width)[1]
+    parse, mask = np.zeros(covered.shape, np.uint8), np.zeros(covered.shape, bool)
     piece = _main_pieces(reading.parse[..., list(FACE_CLASSES)].sum(-1) * face_region(reading))
-    for place in crop.strips(height, width):
-        rows = place[0]
-        inside = covered[rows.start - top : rows.stop - top]
-        shares = crop.paste(reading.parse, height, width, rows)
-        parse[place] = shares.argmax(-1) * inside
-        mask[place] = (crop.paste(piece, height, width, rows) > 0.5) & inside
-    return parse, mask
+    for rows, _ in read.strips(height, width):
+        here = slice(rows.start - top, rows.stop - top)
+        shares = read.paste(reading.parse, height, width, rows)
+        parse[here] = shares.argmax(-1) * covered[here]
+        mask[here] = (read.paste(piece, height, width, rows) > 0.5) & covered[here]
+    return FaceRegion(crop, height, width, parse, mask)
 
 
 def face_region(reading: FaceReading) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 """Reading photos safely, writing maps atomically, and the encodings of normal maps."""
 
 from lineament.images.encoding import NormalsConvention, decode_normals, encode_normals
-from lineament.images.read import as_image, find_images, read_image
+from lineament.images.read import as_image, find_images, read_frames, read_image
 from lineament.images.write import atomic_path, write_exr, write_json, write_png
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "decode_normals",
     "encode_normals",
     "find_images",
+    "read_frames",
     "read_image",
     "write_exr",
     "write_json",

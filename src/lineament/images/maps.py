@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+import math
 import re
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import InputError, UsageError
-from lineament.images.read import check_size
+from lineament.images.decode import check_size, opencv_array
+from lineament.images.files import check_bytes, reading, regular_file
+from lineament.images.formats import open_picture
 
 Floats = NDArray[np.float32]
 
@@ -45,64 +50,109 @@ class Axes:
 def read_array(path: Path, key: str) -> Floats:
     """An array of an `.npy`, or of an `.npz` under ``key`` or as its first one.
 
+    Nothing is unpickled, and the header is believed only as far as the file is long.
+
     Raises:
-        InputError: It cannot be read.
+        InputError: It cannot be read, holds no numbers, or numbers that are not finite.
+        ImageTooLargeError: It holds more than is read; found out from its header.
     """
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        array = loaded if isinstance(loaded, np.ndarray) else loaded[key if key in loaded else loaded.files[0]]
-        return np.asarray(array, dtype=np.float32)
-    except (OSError, ValueError, EOFError, IndexError, KeyError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
+    path = regular_file(path)
+    with reading(path, "an array"):
+        with path.open("rb") as file:
+            if file.read(2) != b"PK":
+                file.seek(0)
+                return _array_of(path, file, path.stat().st_size)
+        with zipfile.ZipFile(path) as archive:
+            members = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
+            if not members:
+                raise InputError(f"{path}: holds no arrays")
+            entry = members.get(key) or next(iter(members.values()))
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise InputError(f"{path}: is compressed in a way that NumPy does not write")
+            with archive.open(entry) as file:
+                return _array_of(path, file, entry.file_size)
+
+
+def _array_of(path: Path, file: IO[bytes], size: int) -> Floats:
+    """The array that an open file of some size holds."""
+    version = np.lib.format.read_magic(file)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, kind = read_header(file)
+    if kind.hasobject or kind.kind not in "fiub":
+        raise InputError(f"{path}: holds {kind} and no numbers")
+    count = math.prod(shape)
+    check_bytes(path, count * (kind.itemsize + 4), "make it smaller")
+    if count * kind.itemsize > size or min(shape, default=0) < 0:
+        raise InputError(f"{path}: says that it holds {'×'.join(map(str, shape))} numbers, but is too short for them")
+    values = np.frombuffer(file.read(count * kind.itemsize), kind, count)
+    with np.errstate(over="ignore"):
+        return _finite(path, values.reshape(shape, order="F" if fortran else "C").astype(np.float32))
+
+
+def _finite(path: Path, values: Floats) -> Floats:
+    # The sum of numbers that are finite may not be, hence the ends: they are not finite where any number is not.
+    if values.size and not np.isfinite([values.min(), values.max()]).all():
+        raise InputError(f"{path}: holds numbers that are not finite; write zero where there is nothing")
+    return values
 
 
 def read_picture_values(path: Path) -> Floats:
-    """A picture's [H, W] or [H, W, 3] RGB as stored, in [0, 1]; 8 or 16 bits.
+    """A picture's [H, W] or [H, W, 3] RGB as stored, in [0, 1]; 8 or 16 bits, transparency left out.
 
     Raises:
         InputError: It cannot be read, or has more pixels than are decoded, or next to none.
     """
-    import cv2
-    from PIL import Image
-
-    try:
-        with Image.open(path) as header:
-            check_size(path, *header.size)
-    except (OSError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} is not a picture that can be read") from error
-    # imdecode of the bytes, since imread cannot open every file name on every system.
-    pixels = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise InputError(f"{path} is not a picture that can be read")
-    span = np.float32(65535.0 if pixels.dtype == np.uint16 else 255.0)
-    rgb_or_grey = pixels[..., 2::-1] if pixels.ndim == 3 else pixels
-    return np.asarray(rgb_or_grey, dtype=np.float32) / span
+    path = regular_file(path)
+    with reading(path, "a picture"):
+        with open_picture(path) as header:
+            width, height = header.size
+        check_size(path, width, height)
+        # OpenCV's array of up to four channels of 16 bits, and the result.
+        check_bytes(path, width * height * (8 + 12) + path.stat().st_size)
+        pixels = opencv_array(path, (height, width))
+        if pixels.dtype not in (np.uint8, np.uint16):
+            raise InputError(f"{path}: a map in a picture has 8 or 16 bits, not {pixels.dtype}; keep it as EXR or NPY")
+        values = (pixels[..., 2::-1] if pixels.ndim == 3 else pixels).astype(np.float32)
+        values /= np.float32(np.iinfo(pixels.dtype).max)
+        return values
 
 
 def read_normals(path: Path) -> Floats:
     """Normals [..., H, W, 3] as stored: `.npy`, `.npz`, `.exr`, or a picture of (n + 1) / 2, black for none.
 
     Raises:
-        InputError: It cannot be read, or is no map of three channels.
+        InputError: It cannot be read, is no map of three channels, or holds numbers that are not finite.
     """
-    if path.suffix in (".npy", ".npz"):
+    suffix = path.suffix.lower()
+    if suffix in (".npy", ".npz"):
         return read_array(path, "normals")
-    if path.suffix == ".exr":
-        import OpenEXR
+    if suffix == ".exr":
+        return _read_exr(path)
+    normals = read_picture_values(path)
+    if normals.ndim != 3 or normals.shape[2] != 3:
+        raise InputError(f"{path} is not an RGB picture that can be read")
+    nothing = ~normals.any(axis=2)  # black encodes no normal
+    normals *= np.float32(2)
+    normals -= np.float32(1)
+    normals[nothing] = 0.0
+    return normals
 
-        try:
-            channels = OpenEXR.File(str(path)).channels()
-        except Exception as error:  # the binding raises its own kinds
-            raise InputError(f"{path} cannot be read: {error}") from None
-        names = [set(channels) & {letter, letter.lower()} for letter in "RGB"]
-        if "RGB" in channels:
-            return np.asarray(channels["RGB"].pixels, np.float32)
+
+def _read_exr(path: Path) -> Floats:
+    """The channels R, G and B of an EXR file's first part, [H, W, 3]; others, such as alpha, are left out."""
+    import OpenEXR
+
+    path = regular_file(path)
+    with reading(path, "an EXR picture"):
+        size = 0
+        for part in OpenEXR.File(str(path), header_only=True).parts:
+            low, high = (np.asarray(corner, np.int64) for corner in part.header["dataWindow"])
+            width, height = (int(side) for side in high - low + 1)
+            check_size(path, width, height)
+            size += width * height * (4 * len(part.header["channels"]) + 12)
+        check_bytes(path, size)
+        channels = OpenEXR.File(str(path), separate_channels=True).channels()
+        names = [next((name for name in (letter, letter.lower()) if name in channels), None) for letter in "RGB"]
         if not all(names):
             raise InputError(f"{path} has no channels R, G and B")
-        return np.stack([np.asarray(channels[name.pop()].pixels, np.float32) for name in names], axis=-1)
-    colours = read_picture_values(path)
-    if colours.ndim != 3 or colours.shape[2] != 3:
-        raise InputError(f"{path} is not an RGB picture that can be read")
-    normals = colours * np.float32(2) - np.float32(1)
-    normals[~colours.any(axis=2)] = 0.0  # black encodes no normal
-    return normals
+        return _finite(path, np.stack([np.asarray(channels[name].pixels, np.float32) for name in names], axis=-1))

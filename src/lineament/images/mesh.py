@@ -29,18 +29,18 @@ def write_mesh(path: Path, mesh: Mesh, texture: NDArray[np.uint8] | None = None)
 
     Raises:
         UsageError: Another suffix.
-        OutputError: Numbers that are not finite, or they cannot be written.
+        NotFiniteError: Numbers that are not finite.
+        OutputError: They cannot be written.
     """
     kind = path.suffix.lower().lstrip(".")
     if kind not in get_args(MeshFormat):
         raise UsageError(f"meshes are written as {', '.join(get_args(MeshFormat))}, not as {path.suffix or path.name}")
-    check_finite(f"{path.name}: vertices", mesh.vertices)
-    if mesh.corner_uv is not None:
-        check_finite(f"{path.name}: texture coordinates", mesh.corner_uv)
     from PIL import Image
 
     trimesh: Any = import_module("trimesh")
+    check_finite(f"{path.name}: vertices", mesh.vertices)
     vertices, triangles, uv = _one_uv_per_vertex(mesh)
+    check_finite(f"{path.name}: texture coordinates", 0 if uv is None else uv)
     visual: Any = None
     if texture is not None and uv is not None:
         if kind == "ply":
@@ -49,7 +49,16 @@ def write_mesh(path: Path, mesh: Mesh, texture: NDArray[np.uint8] | None = None)
             column = (uv[:, 0] * columns).astype(int).clip(0, columns - 1)
             visual = trimesh.visual.ColorVisuals(vertex_colors=texture[row, column])
         else:
-            visual = trimesh.visual.TextureVisuals(uv, _matt(kind, path.stem, Image.fromarray(texture)))
+            picture, white, black = Image.fromarray(texture), [255, 255, 255, 255], [0, 0, 0, 255]
+            if kind == "glb":
+                material = trimesh.visual.material.PBRMaterial(
+                    name=path.stem, baseColorTexture=picture, metallicFactor=0.0, roughnessFactor=1.0
+                )
+            else:  # the texture as it is, without gloss: trimesh's own would darken it
+                material = trimesh.visual.material.SimpleMaterial(
+                    picture, diffuse=white, ambient=white, specular=black, name=path.stem
+                )
+            visual = trimesh.visual.TextureVisuals(uv, material)
     normals = vertex_normals(mesh)[vertices]
     solid = trimesh.Trimesh(mesh.vertices[vertices], triangles, visual=visual, vertex_normals=normals, process=False)
     files: dict[str, bytes] = {}
@@ -73,15 +82,6 @@ def write_mesh(path: Path, mesh: Mesh, texture: NDArray[np.uint8] | None = None)
             temporary.write_bytes(data)
         written.append(path.with_name(name))
     return written
-
-
-def _matt(kind: str, name: str, texture: Any) -> Any:
-    """A material that shows a texture as it is, without shine."""
-    material: Any = import_module("trimesh.visual.material")
-    if kind == "glb":
-        return material.PBRMaterial(name=name, baseColorTexture=texture, metallicFactor=0.0, roughnessFactor=1.0)
-    white, black = (255, 255, 255, 255), (0, 0, 0, 255)
-    return material.SimpleMaterial(name=name, image=texture, ambient=white, diffuse=white, specular=black)
 
 
 def _one_uv_per_vertex(

@@ -4,175 +4,200 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
-import warnings
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Generator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from lineament.errors import ImageTooLargeError, ImageTooSmallError, InputError, NoImagesError, NotAnImageError
+from lineament.errors import InputError, NoImagesError, NotAnImageError
+from lineament.images import files
+from lineament.images.decode import Photo, bytes_a_pixel, check_size, decode, decode_odd_tiff, over_backdrop
+from lineament.images.files import reading, regular_file
+from lineament.images.formats import READABLE, SUFFIXES, open_picture
+from lineament.images.scale import to_uint8
 
-MAXIMUM_PIXELS = 120_000_000
-"""Largest picture that is decoded: above what any camera makes in one shot, below what fills a laptop's memory."""
+__all__ = ["SUFFIXES", "as_image", "check_size", "find_images", "read_frames", "read_image"]
 
-MINIMUM_SIDE = 16
-"""Shortest side, pixels, on which anything could be seen."""
+MAXIMUM_FRAMES = 100
+"""Most frames of an animation, or pages of a TIFF, that are looked at."""
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm", ".gif"})
+_MAXIMUM_FRAME_PIXELS = 500_000_000  # of all frames together: some ten seconds of decoding
+_ROUNDING = 0.5 / 255  # by which floating-point pictures may leave [0, 1]
 
-# Sixteen-bit RGB is decoded by OpenCV: Pillow would cut it to eight bits.
-_SIXTEEN_BIT_SUFFIXES = frozenset({".png", ".tif", ".tiff"})
-
-_BACKDROP = 128  # grey that shows through transparent pixels
+_log = logging.getLogger(__name__)
 
 
-def read_image(path: str | PathLike[str]) -> NDArray[np.uint8] | NDArray[np.float32]:
+def read_image(path: str | PathLike[str]) -> Photo:
     """Read a photo as upright RGB.
 
     EXIF orientation is applied, palettes and CMYK are converted, transparency is laid over mid grey, the first frame
-    of an animation is taken. Pictures of 16 bits a channel keep them.
+    of an animation is taken. Pictures of 16 bits a channel keep them up to about 50 megapixels, larger ones are read
+    with eight; how floating point is scaled says `lineament.images.decode`. Only formats of
+    `lineament.images.formats` are opened, and at most 1.25 GB are held.
 
     Args:
         path: The file.
 
     Returns:
-        H×W×3 RGB: uint8, or float32 in [0, 1] for pictures of 16 bits.
+        H×W×3 RGB: uint8, or float32 in [0, 1] for pictures of more than eight bits.
 
     Raises:
         NotAnImageError: No file, an empty file, or a file that is no picture.
         ImageTooSmallError: Too few pixels.
-        ImageTooLargeError: More pixels than are decoded; found out before decoding.
-        InputError: A damaged picture.
+        ImageTooLargeError: More pixels or bytes than are decoded; found out before decoding.
+        InputError: A damaged picture, or one whose numbers are not finite.
     """
-    path = Path(path)
-    if not path.exists():
-        raise NotAnImageError(f"{path}: no such file")
-    if path.is_dir():
-        raise NotAnImageError(f"{path}: is a folder, not a picture")
-    if path.stat().st_size == 0:
-        raise NotAnImageError(f"{path}: the file is empty")
+    picture, frame = _first_frame(path)
+    if picture is not None:
+        picture.close()
+    return frame
+
+
+def read_frames(path: str | PathLike[str]) -> Generator[Photo, None, None]:
+    """Read the frames of a picture one by one, each as `read_image` does; pictures that do not move have one.
+
+    At most 100 frames and 500 megapixels of them in all are decoded, each when it is asked for, and one is held at a
+    time. A later frame that is damaged, too large or too small ends them; later pages of 16-bit colour have eight.
+
+    Raises:
+        NotAnImageError, ImageTooSmallError, ImageTooLargeError, InputError: As `read_image`, about the first frame.
+    """
+    picture, frame = _first_frame(path)
     try:
-        with warnings.catch_warnings():
-            # Pillow's own bound is lower and only warns; ours is below.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                check_size(path, *picture.size)
-                return _decode(path, picture)
-    except UnidentifiedImageError as error:
-        raise NotAnImageError(f"{path}: not a picture in any known format") from error
-    except Image.DecompressionBombError as error:
-        raise ImageTooLargeError(_too_large(path, "far more pixels than that")) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: the picture is damaged ({error})") from error
+        pixels = 0
+        for number in range(1, MAXIMUM_FRAMES):
+            pixels += frame.shape[0] * frame.shape[1]
+            if picture is not None and not (pixels < _MAXIMUM_FRAME_PIXELS and _turn_to(picture, number)):
+                picture.close()
+                picture = None  # a picture that does not move is not held while its only frame is worked on
+            yield frame
+            if picture is None:
+                return
+            try:
+                frame = decode(path, picture)
+            except Exception:
+                return
+        yield frame
+    finally:
+        if picture is not None:
+            picture.close()
 
 
-def check_size(name: object, width: int, height: int) -> None:
-    """Raise ImageTooLargeError for a picture with more pixels than are decoded, ImageTooSmallError for a tiny one."""
-    if width * height > MAXIMUM_PIXELS:
-        raise ImageTooLargeError(_too_large(name, f"{width}×{height}"))
-    if min(width, height) < MINIMUM_SIDE:
-        raise ImageTooSmallError(
-            f"{name}: {width}×{height} pixels are too few; the shorter side needs at least {MINIMUM_SIDE}"
-        )
+def _first_frame(path: str | PathLike[str]) -> tuple[Image.Image | None, Photo]:
+    """The first frame, and the picture at which it stands, to be closed; None where it has no other."""
+    path = regular_file(path, NotAnImageError)
+    with reading(path, "a picture"):
+        try:
+            picture = open_picture(path)
+        except NotAnImageError:
+            odd = decode_odd_tiff(path)
+            if odd is None:
+                raise
+            return None, odd
+        try:
+            return picture, decode(path, picture, path)
+        except BaseException:
+            picture.close()
+            raise
 
 
-def _too_large(name: object, size: str) -> str:
-    return f"{name}: {size} pixels; at most {MAXIMUM_PIXELS // 1_000_000} megapixels are decoded, scale it down first"
+def _turn_to(picture: Image.Image, number: int) -> bool:
+    """Whether a picture has a frame of that number that fits beside the one before, which it then stands at."""
+    # The result before, and another canvas in the decoder, are held while a frame is made.
+    if picture.width * picture.height * (bytes_a_pixel(picture) + 11) > files.MAXIMUM_BYTES:
+        return False
+    try:
+        picture.seek(number)
+    except Exception:  # its end, or damage there
+        return False
+    return True
 
 
-def _decode(path: Path, picture: Image.Image) -> NDArray[np.uint8] | NDArray[np.float32]:
-    # Asked first: reading EXIF decodes a PNG, after which Pillow forgets how deep it was.
-    deep = picture.mode.startswith(("I", "F")) or _is_deep_colour(picture)
-    orientation = picture.getexif().get(0x0112, 1)
-    picture.load()
-    if deep and path.suffix.lower() in _SIXTEEN_BIT_SUFFIXES:
-        array = _decode_deep(path)
-        if array is not None:
-            return _upright(array, orientation)
-    if picture.mode.startswith(("I", "F")):
-        grey = np.asarray(picture, dtype=np.float32)
-        top = 65535.0 if grey.max() > 255 else 255.0
-        return _upright(np.repeat((grey / top).clip(0, 1)[..., None], 3, axis=-1), orientation)
-    if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
-        rgba = picture.convert("RGBA")
-        backdrop = Image.new("RGBA", rgba.size, (_BACKDROP, _BACKDROP, _BACKDROP, 255))
-        picture = Image.alpha_composite(backdrop, rgba)
-    return _upright(np.asarray(picture.convert("RGB"), dtype=np.uint8), orientation)
-
-
-def _is_deep_colour(picture: Image.Image) -> bool:
-    """Whether the file holds RGB of 16 bits a channel, which Pillow opens as 8 bits."""
-    tiles = getattr(picture, "tile", None)
-    raw = tiles[0][3] if tiles and len(tiles[0]) > 3 else ""
-    name = raw[0] if isinstance(raw, tuple) and raw else raw
-    return isinstance(name, str) and ";16" in name
-
-
-def _decode_deep(path: Path) -> NDArray[np.float32] | None:
-    import cv2
-
-    data = np.frombuffer(path.read_bytes(), np.uint8)
-    array = cv2.imdecode(data, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
-    if array is None or array.dtype != np.uint16:
-        return None
-    values: NDArray[np.float32] = array.astype(np.float32) / np.float32(65535)
-    if values.ndim == 2:
-        return np.repeat(values[..., None], 3, axis=-1)
-    colour = values[..., 2::-1]
-    if values.shape[2] == 4:
-        alpha = values[..., 3:]
-        colour = colour * alpha + np.float32(_BACKDROP / 255) * (1 - alpha)
-    return np.ascontiguousarray(colour, dtype=np.float32)
-
-
-def _upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Undo an EXIF orientation (1 to 8) on an H×W×3 array."""
-    if orientation in (2, 4, 5, 7):
-        array = {2: array[:, ::-1], 4: array[::-1], 5: array.swapaxes(0, 1), 7: array[::-1, ::-1].swapaxes(0, 1)}[
-            orientation
-        ]
-    elif orientation in (3, 6, 8):
-        array = np.rot90(array, {3: 2, 6: 3, 8: 1}[orientation])
-    return np.ascontiguousarray(array)
-
-
-def as_image(image: Any, name: str = "image") -> NDArray[np.uint8] | NDArray[np.float32]:
-    """Check an array given as a photo; grey becomes RGB.
+def as_image(image: Any, name: str = "image") -> Photo:
+    """Take what Python programmes call a photo, as RGB.
 
     Args:
-        image: H×W or H×W×3, uint8 or floating point in [0, 1].
+        image: H×W, H×W×1 (grey), H×W×2 (grey with alpha), H×W×3 (RGB) or H×W×4 (RGBA), of uint8, uint16 or floating
+            point in [0, 1]; a PIL image, whose EXIF orientation is applied; a tensor of PyTorch or of another library
+            that NumPy understands, also channels first. Alpha is laid over mid grey. Numbers that leave [0, 1] by
+            rounding are cut off.
         name: What to call it in errors.
 
     Returns:
         H×W×3, uint8 or float32.
 
     Raises:
-        InputError: Another shape or type, numbers that are not finite or out of range.
+        InputError: Nothing (a reading that failed), a list, another shape or type, numbers that are not finite or out
+            of range.
         ImageTooSmallError, ImageTooLargeError: Its size.
     """
-    array = np.asarray(image)
+    if image is None:
+        raise InputError(f"{name}: there is no picture but None, as cv2.imread gives it when reading fails")
+    if isinstance(image, list | tuple):
+        raise InputError(f"{name}: expected one picture, got a {type(image).__name__}; give photos one at a time")
+    if isinstance(image, Image.Image):
+        with reading(Path(name), "a picture"):
+            return decode(name, image)
+    with reading(Path(name), "a picture"):
+        array = _array_of(image)
+    if array.dtype.kind not in "uf" or (array.dtype.kind == "u" and array.dtype.itemsize > 2):
+        kind = type(image).__name__ if array.dtype == object else array.dtype
+        raise InputError(f"{name}: expected a picture of uint8, uint16 or floating point in [0, 1], got {kind}")
     if array.ndim == 2:
-        array = np.repeat(array[..., None], 3, axis=-1)
-    if array.ndim != 3 or array.shape[2] != 3:
-        raise InputError(f"{name}: expected an array H×W×3 (RGB) or H×W (grey), got the shape {array.shape}")
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
+        raise InputError(
+            f"{name}: expected an array H×W×3 (RGB), H×W×4 (RGBA) or H×W (grey), got the shape {array.shape}"
+        )
     check_size(name, array.shape[1], array.shape[0])
-    if array.dtype == np.uint8:
-        return np.ascontiguousarray(array)
-    if not np.issubdtype(array.dtype, np.floating):
-        raise InputError(f"{name}: expected uint8 or floating point in [0, 1], got {array.dtype}")
+    channels = array.shape[2]
+    if array.dtype == np.uint8 and channels in (1, 3):
+        return np.ascontiguousarray(array if channels == 3 else np.repeat(array, 3, axis=-1))
+    values = _fractions(array, name)
+    colours = values[..., :3] if channels > 2 else np.repeat(values[..., :1], 3, axis=-1)
+    if channels in (2, 4):
+        colours = over_backdrop(colours, values[..., -1:])
+    return to_uint8(colours) if array.dtype == np.uint8 else np.ascontiguousarray(colours)
+
+
+def _array_of(image: Any) -> NDArray[Any]:
+    """An array, or a tensor brought to one: from its device, out of its graph, its channels last."""
+    if not (hasattr(image, "detach") and hasattr(image, "cpu")):  # PyTorch's, which is not imported for it
+        return np.asarray(image)
+    tensor = image.detach().cpu()
+    if tensor.is_floating_point():
+        tensor = tensor.float()  # NumPy has no bfloat16
+    array = np.asarray(tensor.numpy())
+    first = array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 3, 4)
+    return np.moveaxis(array, 0, -1) if first else array
+
+
+def _fractions(array: NDArray[Any], name: str) -> NDArray[np.float32]:
+    """Numbers in [0, 1] as float32; raises InputError for those that lie outside by more than rounding."""
+    if array.dtype.kind == "u":
+        return np.asarray(array, np.float32) / np.float32(np.iinfo(array.dtype).max)
     low, high = float(array.min()), float(array.max())
-    if not np.isfinite([low, high]).all() or low < 0 or high > 1:
-        raise InputError(f"{name}: floating-point pictures must lie in [0, 1], got {low:g} to {high:g}")
-    return np.ascontiguousarray(array, dtype=np.float32)
+    if not np.isfinite([low, high]).all():
+        raise InputError(f"{name}: the picture holds numbers that are not finite")
+    if low < -_ROUNDING or high > 1 + _ROUNDING:
+        raise InputError(
+            f"{name}: floating-point pictures must lie in [0, 1], got {low:g} to {high:g}; divide by white"
+        )
+    return np.asarray(array, np.float32).clip(0, 1)
 
 
 def find_images(inputs: Sequence[str | PathLike[str]]) -> list[Path]:
     """Pictures named by files, folders (not their subfolders) and globs, without repeats, in the order given.
+
+    Folders and globs give files whose suffix is one of `lineament.images.formats.SUFFIXES`; others are counted and
+    named in a warning of this module's logger. A file named by itself is taken whatever its suffix.
 
     Raises:
         NoImagesError: A folder or glob without pictures, or nothing at all.
@@ -181,16 +206,31 @@ def find_images(inputs: Sequence[str | PathLike[str]]) -> list[Path]:
     for item in inputs:
         path = Path(item)
         if os.path.isdir(path):  # unlike pathlib's, this fails for no name
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+            try:
+                inside = _pictures(path, sorted(path.iterdir()))
+            except OSError as error:
+                raise NoImagesError(f"{path}: the folder cannot be read ({error.strerror or error})") from error
             if not inside:
-                raise NoImagesError(f"{path}: the folder holds no pictures ({', '.join(sorted(SUFFIXES))})")
+                raise NoImagesError(f"{path}: the folder holds no pictures ({READABLE})")
         elif not os.path.lexists(path) and glob.has_magic(str(item)):
-            inside = sorted(Path(p) for p in glob.glob(str(item), recursive=True) if Path(p).is_file())
+            inside = _pictures(item, sorted(Path(p) for p in glob.glob(str(item), recursive=True)))
             if not inside:
-                raise NoImagesError(f"{item}: no file matches")
+                raise NoImagesError(f"{item}: no picture matches ({READABLE})")
         else:
             inside = [path]  # a missing file is reported when it is read, so that the others go on
         found.update(dict.fromkeys(inside))
     if not found:
         raise NoImagesError("no pictures given")
     return list(found)
+
+
+def _pictures(item: object, paths: Sequence[Path]) -> list[Path]:
+    """Those of the paths that are files with a picture's suffix; says how many others there are."""
+    every = [path for path in paths if os.path.isfile(path)]
+    pictures = [path for path in every if path.suffix.lower() in SUFFIXES]
+    others = [path for path in every if path.suffix.lower() not in SUFFIXES and not path.name.startswith(".")]
+    if pictures and others:
+        kinds = Counter(path.suffix.lower() or "no suffix" for path in others)
+        said = ", ".join(f"{count} × {kind}" for kind, count in kinds.most_common(4))
+        _log.warning("%s: %d of %d files are not taken for photos: %s", item, len(others), len(every), said)
+    return pictures

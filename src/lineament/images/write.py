@@ -10,13 +10,16 @@ import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.errors import OutputError
+from lineament.errors import NotFiniteError, OutputError
+
+_EXR_ROWS = 256  # that are written at a time, a multiple of what is compressed together
 
 MeshFormat = Literal["glb", "obj", "ply"]
 """Files that meshes are written to (`lineament.images.mesh`)."""
@@ -46,23 +49,25 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def check_finite(what: object, values: Any) -> None:
-    """Raise OutputError for numbers or arrays that are not finite: such are never written.
+    """Raise NotFiniteError for numbers or arrays that are not finite: such are never written.
 
     Args:
         what: What to call them in the error.
         values: A number or an array, of integers, too.
     """
     array = np.asarray(values)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    # By the least and the greatest: a map of flags would take much memory, and NaN is both.
+    if array.dtype.kind == "f" and array.size and not np.isfinite([array.min(), array.max()]).all():
         strange = int(array.size - np.isfinite(array).sum())
-        raise OutputError(f"{what}: {strange} of {array.size} numbers are not finite; nothing is written of them")
+        raise NotFiniteError(f"{what}: {strange} of {array.size} numbers are not finite; nothing is written of them")
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write plain values as JSON, UTF-8, its text printable whatever names it holds.
 
     Raises:
-        OutputError: A number is not finite, which JSON has no word for; or the file cannot be written.
+        NotFiniteError: A number is not finite, which JSON has no word for.
+        OutputError: The file cannot be written.
     """
     _check_plain(path, content, "")
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
@@ -71,7 +76,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def _check_plain(path: Path, content: Any, place: str) -> None:
-    """Raise OutputError for the first number that is not finite, and name its place."""
+    """Raise NotFiniteError for the first number that is not finite, and name its place."""
     if isinstance(content, Mapping):
         for key, value in content.items():
             _check_plain(path, value, f"{place}.{key}" if place else str(key))
@@ -82,27 +87,35 @@ def _check_plain(path: Path, content: Any, place: str) -> None:
         check_finite(f"{path.name}: {place}", content)
 
 
-def write_png(path: Path, picture: NDArray[Any], text: Mapping[str, str] | None = None) -> None:
+def write_png(path: Path, picture: NDArray[Any], text: Mapping[str, str] | None = None, spend: bool = False) -> None:
     """Write a PNG of 8 or 16 bits with text entries.
 
     Args:
         path: The file.
         picture: H×W or H×W×3 (RGB), uint8 or uint16.
         text: Entries for the file's metadata (Latin-1).
+        spend: Whether the picture may be changed. It is then not copied, which a large one should not be.
 
     Raises:
         OutputError: The file cannot be written.
     """
     import cv2
 
-    done, encoded = cv2.imencode(".png", picture[..., ::-1] if picture.ndim == 3 else picture)
+    if picture.ndim == 3 and spend:
+        for row in picture:
+            row[:] = row[:, ::-1].copy()
+    elif picture.ndim == 3:
+        picture = np.ascontiguousarray(picture[..., ::-1])
+    done, encoded = cv2.imencode(".png", picture)
     if not done:
         raise OutputError(f"cannot encode {path} from {picture.dtype} of shape {picture.shape}")
-    data = encoded.tobytes()
     header = 8 + 25  # the signature and the IHDR chunk, after which text may stand
-    chunks = b"".join(_text_chunk(key, value) for key, value in (text or {}).items())
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data[:header] + chunks + data[header:])
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        # Views, not copies: an encoded photo may have a hundred megabytes.
+        file.write(encoded[:header].data)
+        for key, value in (text or {}).items():
+            file.write(_text_chunk(key, value))
+        file.write(encoded[header:].data)
 
 
 def write_indexed_png(path: Path, indices: NDArray[np.uint8], colours: Iterable[tuple[int, int, int]]) -> None:
@@ -134,18 +147,62 @@ def write_exr(path: Path, channels: Mapping[str, NDArray[np.floating[Any]]], att
         attributes: Entries for the file's header.
 
     Raises:
-        OutputError: Numbers that are not finite, or the file cannot be written.
+        NotFiniteError: Numbers that are not finite.
+        OutputError: The file cannot be written.
+    """
+    height, width = next(iter(channels.values())).shape[:2]
+    rows = range(0, height, _EXR_ROWS)
+    strips = ({name: values[row : row + _EXR_ROWS] for name, values in channels.items()} for row in rows)
+    write_exr_strips(path, (height, width), strips, attributes)
+
+
+def write_exr_strips(
+    path: Path,
+    shape: tuple[int, int],
+    strips: Iterable[Mapping[str, NDArray[np.floating[Any]]]],
+    attributes: Mapping[str, str],
+) -> None:
+    """Write an OpenEXR file whose rows come some at a time, so that it is never held as a whole.
+
+    Args:
+        path: The file.
+        shape: Its rows and columns.
+        strips: As the channels of `write_exr`, from the first rows to the last.
+        attributes: Entries for the file's header.
+
+    Raises:
+        NotFiniteError: Numbers that are not finite.
+        OutputError: The file cannot be written.
     """
     import OpenEXR
 
-    for name, values in channels.items():
-        check_finite(f"{path.name}: channel {name}", values)
-    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage, **attributes}
+    imath: Any = import_module("Imath")
+    kinds = {np.dtype(np.float16): imath.PixelType.HALF, np.dtype(np.float32): imath.PixelType.FLOAT}
+    header = OpenEXR.Header(shape[1], shape[0])
+    header["compression"] = imath.Compression(imath.Compression.ZIP_COMPRESSION)
+    header.update({name: value.encode() for name, value in attributes.items()})
     with atomic_path(path) as temporary:
+        file: Any = None
         try:
-            with OpenEXR.File(
-                header, {name: np.ascontiguousarray(values) for name, values in channels.items()}
-            ) as file:
-                file.write(str(temporary))
-        except (RuntimeError, UnicodeError) as error:  # a folder's name may be no UTF-8
+            for strip in strips:
+                for name, values in strip.items():
+                    check_finite(f"{path.name}: channel {name}", values)
+                planes = {
+                    channel: plane
+                    for name, values in strip.items()
+                    for channel, plane in (
+                        zip(name, np.moveaxis(values, -1, 0), strict=True) if values.ndim == 3 else [(name, values)]
+                    )
+                }
+                if file is None:
+                    header["channels"] = {
+                        channel: imath.Channel(imath.PixelType(kinds[plane.dtype])) for channel, plane in planes.items()
+                    }
+                    file = OpenEXR.OutputFile(str(temporary), header)
+                rows = len(next(iter(planes.values())))
+                file.writePixels({channel: plane.tobytes() for channel, plane in planes.items()}, rows)
+        except (RuntimeError, OSError, UnicodeError) as error:  # a folder's name may be no UTF-8
             raise OutputError(f"cannot write {path}: {error}") from error
+        finally:
+            if file is not None:
+                file.close()

@@ -33,7 +33,7 @@ def face_crops(photos: Sequence[Path], size: int) -> Crops:
         NoImagesError: No photos.
     """
     from lineament.face import find, largest
-    from lineament.face.paste import paste_parse
+    from lineament.face.paste import region_of
     from lineament.images.read import find_images, read_image
 
     crops, masks = [], []
@@ -45,9 +45,8 @@ def face_crops(photos: Sequence[Path], size: int) -> Crops:
         for face in largest(find)(image):
             assert face.reading is not None
             crop = face.reading.crop.at(size)
-            _, mask = paste_parse(face.reading, *image.shape[:2])
             crops.append(crop.extract(image))
-            masks.append(crop.extract(mask * np.uint8(255)) > 127)
+            masks.append(region_of(face.reading, crop, *image.shape[:2]).in_crop)
     if not crops:
         raise DataError(f"no face was found in {', '.join(map(str, photos))}")
     return np.stack(crops), np.stack(masks)

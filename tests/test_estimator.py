@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several photos, many faces one by one, given boxes that stand in any way, animations, and faces that are none."""
+
+from __future__ import annotations
+
+import json
+import weakref
+from dataclasses import asdict, replace
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from skimage import data
+
+import lineament
+from lineament.cli import main
+from lineament.errors import InputError, NoFaceError, UsageError
+from lineament.face import find
+from lineament.face.check import measure
+from lineament.face.crop import crop_of_whole
+from lineament.face.read import read_crop
+from lineament.geometry import angular_error
+from lineament.result import CombinedMap, combined_map
+
+BOX = (174.0, 72.0, 96.0, 96.0)
+
+
+def pair() -> NDArray[np.uint8]:
+    """Two faces beside each other."""
+    photo = data.astronaut()[20:230, 130:320]
+    return np.concatenate([photo, photo[:, ::-1]], axis=1)
+
+
+def plain_json(path: Path) -> dict[str, object]:
+    """A JSON file without NaN or Infinity, which are none."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{path} holds {word}")
+
+    read: dict[str, object] = json.loads(path.read_text(), parse_constant=refuse)
+    return read
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_face_in_a_given_box_may_stand_in_any_way(turns: int) -> None:
+    model = lineament.load()
+    upright = model.estimate(data.astronaut(), faces=[BOX], flip=False, fine=False)[0]
+    box, size = BOX, 512
+    for _ in range(turns):  # counter-clockwise, as rot90 does
+        x, y, w, h = box
+        box = (y, size - x - w, h, w)
+    photo = np.ascontiguousarray(np.rot90(data.astronaut(), turns))
+    face = model.estimate(photo, faces=[box], flip=False, fine=False)[0]
+    back = np.rot90(face.normals, -turns)
+    cosine, sine = np.cos(np.pi / 2 * turns), np.sin(np.pi / 2 * turns)
+    x, y, z = np.moveaxis(back, -1, 0)
+    back = np.stack([cosine * x + sine * y, cosine * y - sine * x, z], axis=-1)
+    both = upright.mask & np.rot90(face.mask, -turns)
+    assert both.sum() > 0.98 * upright.mask.sum()
+    assert angular_error(back[both], upright.normals[both]).mean() < 1.0
+    assert any("turn the photo upright" in warning for warning in face.check.warnings)
+    assert not any("turn the photo upright" in warning for warning in upright.check.warnings)
+
+
+def test_boxes_of_no_face_are_doubted_and_senseless_ones_refused(tiny_weights: Path) -> None:
+    model = lineament.load(str(tiny_weights))
+    away = model.estimate(data.astronaut(), faces=[(20, 350, 90, 90)], flip=False)[0]
+    assert any("hardly reads as a face" in warning for warning in away.check.warnings)
+    there = model.estimate(data.astronaut(), faces=[BOX], flip=False)[0]
+    assert not any("hardly" in warning for warning in there.check.warnings)
+    with pytest.raises(UsageError, match="far larger"):
+        model.estimate(data.astronaut(), faces=[(-1e9, -1e9, 2e9, 2e9)])
+
+
+def test_a_face_that_is_less_than_a_pixel_of_its_crop_is_saved_as_valid_json(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
+    model = lineament.load(str(tiny_weights))
+    face = model.estimate(data.astronaut(), faces=[(-1000, -1000, 3000, 3000)], flip=False)[0]
+    plain_json(face.save(tmp_path / "out") / "face.json")
+    mask = np.zeros_like(face.region.mask)
+    mask[200, 200] = True
+    for lost in (mask, np.zeros_like(mask)):
+        face = replace(face, region=replace(face.region, mask=lost))
+        assert not face.region.in_crop.any()
+        said = plain_json(face.save(tmp_path / "out") / "face.json")["uncertainty"]
+        assert isinstance(said, dict)
+        assert said["mean"] is None
+    with pytest.raises(InputError, match="no face in the crop"):
+        _ = face.depth
+
+
+def test_an_even_picture_has_finite_measures() -> None:
+    for level in (0, 128, 255):
+        picture = np.full((64, 64, 3), level, np.uint8)
+        measures = measure(picture, read_crop(picture, crop_of_whole(64, 64)))
+        assert np.isfinite(list(asdict(measures).values())).all()
+
+
+def test_faces_are_estimated_when_they_are_asked_for(tiny_weights: Path) -> None:
+    model = lineament.load(str(tiny_weights))
+    together = model.estimate(pair(), flip=False)
+    one_by_one = model.iter_estimate(pair(), flip=False)
+    assert one_by_one.count == len(together) == 2
+    first = next(one_by_one)
+    assert np.array_equal(first.normals, together[0].normals)
+    gone = weakref.ref(first)
+    del first
+    assert gone() is None  # neither the photo's other faces nor what makes them holds it
+    assert np.array_equal(next(one_by_one).normals, together[1].normals)
+    with pytest.raises(StopIteration):
+        next(one_by_one)
+
+
+def test_maps_as_large_as_the_photo_are_kept_for_one_face_at_a_time(tiny_weights: Path) -> None:
+    left, right = lineament.load(str(tiny_weights)).estimate(pair(), flip=False)
+    normals = left.normals
+    assert left.normals is normals
+    kept = weakref.ref(normals)
+    del normals
+    assert kept() is not None
+    assert right.mask.shape == right.depth.shape == right.albedo.shape[:2] == pair().shape[:2]
+    assert kept() is None
+    assert left.normals.any()
+
+
+def test_a_face_holds_its_surroundings_alone(tiny_weights: Path) -> None:
+    photo = np.zeros((1500, 2000, 3), np.uint8)
+    photo[400:912, 700:1212] = data.astronaut()
+    face = lineament.load(str(tiny_weights)).estimate(photo, faces=[(874, 472, 96, 96)], flip=False)[0]
+    held = [face.region.mask, face.region.parse, face.crop_image, *face.stages]
+    assert sum(part.nbytes for part in held) < 0.5 * photo[..., 0].size
+    assert face.mask.shape == face.parse.shape == (1500, 2000)
+    assert face.mask.dtype == bool
+    assert not face.mask[:400].any()
+    assert not face.mask[:, 1212:].any()
+    assert face.mask[500:600, 900:950].any()
+
+
+def test_where_faces_overlap_the_surer_is_seen_in_any_order(tiny_weights: Path) -> None:
+    boxes = [BOX, (200.0, 90.0, 96.0, 96.0)]
+    faces = lineament.load(str(tiny_weights)).estimate(data.astronaut(), faces=boxes, flip=False)
+    weaker, surer = sorted(faces, key=lambda face: face.confidence)
+    assert (weaker.mask & surer.mask).any()
+    expected = surer.encoded(onto=weaker.encoded())
+    assert np.array_equal(combined_map(faces), expected)
+    other = CombinedMap(512, 512)
+    for face in reversed(faces):
+        other.add(face)
+    assert np.array_equal(other.colours, expected)
+
+
+def test_several_photos_give_a_list_each(tiny_weights: Path, tmp_path: Path) -> None:
+    model = lineament.load(str(tiny_weights))
+    path = tmp_path / "photo.png"
+    Image.fromarray(data.astronaut()).save(path)
+    several = model.estimate([path, pair()], flip=False)
+    assert [len(faces) for faces in several] == [1, 2]
+    assert np.array_equal(several[0][0].normals, model.estimate(path, flip=False)[0].normals)
+    with pytest.raises(NoFaceError, match="image 2"):
+        model.estimate((pair(), data.brick()), flip=False)
+    with pytest.raises(UsageError, match="exemplar belongs to one photo"):
+        model.estimate([path, path], exemplar=np.zeros((512, 512, 3), np.float32))  # type: ignore[call-overload]
+
+
+def test_of_an_animation_the_first_frame_with_a_face_is_taken(
+    tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "moving.gif"
+    frames = [Image.fromarray(np.zeros((512, 512, 3), np.uint8)), Image.fromarray(data.astronaut())]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100)
+    assert main(["estimate", str(path), "-o", str(tmp_path / "out"), "--method", str(tiny_weights), "--no-flip"]) == 0
+    assert "frame 2" in capsys.readouterr().err
+    assert plain_json(tmp_path / "out" / "moving" / "face.json")["animation_frame"] == 2
+    frames[0].save(path, save_all=True, append_images=[Image.new("RGB", (512, 512), (9, 9, 90))], duration=100)
+    with pytest.raises(NoFaceError, match="in its first 2 frames"):
+        lineament.load(str(tiny_weights)).estimate(path)
+
+
+def test_advice_is_in_the_words_of_the_interface_and_right() -> None:
+    with pytest.raises(NoFaceError) as caught:
+        lineament.load().estimate(data.brick())
+    python, command = str(caught.value), caught.value.for_command_line()
+    assert "any_rotation=True" in python
+    assert "faces=[(x, y, width, height)]" in python
+    assert "--" not in python
+    assert "--any-rotation" in command
+    assert "--face-box" in command
+    assert "=" not in command
+    assert "score" not in python + command  # less sure ones are seldom faces
+
+
+def test_large_levels_are_searched_in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = np.full((700, 900, 3), 90, np.uint8)
+    for top, left in ((40, 60), (260, 330), (470, 660)):
+        photo[top : top + 210, left : left + 190] = data.astronaut()[20:230, 130:320]
+    whole = find(photo)
+    assert len(whole) == 3
+    monkeypatch.setattr(import_module("lineament.face.find"), "_TILE", 256)
+    tiled = find(photo)
+    assert len(tiled) == 3  # none twice where tiles meet
+    assert np.allclose([face.box for face in tiled], [face.box for face in whole], atol=4)
+
+
+def test_the_version_is_told() -> None:
+    from importlib.metadata import version
+
+    assert lineament.__version__ == version("lineament")
