@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from lineament.errors import UsageError, WeightsError
@@ -81,19 +82,23 @@ def test_torchvision_checkpoints_load(tmp_path: Path, suffix: str) -> None:
     state = {name: torch.rand_like(v) if v.is_floating_point() else v for name, v in source.state_dict().items()}
     state["fc.weight"], state["fc.bias"] = torch.rand(10, 512), torch.rand(10)
     path = tmp_path / f"resnet18{suffix}"
-    if suffix == ".pth":
-        torch.save(state, path)
-    else:
-        from safetensors.torch import save_file
-
-        save_file(state, path)
+    save = torch.save if suffix == ".pth" else save_file
+    save(state, path)
     target = ResNet18Encoder()
     load_torchvision_weights(target, path)
     assert torch.equal(target.layer3[0].downsample[0].weight, state["layer3.0.downsample.0.weight"])
     with pytest.raises(WeightsError, match="width 1"):
         load_torchvision_weights(ResNet18Encoder(0.5), path)
     with pytest.raises(WeightsError, match="cannot read"):
-        load_torchvision_weights(target, tmp_path / "missing.pth")
+        load_torchvision_weights(target, tmp_path / f"missing{suffix}")
+    state["bn1.weight"][3] = float("nan")
+    save(state, path)
+    with pytest.raises(WeightsError, match=r"'bn1\.weight' has values that are not finite"):
+        load_torchvision_weights(target, path)
+    if suffix == ".pth":
+        torch.save([1, 2], path)
+        with pytest.raises(WeightsError, match="more than tensors"):
+            load_torchvision_weights(target, path)
 
 
 def tilted(degrees: float) -> torch.Tensor:

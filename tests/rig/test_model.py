@@ -7,6 +7,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from lineament.errors import LineamentError
@@ -144,3 +145,43 @@ def test_reading_needs_numpy_only():
 
 def test_shipped_file_is_small():
     assert DEFAULT_RIG_PATH.stat().st_size < 12 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("mean", np.array([[0, 0, np.nan], [1, 0, 0], [0, 1, 0]], np.float32), "'mean' has values that are not finite"),
+        ("identity", np.full((2, 3, 3), np.inf, np.float16), "'identity' has values that are not finite"),
+        ("faces", np.array([[0, 1, 2]], np.int64), "'faces' is of the type I64"),
+        ("part", np.zeros(3, np.float16), "'part' as float16, expected uint8"),
+        ("faces", np.array([[0, 1, 2**32 - 1]], np.uint32), "holds vertex indices"),
+        ("region.brow", np.array([0, 1, np.nan], np.float16), "'region.brow' has values that are not finite"),
+    ],
+)
+def test_values_that_no_rig_has_are_refused(triangle_rig, tmp_path, name, values, message):
+    path = tmp_path / "rig.safetensors"
+    triangle_rig.save(path)
+    with safe_open(path, framework="np") as file:
+        header = file.metadata()
+    save_file({**load_file(path), name: values}, path, metadata=header)
+    with pytest.raises(LineamentError, match=message):
+        load_rig(path)
+
+
+@pytest.mark.parametrize("change", [{"iris_radius": "nan"}, {"iris_radius": "-1"}, {"expression_names": '"jawOpen"'}])
+def test_headers_that_no_rig_has_are_refused(triangle_rig, tmp_path, change):
+    path = tmp_path / "rig.safetensors"
+    triangle_rig.save(path)
+    with safe_open(path, framework="np") as file:
+        header = file.metadata()
+    save_file(load_file(path), path, metadata={**header, **change})
+    with pytest.raises(RigFileError, match="broken header"):
+        load_rig(path)
+
+
+def test_a_header_of_any_length_is_not_read(triangle_rig, tmp_path):
+    path = tmp_path / "rig.safetensors"
+    triangle_rig.save(path)
+    path.write_bytes((1 << 40).to_bytes(8, "little") + path.read_bytes()[8:])
+    with pytest.raises(RigFileError, match="larger than"):
+        load_rig(path)

@@ -109,7 +109,7 @@ def _logging(debug: bool) -> Iterator[None]:
     """Log warnings in plain lines on standard error, with ``debug`` also the details of our own errors."""
     ours, root = logging.getLogger("lineament"), logging.getLogger()
     handler, level = logging.StreamHandler(), ours.level
-    handler.setFormatter(logging.Formatter("lineament: %(message)s"))
+    handler.setFormatter(_PlainFormatter("lineament: %(message)s"))
     root.addHandler(handler)
     ours.setLevel(logging.DEBUG if debug else level)
     try:
@@ -117,6 +117,16 @@ def _logging(debug: bool) -> Iterator[None]:
     finally:
         root.removeHandler(handler)
         ours.setLevel(level)
+
+
+class _PlainFormatter(logging.Formatter):
+    """Messages with control characters spelt out, whatever file names they hold."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The message, without the traceback that may follow it."""
+        from lineament.images.names import printable
+
+        return printable(super().formatMessage(record))
 
 
 def _say(line: str) -> None:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import InputError, WeightsError
+from lineament.runtime.engine import Network
+from lineament.weights.file import MAX_FILE, read_bytes
 
 
 def structural_similarity(
@@ -50,20 +52,15 @@ class FaceRecogniser:
         """Load a network; pictures go in as (value - mean) / scale, RGB unless ``bgr``.
 
         Raises:
-            WeightsError: The file is missing, no ONNX network, or one of another input.
+            WeightsError: The file is missing, no ONNX network, one in several files, or one of another input.
         """
-        import onnxruntime as ort
-
-        if not path.is_file():
-            raise WeightsError(f"there is no file {path}")
-        try:
-            self.session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime raises its own kinds
-            raise WeightsError(f"{path} cannot be run: {' '.join(str(error).split())}") from None
-        inputs = self.session.get_inputs()
-        if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[1] != 3:
+        self.network = Network(str(path), read_bytes(path, MAX_FILE, WeightsError, "network"), {})
+        inputs = self.network.inputs
+        if len(inputs) != 1 or len(inputs[0][1]) != 4 or inputs[0][1][1] != 3:
             raise WeightsError(f"{path} must take one picture [1, 3, S, S]")
-        self.name, self.size = inputs[0].name, inputs[0].shape[-1]
+        if isinstance(inputs[0][1][-1], int) and not 0 < inputs[0][1][-1] <= 2048:
+            raise WeightsError(f"{path} takes pictures of {inputs[0][1][-1]} pixels; faces are shown with 1 to 2048")
+        self.name, self.size = inputs[0][0], inputs[0][1][-1]
         self.mean, self.scale, self.bgr = mean, scale, bgr
 
     def embedding(self, face: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -76,7 +73,7 @@ class FaceRecogniser:
         )
         values = (resized[..., ::-1] if self.bgr else resized).astype(np.float32)
         blob = ((values - self.mean) / self.scale).transpose(2, 0, 1)[None].astype(np.float32)
-        vector = np.asarray(self.session.run(None, {self.name: blob})[0], np.float64).ravel()
+        vector = self.network.run({self.name: blob}, [None])[0].astype(np.float64).ravel()
         return vector / max(1e-12, float(np.linalg.norm(vector)))
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from lineament.errors import WeightsError
+from lineament.weights.file import first_line, read_tensors
 
 
 def load_torchvision_weights(network: nn.Module, path: Path) -> None:
@@ -21,15 +22,7 @@ def load_torchvision_weights(network: nn.Module, path: Path) -> None:
     Raises:
         WeightsError: The file cannot be read, or its tensors do not fit the network.
     """
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise WeightsError(f"cannot read ImageNet weights from {path}: {error}") from error
+    state = _tensors(path)
     own = network.state_dict()
     wrong = [name for name, value in own.items() if name not in state or state[name].shape != value.shape]
     if wrong:
@@ -37,3 +30,23 @@ def load_torchvision_weights(network: nn.Module, path: Path) -> None:
             f"{path} does not fit this encoder (first difference: {wrong[0]}); ImageNet weights need width 1"
         )
     network.load_state_dict({name: state[name] for name in own})
+
+
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Every tensor of a checkpoint file."""
+    what = "ImageNet weights"
+    if path.suffix == ".safetensors":
+        tensors = read_tensors(path, ("F16", "F32", "F64", "I64"), WeightsError, what).tensors
+        return {name: torch.from_numpy(values.copy()) for name, values in tensors.items()}
+    if not path.is_file():
+        raise WeightsError(f"cannot read the {what} {path}: there is no file")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of the archive, of unpickling, of the system
+        raise WeightsError(f"cannot read the {what} {path}: {first_line(error)}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise WeightsError(f"cannot use the {what} {path}: it holds more than tensors")
+    for name, value in state.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise WeightsError(f"cannot use the {what} {path}: its tensor {name!r} has values that are not finite")
+    return state

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from lineament.errors import RigError
 from lineament.images.write import atomic_path
 from lineament.rig.model import Rig
+from lineament.weights.file import check_shipped, first_line, read_tensors, shown
 
 DEFAULT_RIG_PATH = Path(__file__).parent / "data" / "lineament-rig.safetensors"
 """The compact rig that ships with the package."""
@@ -37,6 +37,8 @@ _DISK_TYPES: dict[str, type[np.generic]] = {
     "eye_centre": np.float32,
     "eye_radius": np.float32,
 }
+_INDICES = ("faces", "landmarks")
+_KINDS = ("F16", "F32", "U8", "U16", "U32")
 
 
 class RigFileError(RigError):
@@ -84,19 +86,16 @@ def load_rig(path: str | Path | None = None) -> Rig:
         The rig, with float32 arrays and int32 indices.
 
     Raises:
-        RigFileError: If the file is missing, is no rig, or has a newer format.
+        RigFileError: If the file is missing, is no rig, or has a newer format; if a value of it is not finite; or if it
+            is not the file that shipped under its name.
         RigShapeError: If its arrays do not fit together.
     """
     path = DEFAULT_RIG_PATH if path is None else Path(path)
     if not path.is_file():
         raise RigFileError(f"no rig file at {path}; build one with: lineament rig build FACEKIT -o {path}")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            header = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise RigFileError(f"{path} is not a readable rig file: {error}") from error
-    return _decode(path, header, tensors)
+    file = read_tensors(path, _KINDS, RigFileError, "rig")
+    check_shipped(path, file.sha256, RigFileError)
+    return _decode(path, file.header, file.tensors)
 
 
 def _decode(path: Path, header: dict[str, str], tensors: dict[str, NDArray[np.generic]]) -> Rig:
@@ -109,14 +108,22 @@ def _decode(path: Path, header: dict[str, str], tensors: dict[str, NDArray[np.ge
     order = header.get("landmark_order")
     if order != LANDMARK_ORDER:
         raise RigFileError(f"{path} has landmarks in the order {order!r}, expected {LANDMARK_ORDER!r}")
-    missing = sorted((set(_DISK_TYPES) | {"faces", "landmarks"}) - set(tensors))
+    missing = sorted((set(_DISK_TYPES) | set(_INDICES)) - set(tensors))
     if missing:
         raise RigFileError(f"{path} lacks the tensors {', '.join(missing)}")
+    for name, values in tensors.items():
+        kinds = (np.uint16, np.uint32) if name in _INDICES else (_DISK_TYPES.get(name, np.float16),)
+        if values.dtype not in kinds:
+            raise RigFileError(f"{path} has {shown(name)} as {values.dtype}, expected {np.dtype(kinds[0])}")
     try:
-        names = tuple(str(name) for name in json.loads(header["expression_names"]))
+        names = json.loads(header["expression_names"])
         iris_radius = float(header["iris_radius"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise RigFileError(f"{path} has a broken header: {error!r}") from error
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError("expression_names is no list of names")
+        if not 0.0 < iris_radius < 100.0:
+            raise ValueError(f"an iris has no radius of {iris_radius:g} mm")
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise RigFileError(f"{path} has a broken header: {first_line(error)}") from error
 
     def as_float(name: str) -> NDArray[np.float32]:
         return np.asarray(tensors[name]).astype(np.float32)
@@ -130,7 +137,7 @@ def _decode(path: Path, header: dict[str, str], tensors: dict[str, NDArray[np.ge
         identity=as_float("identity"),
         identity_std=as_float("identity_std"),
         expression=as_float("expression"),
-        expression_names=names,
+        expression_names=tuple(names),
         expression_std=as_float("expression_std"),
         landmarks=np.asarray(tensors["landmarks"]).astype(np.int32),
         eye_centre=as_float("eye_centre"),

@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.runtime.graph import as_input, open_graph, read_weights
+from lineament.runtime.graph import as_input, open_graph
 from lineament.runtime.session import channels_last
 from lineament.weights import weights_path
+from lineament.weights.file import read_weights
 
 
 class AlbedoSession:
@@ -24,13 +24,15 @@ class AlbedoSession:
         Raises:
             WeightsError: Files that are missing, damaged or do not fit each other.
         """
-        tensors, header = read_weights(weights, "face-albedo")
-        self.size = int(json.loads(header.get("config", "{}")).get("crop_size", 256))
-        self._network = open_graph(weights, "network", tensors, threads)
+        file = read_weights(weights, "face-albedo")
+        self.size: int = file.config["crop_size"]
+        self._network = open_graph(weights, "network", file.tensors, threads)
 
     def run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Albedo B×S×S×3 in [0, 1], encoded as sRGB, of crops B×S×S×3 RGB, S being `size` or a multiple of it."""
-        return channels_last(self._network.run(None, {"image": as_input(crops)})[0])
+        image = as_input(crops)
+        (albedo,) = self._network.run({"image": image}, [image.shape])
+        return channels_last(albedo)
 
 
 @lru_cache(maxsize=1)

@@ -35,14 +35,17 @@ class CasFNESession(NormalsSession):
         """See `NormalsSession.run`; 0 to 5 stages, no exemplars."""
         if exemplars is not None:
             raise UsageError("Cas-FNE takes no exemplar; HFFNE does")
-        stages = int(self.config.get("stages", 2)) if stages is None else stages
+        stages = self.config["stages"] if stages is None else stages
         self.check(crops, stages)
         # The last one is the mask's logits, which the runtime does not need: the reader's parse says where the face is.
-        *features, normals, kappa, _ = self._graphs["initial"].run(None, {"image": as_input(crops)})
+        image = as_input(crops)
+        batch, _, side, _ = image.shape
+        shapes = [(batch, 3, side, side), (batch, 1, side, side)]  # of normals and of their concentration
+        *features, normals, kappa, _ = self._graphs["initial"].run({"image": image}, [*(None,) * 5, *shapes, None])
         maps, kappas = [normals], [kappa]
         named = dict(zip(_FEATURES, features, strict=True))
         for _ in range(stages):
-            normals, kappa = self._graphs["cascade"].run(None, {**named, "previous": maps[-1]})
+            normals, kappa = self._graphs["cascade"].run({**named, "previous": maps[-1]}, shapes)
             maps.append(normals)
             kappas.append(kappa)
         return NormalMaps([channels_last(m) for m in maps], [k[:, 0] for k in kappas])

@@ -24,7 +24,7 @@ class DF2NetSession(NormalsSession):
     @property
     def multiple(self) -> int:
         """D-Net's U-Net halves what it sees of the crop once per level."""
-        return int(2 ** int(self.config["levels"]) * int(self.config["dense_scale"]))
+        return int(2 ** self.config["levels"] * self.config["dense_scale"])
 
     def run(
         self,
@@ -51,9 +51,10 @@ class DF2NetSession(NormalsSession):
         """
         self.check(crops, stages)
         given = {"image": as_input(crops)}
+        batch, side = crops.shape[:2]
         depths: list[NDArray[np.float32]] = []
         for part in list(self.GRAPHS)[: stages + 1]:
-            (depth,) = self._graphs[part].run(None, given)
+            (depth,) = self._graphs[part].run(given, [(batch, 1, side, side)])
             given["depth"] = depth
             depths.append(depth[:, 0])
         return depths

@@ -21,16 +21,16 @@ from lineament.methods.df2net.model import DF2Net
 from lineament.methods.finder.model import FaceFinder
 from lineament.methods.hffne.model import HFFNE
 from lineament.methods.reader.model import FaceReader
-from lineament.training.export import load_weights, method_of
+from lineament.runtime.proto import EXTERNAL
+from lineament.training.export import load_weights
 from lineament.weights import graph_path
+from lineament.weights.file import read_method
 
 Model = TypeVar("Model", bound=nn.Module)
 
 OPSET = 17
 
 FEATURES = tuple(f"features{i}" for i in range(5))
-EXTERNAL = "weights.safetensors"
-"""Where the stripped graphs say that their weights are; no such file exists, the session has them in memory."""
 
 
 class _Initial(nn.Module):
@@ -96,7 +96,7 @@ def export_graphs(weights: Path) -> list[Path]:
         WeightsError: The file cannot be read, or is for no method that is known.
         OutputError: They cannot be written.
     """
-    method = method_of(weights)
+    method = read_method(weights)
     if method == CasFNE.METHOD:
         return list(export_casfne(load_weights(weights, CasFNE), weights))
     if method == HFFNE.METHOD:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.runtime.graph import as_input, open_graph, read_weights
+from lineament.runtime.graph import as_input, open_graph
 from lineament.weights import weights_path
+from lineament.weights.file import read_weights
 
 Float32 = NDArray[np.float32]
 
@@ -26,8 +26,8 @@ class FinderSession:
         Raises:
             WeightsError: Files that are missing, damaged or do not fit each other.
         """
-        tensors, _ = read_weights(weights, "face-finder")
-        self._network = open_graph(weights, "network", tensors, threads, arena=True)
+        file = read_weights(weights, "face-finder")
+        self._network = open_graph(weights, "network", file.tensors, threads, arena=True)
 
     def run(self, picture: NDArray[np.uint8]) -> Float32:
         """Search a picture H×W×3 RGB, H and W multiples of 32.
@@ -35,7 +35,9 @@ class FinderSession:
         Returns:
             [7, H/8, W/8], as `lineament.methods.finder.model.FaceFinder` has it.
         """
-        return np.asarray(self._network.run(None, {"image": as_input(picture[None])})[0][0], dtype=np.float32)
+        height, width = picture.shape[:2]
+        (cells,) = self._network.run({"image": as_input(picture[None])}, [(1, 7, height // 8, width // 8)])
+        return np.asarray(cells[0], np.float32)
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,15 @@ class ReaderSession:
         Raises:
             WeightsError: Files that are missing, damaged or do not fit each other.
         """
-        tensors, header = read_weights(weights, "face-reader")
-        self.size = int(json.loads(header.get("config", "{}")).get("crop_size", 192))
-        self._network = open_graph(weights, "network", tensors, threads)
+        file = read_weights(weights, "face-reader")
+        self.size: int = file.config["crop_size"]
+        self._network = open_graph(weights, "network", file.tensors, threads)
 
     def run(self, crops: NDArray[np.uint8]) -> list[CropReading]:
         """Read crops B×S×S×3 RGB, S being `size` or another multiple of 32."""
-        landmarks, seen, columns, logits = self._network.run(None, {"image": as_input(crops)})
+        batch, side = crops.shape[:2]
+        shapes = [(batch, 68, 2), (batch, 68), (batch, 6), (batch, 8, side, side)]
+        landmarks, seen, columns, logits = self._network.run({"image": as_input(crops)}, shapes)
         weight = np.exp(logits - logits.max(1, keepdims=True))
         parse = (weight / weight.sum(1, keepdims=True)).transpose(0, 2, 3, 1)
         visibility = 1.0 / (1.0 + np.exp(-seen))

@@ -27,7 +27,7 @@ class HFFNESession(NormalsSession):
     @property
     def multiple(self) -> int:
         """The coarse U-Net halves the crop once per level, the face encoder five times."""
-        return int(2 ** max(5, int(self.config["coarse_levels"])))
+        return int(2 ** max(5, self.config["coarse_levels"]))
 
     def run(
         self,
@@ -40,10 +40,10 @@ class HFFNESession(NormalsSession):
         self.check(crops, stages)
         image = as_input(crops)
         if exemplars is None:
-            (coarse,) = self._graphs["coarse"].run(None, {"image": image})
+            (coarse,) = self._graphs["coarse"].run({"image": image}, [image.shape])
         else:
             coarse = np.ascontiguousarray(exemplars.transpose(0, 3, 1, 2), dtype=np.float32)
         maps = [coarse]
         if stages:
-            maps += self._graphs["refine"].run(None, {"image": image, "exemplar": coarse})
+            maps += self._graphs["refine"].run({"image": image, "exemplar": coarse}, [image.shape])
         return NormalMaps([channels_last(m) for m in maps], [])

@@ -8,9 +8,9 @@ from pathlib import Path
 from lineament.errors import WeightsError
 from lineament.runtime.casfne import CasFNESession
 from lineament.runtime.df2net import DF2NetSession
-from lineament.runtime.graph import read_header
 from lineament.runtime.hffne import HFFNESession
 from lineament.runtime.session import NormalsSession
+from lineament.weights.file import read_method, shown
 
 _SESSIONS: dict[str, type[NormalsSession]] = {
     kind.METHOD: kind for kind in (CasFNESession, HFFNESession, DF2NetSession)
@@ -23,7 +23,7 @@ def open_session(weights: Path, threads: int = 0) -> NormalsSession:
     Raises:
         WeightsError: Files that are missing, damaged or do not fit each other, or weights of no method that estimates.
     """
-    method = read_header(weights).get("method", "nothing that is known")
+    method = read_method(weights)
     if method not in _SESSIONS:
-        raise WeightsError(f"{weights} is for {method}, which estimates no normals")
+        raise WeightsError(f"{weights} is for {shown(method)}, which estimates no normals")
     return _SESSIONS[method](weights, threads)

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.errors import UsageError
-from lineament.runtime.graph import open_graph, read_weights
+from lineament.errors import UsageError, WeightsError
+from lineament.runtime.graph import open_graph
+from lineament.weights.file import read_weights
 
 
 @dataclass(frozen=True)
@@ -48,14 +47,16 @@ class NormalsSession:
         Raises:
             WeightsError: Files that are missing, damaged or do not fit each other.
         """
-        tensors, header = read_weights(weights, self.METHOD)
+        file = read_weights(weights, self.METHOD)
         self.weights = weights
-        self.config: dict[str, Any] = json.loads(header.get("config", "{}"))
-        self.licence = header.get("license", "unknown")
-        self.size = int(self.config.get("crop_size", 256))
-        self.sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+        self.config: dict[str, Any] = file.config
+        self.licence = file.licence
+        self.sha256 = file.sha256
+        self.size: int = self.config["crop_size"]
+        if self.size % self.multiple:
+            raise WeightsError(f"the crop_size in {weights} must be a multiple of {self.multiple}, not {self.size}")
         self._graphs = {
-            part: open_graph(weights, part, {k: v for k, v in tensors.items() if k.startswith(prefixes)}, threads)
+            part: open_graph(weights, part, {k: v for k, v in file.tensors.items() if k.startswith(prefixes)}, threads)
             for part, prefixes in self.GRAPHS.items()
         }
 
@@ -79,6 +80,8 @@ class NormalsSession:
 
         Raises:
             UsageError: Another shape, a number of stages that is out of range, or exemplars that are not taken.
+            WeightsError: The graphs cannot be run.
+            NotFiniteError: What they say is not finite.
         """
         raise NotImplementedError
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from lineament.errors import OutputError, TrainingError, WeightsError
+from lineament.errors import OutputError, TrainingError, UsageError, WeightsError
 from lineament.images.write import atomic_path
 from lineament.training.checkpoint import LOWER_RATE, not_finite
+from lineament.weights.file import read_weights, shown
 
 LICENCE = "Apache-2.0"
 
@@ -45,11 +46,9 @@ def save_weights(model: Network, path: Path, extra: Mapping[str, str] | None = N
         TrainingError: A weight is not finite, or too large for fp16; nothing is written.
         OutputError: The file cannot be written.
     """
-    assert isinstance(model, torch.nn.Module)
     tensors = {
         name: (value.half() if value.dtype.is_floating_point else value).detach().cpu().contiguous()
-        for name, value in model.state_dict().items()
-        if not name.endswith("num_batches_tracked")
+        for name, value in _learned(model).items()
     }
     if wrong := not_finite(tensors):
         raise TrainingError(f"{wrong} is not finite as fp16, so no weights are written; {LOWER_RATE}")
@@ -60,19 +59,6 @@ def save_weights(model: Network, path: Path, extra: Mapping[str, str] | None = N
             save_file(tensors, temporary, header)
     except SafetensorError as error:
         raise OutputError(f"cannot write the weights {path}: {error}") from error
-
-
-def method_of(path: Path) -> str:
-    """The method that a weights file is for.
-
-    Raises:
-        WeightsError: The file cannot be read.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return str((file.metadata() or {}).get("method", "nothing that is known"))
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"cannot read the weights {path}: {error}") from error
 
 
 def mean_weights(models: Sequence[torch.nn.Module]) -> dict[str, torch.Tensor]:
@@ -103,26 +89,28 @@ def load_weights(path: Path, network: type[Kind], device: torch.device | str = "
         device: Where it is put.
 
     Raises:
-        WeightsError: The file cannot be read, holds another network, or its tensors do not fit its configuration.
+        WeightsError: The file cannot be read, holds another network, a value of it is not finite, or its tensors do not
+            fit its configuration.
     """
+    file = read_weights(path, network.METHOD)
     try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118, not a mapping
-        if header["method"] != network.METHOD:
-            raise ValueError(f"it is for {header['method']}")
-        values = json.loads(header["config"])
-        config = network.CONFIG(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        config = network.CONFIG(**{k: tuple(v) if isinstance(v, list) else v for k, v in file.config.items()})
+        with torch.device("meta"):  # takes no memory, whatever the header asks for
+            expected = _learned(network(config))
+    except UsageError as error:  # entries that do not go together
         raise WeightsError(f"{path} holds no weights of {network.METHOD}: {error}") from error
+    if wrong := sorted(set(expected) ^ set(file.tensors)):
+        raise WeightsError(f"{path} does not fit its own configuration (first difference: {shown(wrong[0])})")
+    if any(expected[name].shape != value.shape for name, value in file.tensors.items()):
+        hint = "take weights that came with this version, or train them again"
+        raise WeightsError(f"{path} does not fit this version of {network.METHOD}: {hint}")
     model = network(config)
     assert isinstance(model, torch.nn.Module)
-    try:
-        missing, unexpected = model.load_state_dict(tensors, strict=False)
-    except RuntimeError as error:  # tensors of other shapes
-        hint = "take weights that came with this version, or train them again"
-        raise WeightsError(f"{path} does not fit this version of {network.METHOD}: {hint}") from error
-    wrong = [name for name in (*missing, *unexpected) if not name.endswith("num_batches_tracked")]
-    if wrong:
-        raise WeightsError(f"{path} does not fit its own configuration (first difference: {wrong[0]})")
+    model.load_state_dict({name: torch.from_numpy(value) for name, value in file.tensors.items()}, strict=False)
     return model.to(device).eval()
+
+
+def _learned(model: Network) -> dict[str, torch.Tensor]:
+    """The tensors of a network that a weights file holds."""
+    assert isinstance(model, torch.nn.Module)
+    return {name: value for name, value in model.state_dict().items() if not name.endswith("num_batches_tracked")}

@@ -21,10 +21,11 @@ from lineament.methods.hffne.model import HFFNE
 from lineament.render.colour import decode_srgb
 from lineament.render.light import normals_of_depth
 from lineament.training.data import Batch
-from lineament.training.export import load_weights, method_of, save_weights
+from lineament.training.export import load_weights, save_weights
 from lineament.training.recipe import descend
 from lineament.training.validation import angular_errors
 from lineament.weights import weights_path
+from lineament.weights.file import read_method
 
 ALBEDO = "face-albedo"
 """Weights of the albedo network that ship."""
@@ -65,7 +66,7 @@ class DF2NetRecipe:
     def start(self) -> None:
         """Take the networks before from their weights, and the first ones from a file, if one is named."""
         path = self.before or self.config.init
-        if path is not None and method_of(path) == HFFNE.METHOD:
+        if path is not None and read_method(path) == HFFNE.METHOD:
             self.model.dense.adopt(load_weights(path, HFFNE).coarse.unet)
         elif path is not None:
             known = load_weights(path, DF2Net)
