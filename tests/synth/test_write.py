@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from lineament.cli import main
-from lineament.errors import DataError, OutputError
+from lineament.errors import DataError, NotFiniteError, OutputError
 from lineament.locking import folder_lock
 from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.casfne.recipe import CasFNERecipe
@@ -115,7 +115,7 @@ def test_samples_that_are_not_finite_are_not_written(tmp_path: Path, monkeypatch
         return batch
 
     monkeypatch.setattr(Generator, "batch", spoilt)
-    with pytest.raises(OutputError, match="landmarks of the samples 0 to 0 is not finite"):
+    with pytest.raises(NotFiniteError, match="landmarks of the samples 0 to 0 is not finite"):
         write_dataset(tmp_path, 1, SMALL)
     assert (tmp_path / "samples.jsonl").read_text() == ""
     assert not list((tmp_path / "image").iterdir())

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lineament.devices import device_of
-from lineament.errors import DataError, OutputError, UsageError
+from lineament.errors import DataError, NotFiniteError, OutputError, UsageError
 from lineament.images.write import write_json
 from lineament.locking import folder_lock
 from lineament.options import COUNT, check_number
@@ -78,6 +78,7 @@ def write_dataset(
     Raises:
         UsageError: A number that makes no sense, no such device, or a folder that holds a dataset of another
             configuration.
+        NotFiniteError: Samples of extreme options are not finite; they are not written.
         DataError: The folder's manifest or list of samples is damaged.
         OutputError: The folder cannot be written, or another process is writing into it.
     """
@@ -170,12 +171,12 @@ def _write_batch(output: Path, batch: SampleBatch, wanted: Sequence[Picture]) ->
     """Write the pictures of a batch; return a line for each sample.
 
     Raises:
-        OutputError: A sample has a value that is not finite; nothing of the batch is written.
+        NotFiniteError: A sample has a value that is not finite; nothing of the batch is written.
     """
     for name, tensor in batch.tensors().items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             first, last = int(batch.index[0]), int(batch.index[-1])
-            raise OutputError(
+            raise NotFiniteError(
                 f"{name} of the samples {first} to {last} is not finite, and they are not written; the generator's "
                 "options are too extreme"
             )
