@@ -156,4 +156,4 @@ def test_exemplars_by_command(small: Path, tmp_path: Path, capsys: pytest.Captur
     assert main([*words, "--exemplar", str(stored)]) == 4
     said = capsys.readouterr().err
     assert "belongs to one photo" in said
-    assert "is not a picture that can be read" in said
+    assert "not a picture in a format that is read" in said
