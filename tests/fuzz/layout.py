@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
@@ -42,7 +41,7 @@ def layout(data: bytes, suffix: str) -> tuple[list[Field], list[Piece]]:
                 pieces.append(place)
             if len(fields) + len(pieces) > 2000:
                 break
-    except (struct.error, IndexError):  # it was mutated before: what was found so far is enough
+    except (ValueError, IndexError):  # it was mutated before: what was found so far is enough
         pass
     return fields, pieces
 
