@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -42,8 +43,9 @@ def main() -> int:
                 last = verdict.detail.strip().splitlines()[-1:] or [""]
                 print(f"{number}: {cases.name(number)}: {verdict.name}: {last[0][:200]}", flush=True)
                 if options.keep:
-                    (options.keep / str(number)).mkdir(parents=True, exist_ok=True)
-                    cases.write(number, options.keep / str(number))
+                    kept = options.keep / f"{options.seed}-{number}"
+                    shutil.rmtree(kept, ignore_errors=True)
+                    cases.write(number, kept)
             if len(verdicts) % 1000 == 0:
                 print(f"{len(verdicts)} inputs, {Counter(v.name for v in verdicts.values())}", flush=True)
         print(f"\n{table_of(cases, verdicts)}")

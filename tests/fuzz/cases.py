@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,9 @@ _ORDER = [kind for kind, share in SHARES.items() for _ in range(share)]
 _MOST_ADDRESSES = 2 * MOST_MEMORY  # before the system refuses; by then the peak has been seen
 
 
+_LIBRARIES = ("lineament.estimator", "lineament.runtime.export", "lineament.training.loop", "torch.utils.tensorboard")
+
+
 @dataclass(frozen=True)
 class Cases:
     """The inputs of a folder of seeds; a picklable way to start a process that judges them (`watch.supervise`)."""
@@ -36,13 +40,8 @@ class Cases:
     def __call__(self) -> Judge:
         """In a process of its own: get ready, and judge inputs by their numbers."""
         # Libraries first, so that no input pays for them.
-        import lineament.estimator
-        import lineament.runtime.export
-        import lineament.training.loop
-        import torch.utils.tensorboard  # noqa: F401
-        from lineament.rig import load_rig
-
-        load_rig()
+        for name in _LIBRARIES:
+            import_module(name)
         os.chdir(self.corpus)
         tiny_network().__enter__()
         warnings.simplefilter("ignore")

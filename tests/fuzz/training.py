@@ -48,7 +48,7 @@ def run_config(output: Path, faces: Path = Path("synth/faces")) -> CasFNETrainCo
 @contextmanager
 def tiny_network() -> Iterator[None]:
     """Trainings within are of `TINY`, which no configuration names."""
-    with mock.patch("lineament.methods.casfne.recipe.model_config", lambda config: TINY):
+    with mock.patch("lineament.methods.casfne.recipe.model_config", return_value=TINY):
         yield
 
 

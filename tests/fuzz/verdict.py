@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 import traceback
@@ -85,10 +86,8 @@ def _innermost(error: BaseException) -> str:
 
 def _reset_peak() -> int:
     """Forget the most memory that there was; return what there is."""
-    try:
+    with contextlib.suppress(OSError):  # not Linux: the peak is that of the whole process
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:  # not Linux: the peak is that of the whole process
-        pass
     return _peak()
 
 
