@@ -43,7 +43,7 @@ class Cases:
         for name in _LIBRARIES:
             import_module(name)
         os.chdir(self.corpus)
-        tiny_network().__enter__()
+        tiny_network().start()
         warnings.simplefilter("ignore")
         np.seterr(all="ignore")
         _limit_memory()

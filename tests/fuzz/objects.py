@@ -113,14 +113,14 @@ def _tensor(rng: Random) -> Any:
     kinds = (torch.bfloat16, torch.float16, torch.float64, torch.uint8, torch.bool, torch.complex64, torch.int64)
     try:
         tensor = torch.from_numpy(np.ascontiguousarray(array))
-    except TypeError:  # of a type that tensors cannot have
+    except (TypeError, ValueError):  # of a type that tensors cannot have
         tensor = torch.rand(3, 48, 48)
     if rng.random() < 0.5:
         tensor = tensor.to(kinds[rng.integers(len(kinds))])
     if rng.random() < 0.2 and tensor.is_floating_point():
         tensor.requires_grad_()
     if rng.random() < 0.1:
-        tensor = tensor.to_sparse() if tensor.ndim and tensor.dtype is not torch.bool else tensor.to("meta")
+        tensor = tensor.to_sparse() if tensor.ndim and tensor.dtype is torch.float32 else tensor.to("meta")
     return tensor
 
 

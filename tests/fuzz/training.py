@@ -45,11 +45,9 @@ def run_config(output: Path, faces: Path = Path("synth/faces")) -> CasFNETrainCo
     )
 
 
-@contextmanager
-def tiny_network() -> Iterator[None]:
-    """Trainings within are of `TINY`, which no configuration names."""
-    with mock.patch("lineament.methods.casfne.recipe.model_config", return_value=TINY):
-        yield
+def tiny_network() -> Any:
+    """A patch, to be entered or started, under which trainings are of `TINY`, which no configuration names."""
+    return mock.patch("lineament.methods.casfne.recipe.model_config", return_value=TINY)
 
 
 @contextmanager
