@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.fuzz.cases import Cases
+from tests.fuzz.doors import DOORS
 from tests.fuzz.report import failures_of, table_of
 from tests.fuzz.seeds import write_seeds
 from tests.fuzz.verdict import GOOD, PATIENCE, Verdict
@@ -25,6 +26,7 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=10_000, help="how many")
     parser.add_argument("--seed", type=int, default=0, help="of randomness; the same seed makes the same inputs")
     parser.add_argument("--only", type=int, nargs="+", help="these numbers alone, to see a failure again")
+    parser.add_argument("--kinds", nargs="+", default=list(DOORS), choices=list(DOORS), help="these of them alone")
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 1), help="processes")
     parser.add_argument("--keep", type=Path, help="folder for the inputs that failed")
     options = parser.parse_args()
@@ -36,7 +38,7 @@ def main() -> int:
         corpus = Path(folder)
         write_seeds(corpus)
         cases = Cases(corpus, options.seed)
-        numbers = options.only or range(options.inputs)
+        numbers = options.only or [n for n in range(options.inputs) if cases.kind(n) in options.kinds]
         for number, verdict in supervise(cases, numbers, options.workers, PATIENCE):
             verdicts[number] = verdict
             if verdict.name not in GOOD:

@@ -56,7 +56,7 @@ class Cases:
         for kind in SHARES:
             names = TARGETS.get(kind)
             inside = sorted(p for p in self.corpus.glob(f"{kind}/*/**/*") if p.is_file())
-            found[kind] = [p for p in inside if not names or any(p.as_posix().endswith(f"/{name}") for name in names)]
+            found[kind] = [p for p in inside if not names or any(p.match(name) for name in names)]
         return found
 
     def kind(self, number: int) -> str:

@@ -26,9 +26,9 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "weights": ("tiny.safetensors",),
     "graph": ("tiny.initial.onnx", "tiny.cascade.onnx"),
     "synth": ("manifest.json", "samples.jsonl", "image/00000001.png", "normals/00000001.png", "mask/00000001.png"),
-    "run": ("checkpoint.safetensors", "config.json", "log.jsonl"),
+    "run": ("checkpoint*.safetensors", "config.json", "log.jsonl"),
 }
-"""Files that are damaged, of the kinds whose seeds are of several files."""
+"""Files that are damaged (patterns), of the kinds whose seeds are of several files."""
 
 Files = Iterator[tuple[str, bytes]]
 
@@ -288,9 +288,8 @@ def _write_training(folder: Path) -> None:
     with chdir(folder), tiny_network():
         config = run_config(Path("run/short"))
         train(CasFNERecipe(config), config)
-    wanted = {Path(name).name for name in TARGETS["run"]}
     for path in run.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
-        elif path.name not in wanted:
+        elif not any(path.match(pattern) for pattern in TARGETS["run"]):
             path.unlink()
