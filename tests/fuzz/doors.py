@@ -224,6 +224,7 @@ DOORS: dict[str, tuple[Door, ...]] = {
         Door("lineament check", _check),
         Door("lineament faces", _faces),
     ),
+    "bomb": (Door("read_image", _read_image),),
     "map": (
         Door("read_normals", _read_normals, 3),
         Door("stored normals", _stored("normals")),
@@ -254,6 +255,7 @@ DOORS: dict[str, tuple[Door, ...]] = {
 
 SHARES: dict[str, int] = {
     "photo": 12,
+    "bomb": 1,
     "map": 6,
     "mesh": 6,
     "landmarks": 1,

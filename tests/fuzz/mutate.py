@@ -240,7 +240,10 @@ def _in_zip(data: bytes, rng: Random) -> bytes:
 def _in_png(data: bytes, rng: Random) -> bytes:
     """Damage what is packed inside: rows that are too short, too long or wrongly filtered."""
     chunks = [(data[p.start + 4 : p.start + 8], data[p.start + 8 : p.end - 4]) for p in layout(data, ".png")[1]]
-    raw = zlib.decompress(b"".join(body for name, body in chunks if name == b"IDAT"))
+    unpacking = zlib.decompressobj()
+    raw = unpacking.decompress(b"".join(body for name, body in chunks if name == b"IDAT"), 4 * _LARGEST)
+    if unpacking.unconsumed_tail:
+        raise ValueError("too much to be packed again")
     packed = zlib.compress(_anywhere(raw, "", (), rng))
     out, written = data[:8], False
     for name, body in chunks:

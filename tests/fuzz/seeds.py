@@ -37,6 +37,7 @@ def write_seeds(folder: Path) -> None:
     """Write all seeds, each into a folder of its own."""
     makers: dict[str, Callable[[], Files]] = {
         "photo": _photos,
+        "bomb": _bombs,
         "map": _maps,
         "mesh": _meshes,
         "landmarks": _landmarks,
@@ -111,6 +112,13 @@ def _photos() -> Files:
     yield "deep-rgb.tif", cv2.imencode(".tif", deep_rgb)[1].tobytes()
     yield "float-rgb.tif", cv2.imencode(".tif", np.asarray(rgb, np.float32)[..., ::-1] / 255)[1].tobytes()
     yield "rgb.exr", next(data for name, data in _exrs(np.asarray(rgb, np.float32) / 255) if name == "joined-float.exr")
+
+
+def _bombs() -> Files:
+    """Little that becomes much: 119 megapixels, just below what is decoded, of the kind that Pillow copies most."""
+    picture = Image.new("P", (11_000, 10_800))
+    picture.putpalette([level for level in range(256) for _ in "RGB"])
+    yield "packed.png", _encoded(picture, ".png", {"transparency": bytes(range(256))})
 
 
 def _encoded(picture: Image.Image, suffix: str, options: dict[str, Any]) -> bytes:
