@@ -57,7 +57,7 @@ WRITTEN = {
 @pytest.mark.parametrize("kind", WRITTEN)
 def test_every_listed_format_is_read(kind: str, tmp_path: Path) -> None:
     if kind == "HEIF":
-        pytest.importorskip("pillow_heif").register_heif_opener()
+        pytest.importorskip("pi_heif").register_heif_opener()
     Image.init()
     if kind not in Image.SAVE:
         pytest.skip(f"this Pillow writes no {kind}")
@@ -90,7 +90,7 @@ def test_no_other_format_is_opened_whatever_its_name(
 def test_heic_without_its_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "photo.heic"
     path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200))
-    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setitem(sys.modules, "pi_heif", None)
     with pytest.raises(InputError, match=r"lineament\[heic\]") as error:
         read_image(path)
     one_line(error, path)

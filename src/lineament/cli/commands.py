@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import textwrap
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -65,7 +66,7 @@ def run(words: list[str]) -> int:
     """Run the command that the words after ``lineament`` ask for; see `lineament.cli.main`."""
     _prepare_streams()
     try:
-        with _logging("--debug" in words):
+        with _logging("--debug" in words), _quiet_decoders("--debug" in words):
             code = _reported([word for word in words if word != "--debug"])
         sys.stdout.flush()
         return code
@@ -117,6 +118,17 @@ def _logging(debug: bool) -> Iterator[None]:
     finally:
         root.removeHandler(handler)
         ours.setLevel(level)
+
+
+@contextmanager
+def _quiet_decoders(debug: bool) -> Iterator[None]:
+    """Keep decoders from printing beside the one line that says what is wrong with a file."""
+    if not debug:
+        os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # read when OpenCV is imported
+    with warnings.catch_warnings():
+        if not debug:
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
 
 
 class _PlainFormatter(logging.Formatter):

@@ -9,7 +9,6 @@ non-commercial research only. Tables: HRN 1, 2, 3 and 4.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -22,7 +21,7 @@ from lineament.datasets.sample import Sample
 from lineament.datasets.stream import Dataset, Item, folders, pictures, rgb
 from lineament.errors import DataError
 from lineament.geometry.mesh import Mesh
-from lineament.images.files import reading
+from lineament.images.files import parse_json, reading
 
 Part = Literal["wild", "lab"]
 
@@ -73,7 +72,7 @@ class FaceScapeBenchmark(Dataset):
         scan = read_mesh(item.files["scan"])
         vertices = scan.vertices * scale
         if self.part == "lab":
-            _, motion = (np.array(part, np.float64) for part in json.loads(item.files["camera"].read_text()))
+            _, motion = (np.array(part, np.float64) for part in parse_json(item.files["camera"].read_text()))
             vertices = vertices @ motion[:3, :3].T + motion[:3, 3] * scale
         head = np.eye(4)
         head[:3, :3] = rotation.T

@@ -7,7 +7,6 @@ may differ; what the table shows is what a change is worth early in a training.
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 import time
@@ -25,6 +24,7 @@ from lineament.evaluation.metrics import masked_angular_error
 from lineament.evaluation.published import published_tables
 from lineament.evaluation.report import Cell, Table
 from lineament.evaluation.studies import STUDIES, Normals, Shared, Study
+from lineament.images.files import parse_json
 from lineament.images.write import write_json
 from lineament.locking import folder_lock
 from lineament.options import check_multiple, check_options
@@ -121,7 +121,7 @@ def _ablate(config: AblationConfig, say: Callable[[str], None]) -> Table:
 def _known_results(path: Path) -> dict[str, Any]:
     """What rows that are there already gave."""
     try:
-        known: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
+        known: dict[str, Any] = parse_json(path.read_bytes()) if path.exists() else {}
         known.get("steps")
     except (ValueError, AttributeError) as error:
         raise DataError(f"{path} is damaged ({error}); delete it, and all rows are measured again") from error

@@ -142,4 +142,10 @@ def landmarks_of(rows: NDArray[np.float64], mesh: Mesh, path: Path) -> NDArray[n
     ):
         raise InputError(f"{path} must hold rows of x y z, of a vertex's index, or of three indices and weights")
     whole = indices.astype(np.int64)
-    return vertices[whole[:, 0]] if rows.shape[1] == 1 else (vertices[whole] * rows[:, 3:, None]).sum(axis=1)
+    if rows.shape[1] == 1:
+        return vertices[whole[:, 0]]
+    with np.errstate(over="ignore", invalid="ignore"):
+        landmarks: NDArray[np.float64] = (vertices[whole] * rows[:, 3:, None]).sum(axis=1)
+    if not np.isfinite(landmarks).all():
+        raise InputError(f"{path} holds weights so large that landmarks are not finite")
+    return landmarks

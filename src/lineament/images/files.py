@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from lineament.errors import ImageTooLargeError, InputError, LineamentError
 
@@ -73,6 +75,22 @@ def check_bytes(path: object, size: int, advice: str = "scale it down first") ->
             f"{path}: reading it would take {size / 1e9:,.1f} GB of memory; "
             f"at most {MAXIMUM_BYTES / 1e9:,.2f} GB are held, {advice}"
         )
+
+
+def parse_json(content: str | bytes) -> Any:
+    """The value of a JSON text from a file.
+
+    Raises:
+        ValueError: It is no JSON, not UTF-8, nested too deeply, or holds NaN or an infinity.
+    """
+    try:
+        return json.loads(content, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
 
 
 def _reason(failure: Exception) -> str:

@@ -8,7 +8,6 @@ killed leaves behind is removed by the next one, unless somebody still holds its
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import uuid
@@ -21,6 +20,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from lineament.errors import OutputError
+from lineament.images.files import parse_json
 from lineament.images.names import printable
 from lineament.images.write import write_json
 
@@ -34,7 +34,7 @@ _OF_FILE_BROWSERS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 def read_marker(folder: Path) -> dict[str, Any] | None:
     """What `MARKER` says of a finished result, None if it is none: no marker, a damaged one, or files are missing."""
     try:
-        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        marker = parse_json((folder / MARKER).read_text(encoding="utf-8"))
         complete = all((folder / name).is_file() for name in marker["files"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -180,7 +180,7 @@ def _remove(staging: Path) -> None:
 def _listed(folder: Path) -> frozenset[str]:
     """The files of a result and its marker; none if there is no marker that can be read."""
     try:
-        files = json.loads((folder / MARKER).read_text(encoding="utf-8"))["files"]
+        files = parse_json((folder / MARKER).read_text(encoding="utf-8"))["files"]
         return frozenset({*map(str, files), MARKER})
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return frozenset()

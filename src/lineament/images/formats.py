@@ -77,6 +77,6 @@ def _is_heif(path: Path) -> bool:
 
 def _register_heif(path: Path) -> None:
     try:
-        import_module("pillow_heif").register_heif_opener()
+        import_module("pi_heif").register_heif_opener()
     except ImportError:
         raise InputError(f"{path}: HEIC is read with an extra: pip install 'lineament[heic]'") from None

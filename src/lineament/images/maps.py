@@ -125,7 +125,10 @@ def read_normals(path: Path) -> Floats:
     """
     suffix = path.suffix.lower()
     if suffix in (".npy", ".npz"):
-        return read_array(path, "normals")
+        normals = read_array(path, "normals")
+        if normals.ndim < 3 or normals.shape[-1] != 3:
+            raise InputError(f"{path} holds {'×'.join(map(str, normals.shape)) or 'one number'}, not normals of H×W×3")
+        return normals
     if suffix == ".exr":
         return _read_exr(path)
     normals = read_picture_values(path)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import InputError
+from lineament.images.files import parse_json
 from lineament.rig.model import LANDMARK_COUNT
 
 CENTIMETRE = 10.0
@@ -114,7 +114,7 @@ def _read_folder(folder: Path) -> IctFaceKit:
     quads, material, materials = read_obj_faces(folder / NEUTRAL_FILE)
     neutral = read_obj_vertices(folder / NEUTRAL_FILE)
     try:
-        indices = json.loads((folder / INDICES_FILE).read_text(encoding="utf-8"))
+        indices = parse_json((folder / INDICES_FILE).read_text(encoding="utf-8"))
         landmarks = np.asarray(indices["idx_to_landmark_verts"], dtype=np.int32)
         listed = [str(name) for name in indices["expressions"]]
     except (OSError, ValueError, KeyError, TypeError) as error:

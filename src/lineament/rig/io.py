@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from lineament.errors import RigError
+from lineament.images.files import parse_json
 from lineament.images.write import atomic_path
 from lineament.rig.model import Rig
 from lineament.weights.file import check_shipped, first_line, read_tensors, shown
@@ -116,7 +117,7 @@ def _decode(path: Path, header: dict[str, str], tensors: dict[str, NDArray[np.ge
         if values.dtype not in kinds:
             raise RigFileError(f"{path} has {shown(name)} as {values.dtype}, expected {np.dtype(kinds[0])}")
     try:
-        names = json.loads(header["expression_names"])
+        names = parse_json(header["expression_names"])
         iris_radius = float(header["iris_radius"])
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ValueError("expression_names is no list of names")

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from lineament.devices import device_of
 from lineament.errors import DataError, NotFiniteError, OutputError, UsageError
+from lineament.images.files import parse_json
 from lineament.images.write import write_json
 from lineament.locking import folder_lock
 from lineament.options import COUNT, check_number
@@ -125,7 +126,7 @@ def _read_manifest(path: Path) -> Any:
         DataError: It is damaged.
     """
     try:
-        return json.loads(path.read_bytes())
+        return parse_json(path.read_bytes())
     except ValueError as error:
         raise DataError(
             f"{path} is damaged ({error}); delete it and give the same options again: the samples that are there stay, "
@@ -148,7 +149,7 @@ def _keep_whole_lines(path: Path, start: int) -> int:
     count = whole.count(b"\n")
     if count:
         try:
-            index = json.loads(whole[whole.rfind(b"\n", 0, -1) + 1 :])["index"]
+            index = parse_json(whole[whole.rfind(b"\n", 0, -1) + 1 :])["index"]
         except (ValueError, KeyError, TypeError):
             index = None
         if index != start + count - 1:

@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lineament.errors import OutputError, TrainingError, WeightsError
+from lineament.images.files import parse_json
 from lineament.images.write import atomic_path
 
 log = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a mapping
         if metadata["format"] != _FORMAT:
             raise ValueError("it is of another version")
-        step, config = int(metadata["step"]), json.loads(metadata["config"])
+        step, config = int(metadata["step"]), parse_json(metadata["config"])
         if step < 0 or not isinstance(config, dict):
             raise ValueError("its header makes no sense")
         if wrong := not_finite(tensors):

@@ -16,8 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from lineament.errors import DataError
 from lineament.face.parse import FACE_CLASSES
 from lineament.geometry.fields import unit
+from lineament.images.files import reading
 from lineament.synth.batch import SampleBatch
 from lineament.synth.config import SynthConfig
 from lineament.synth.stream import FaceStream
@@ -169,7 +171,9 @@ class DatasetFolder(IterableDataset[Kind]):
 
     def _sample(self, number: int) -> tuple[Tensor, ...]:
         if number not in self._kept:
-            sample = self.decoder.read(self.samples[number], self.size)
+            files = self.samples[number]
+            with reading(next(iter(files.values())), "one of a sample's pictures", DataError):
+                sample = self.decoder.read(files, self.size)
             if len(self._kept) >= self._room:
                 return sample
             self._kept[number] = sample

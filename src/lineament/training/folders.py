@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import DataError
+from lineament.images.files import parse_json
 from lineament.synth.stream import is_validation
 
 
@@ -55,17 +55,13 @@ def _lines_of(folder: Path) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     for number, text in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1):
         try:
-            line = json.loads(text, parse_constant=_refuse)
+            line = parse_json(text)
             if not isinstance(line["person"], int) or not all(isinstance(f, str) for f in line["files"].values()):
                 raise ValueError("no person or no files")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{path} is damaged at line {number} ({error}); write the dataset again") from error
         lines.append(line)
     return lines
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
 
 
 def read_picture(path: Path) -> NDArray[Any]:

@@ -15,6 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from lineament.errors import OutputError
+from lineament.images.files import parse_json
 from lineament.images.write import atomic_path, write_png
 from lineament.training.data import Batch
 
@@ -31,9 +32,9 @@ class RunLog:
         self.path = folder / "log.jsonl"
         self._validated = 0
         if self.path.exists():
-            lines = [line for line in self.path.read_text().splitlines() if _step_of(line) <= first_step]
+            lines = [line for line in self.path.read_bytes().splitlines() if _step_of(line) <= first_step]
             with atomic_path(self.path) as temporary:
-                temporary.write_text("".join(line + "\n" for line in lines))
+                temporary.write_bytes(b"".join(line + b"\n" for line in lines))
             # A step has a line of its own, and another one where it was validated.
             self._validated = max((_step_of(a) for a, b in pairwise(lines) if _step_of(a) == _step_of(b)), default=0)
         try:
@@ -77,10 +78,10 @@ class RunLog:
             self._board.close()
 
 
-def _step_of(line: str) -> int:
+def _step_of(line: bytes) -> int:
     try:
-        return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
+        return int(parse_json(line)["step"])
+    except (ValueError, OverflowError, KeyError, TypeError):
         return 1 << 62  # a line that a stopped run left half-written
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from lineament.errors import LineamentError, WeightsError
+from lineament.images.files import parse_json
 from lineament.weights import FOLDER
 from lineament.weights.schema import check_config
 
@@ -114,8 +114,8 @@ def read_weights(path: Path, method: str) -> Weights:
     if len(licence) > 200 or not licence.isprintable():
         raise WeightsError(f"{path} names a licence that cannot be shown")
     try:
-        config = json.loads(file.header.get("config", "{}"))
-    except (ValueError, RecursionError) as problem:
+        config = parse_json(file.header.get("config", "{}"))
+    except ValueError as problem:
         raise WeightsError(f"{path} has a header whose configuration is damaged: {first_line(problem)}") from problem
     return Weights(tensors, method, check_config(path, method, config), licence, file.sha256)
 
@@ -190,10 +190,10 @@ def _header(path: Path, error: type[LineamentError], what: str) -> dict[str, Any
             size = int.from_bytes(file.read(8), "little")
             if size > MAX_HEADER:
                 raise error(f"cannot read the {what} {path}: its header is damaged or larger than {MAX_HEADER:,} bytes")
-            header = json.loads(file.read(size))
+            header = parse_json(file.read(size))
     except OSError as problem:
         raise error(f"cannot read the {what} {path}: {problem.strerror}") from problem
-    except (ValueError, RecursionError) as problem:
+    except ValueError as problem:
         raise error(f"cannot read the {what} {path}: its header is damaged") from problem
     if not isinstance(header, dict):
         raise error(f"cannot read the {what} {path}: its header is damaged")

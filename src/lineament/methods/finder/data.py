@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from lineament.errors import DataError
 from lineament.face.crop import roll_of
 from lineament.face.parse import MaskClass
+from lineament.images.files import parse_json
 from lineament.methods.finder.clutter import draw_shapes, rough_texture
 from lineament.methods.finder.config import FinderTrainConfig
 from lineament.methods.finder.model import REFERENCE, STRIDE
@@ -278,7 +278,7 @@ def _photos(path: Path) -> list[StoredFace]:
 
     photos = []
     try:
-        listed = json.loads(path.read_text())
+        listed = parse_json(path.read_text())
         for name, faces in listed.items():
             if len(faces) != 1:
                 continue
