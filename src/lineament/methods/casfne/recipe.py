@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from lineament.methods.casfne import losses
 from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.casfne.model import CasFNE, CasFNEConfig, CasFNEOutput, casfne, casfne_s
-from lineament.networks.checkpoint import load_torchvision_weights
 from lineament.networks.discriminator import PatchDiscriminator, adversarial_loss, discriminator_loss
+from lineament.networks.encoder import start_encoder
 from lineament.training.augment import draw_number, prepared
 from lineament.training.data import Batch, batches
 from lineament.training.export import load_weights, mean_weights, save_weights
@@ -28,7 +28,10 @@ DISCRIMINATOR_DECAY = 5e-4  # the paper's authors' weight decay of the discrimin
 
 def model_config(config: CasFNETrainConfig) -> CasFNEConfig:
     """The network's configuration that a training asks for."""
-    size = casfne_s() if config.model == "casfne-s" else casfne()
+    if config.model == "casfne-s":
+        size = casfne_s(config.encoder or "efficientnet-lite0")
+    else:
+        size = replace(casfne(), encoder=config.encoder or "resnet18")
     return replace(size, fusion=config.fusion, stages=config.stages, crop_size=config.size)
 
 
@@ -44,8 +47,7 @@ class CasFNERecipe:
         self.config = config
         self.name: str = config.model
         self.model = CasFNE(model_config(config))
-        if config.imagenet is not None:
-            load_torchvision_weights(self.model.encoder, config.imagenet)
+        start_encoder(self.model.encoder, self.model.config.encoder, config.start)
         self.discriminator: nn.Module | None = PatchDiscriminator() if "adv" in config.losses else None
 
     def start(self) -> None:
