@@ -107,7 +107,7 @@ def test_other_files_than_the_packages_are_refused(tmp_path: Path, monkeypatch: 
     (tmp_path / "models").mkdir()
     spec = importlib.util.spec_from_file_location("package", tmp_path / "__init__.py")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
-    with pytest.raises(WeightsError, match="install .* again"):
+    with pytest.raises(WeightsError, match="cannot read"):
         start_encoder(EfficientNetLiteEncoder(), LITE0, "imagenet")
     torch.save({}, tmp_path / "models" / "efficientnet-lite0-57934424.pth")
     with pytest.raises(WeightsError, match="is not the file"):

@@ -17,8 +17,8 @@ from lineament.methods.casfne.model import CasFNE, CasFNEConfig
 from lineament.methods.finder.model import FaceFinder
 from lineament.methods.reader.model import FaceReader
 from lineament.runtime.casfne import CasFNESession
-from lineament.runtime.faces import FinderSession, ReaderSession
 from lineament.runtime.export import export_graphs
+from lineament.runtime.faces import FinderSession, ReaderSession
 from lineament.runtime.session import expected_angle
 from lineament.training.export import load_weights, save_weights
 from lineament.weights import FOLDER, weights_path

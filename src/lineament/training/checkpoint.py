@@ -25,8 +25,9 @@ def save_checkpoint(
     optimizers: Mapping[str, torch.optim.Optimizer],
     step: int,
     config: Mapping[str, Any],
+    seconds: float = 0.0,
 ) -> None:
-    """Write everything that a run needs to go on.
+    """Write everything that a run needs to go on; ``seconds`` is how long it has trained so far.
 
     Raises:
         OutputError: The file cannot be written.
@@ -38,7 +39,7 @@ def save_checkpoint(
         for index, state in optimizer.state_dict()["state"].items():
             tensors.update({f"optimizer.{name}.{index}.{key}": torch.as_tensor(v) for key, v in state.items()})
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    metadata = {"format": _FORMAT, "step": str(step), "config": json.dumps(config)}
+    metadata = {"format": _FORMAT, "step": str(step), "seconds": f"{seconds:.1f}", "config": json.dumps(config)}
     temporary = path.with_name(path.name + ".tmp")
     try:
         save_file(tensors, temporary, metadata)
@@ -50,11 +51,11 @@ def save_checkpoint(
 
 def load_checkpoint(
     path: Path, modules: Mapping[str, nn.Module], optimizers: Mapping[str, torch.optim.Optimizer]
-) -> tuple[int, dict[str, Any]]:
+) -> tuple[int, float, dict[str, Any]]:
     """Fill modules and optimisers from a checkpoint.
 
     Returns:
-        The step it was written at, and its run's configuration.
+        The step it was written at, the seconds that it took until then, and its run's configuration.
 
     Raises:
         WeightsError: The file cannot be read or belongs to another network.
@@ -83,4 +84,4 @@ def load_checkpoint(
                 index, part = key[len(prefix) :].split(".")
                 states.setdefault(int(index), {})[part] = value
         optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
-    return int(metadata["step"]), json.loads(metadata["config"])
+    return int(metadata["step"]), float(metadata.get("seconds", 0.0)), json.loads(metadata["config"])

@@ -7,11 +7,12 @@ What all methods share is `LoopConfig`; each method's own is in its `config.py`.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from lineament.errors import UsageError
+from lineament.synth.config import SynthConfig
 
 Decay = Literal["cosine", "steps"]
 
@@ -29,6 +30,9 @@ class LoopConfig:
     batch_size: int = 8
     """Samples of a step; with several processes (torchrun), of each of them."""
     steps: int = 500_000
+    minutes: float = 0.0
+    """Time after which the training ends even if steps are left; the learning rate decays with whichever is ahead. 0
+    sets no limit."""
     learning_rate: float = 1e-4
     warmup: int = 500
     """Steps of linear warm-up, before the decay."""
@@ -60,6 +64,8 @@ class LoopConfig:
         for name, low in (("steps", 1), ("batch_size", 1), ("warmup", 0), ("validation_batches", 1)):
             if getattr(self, name) < low:
                 raise UsageError(f"{name} must be at least {low}, not {getattr(self, name)}")
+        if self.minutes < 0.0:
+            raise UsageError(f"minutes must be at least 0, not {self.minutes}")
         if self.size % 32 or self.size < 32:
             raise UsageError(f"size must be a multiple of 32, not {self.size}")
         if not 0.0 <= self.ema < 1.0:
@@ -80,5 +86,21 @@ class LoopConfig:
 class FaceConfig(LoopConfig):
     """A training on synthetic faces: read from folders (data), or made while training when there are none."""
 
+    synth: SynthConfig = field(default_factory=SynthConfig)
+    """What faces are like that are made while training; size and seed are the training's."""
+    pool: int = 0
+    """Faces kept on the device while the workers make others: each step draws its batch from them and waits for none,
+    so that a face is seen several times. Such a training does not repeat exactly. 0 takes every face once, in order."""
+    pool_views: float = 1.0
+    """How often a face of the pool is seen, on average, before others are made: workers that are faster wait."""
+
     cache: float = 4.0
     """Gigabytes of memory for samples that were read once; those beyond are read again each time."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pool and (self.data or self.workers < 1 or self.pool < self.batch_size):
+            raise UsageError(
+                "a pool holds at least a batch of faces that workers make while training: take --workers 1 or more and "
+                "no --data"
+            )

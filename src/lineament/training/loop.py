@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lineament.errors import OutputError, UsageError
 from lineament.training.checkpoint import load_checkpoint, save_checkpoint
@@ -27,6 +28,11 @@ log = logging.getLogger(__name__)
 
 # Options that may differ when a run goes on: they change no figure of the training.
 _FREE = frozenset({"output", "device", "threads", "workers", "cache", "checkpoint_minutes"})
+
+AVERAGED = "averaged.safetensors"
+"""The averaged weights at the last checkpoint, in a run's folder: what a run that was stopped has learned."""
+
+_SECONDS_BETWEEN_FIGURES = 1.0
 
 Progress = Callable[[int, Mapping[str, float]], None]
 
@@ -71,49 +77,97 @@ def _train(recipe: Recipe[Any], config: LoopConfig, device: torch.device, progre
     modules = {"model": model, "averaged": averaged.model}
     modules.update({name: network.to(device) for name, network in recipe.beside().items()})
     optimizers = recipe.optimizers()
-    step = _resume(folder, config, modules, optimizers)
+    step, seconds = _resume(folder, config, modules, optimizers)
     agree(modules.values())
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
     checkpoint = folder / "checkpoint.safetensors"
-    saved = time.monotonic()
     source = recipe.batches("train", step, device)
+    # Making the first batch may take a while, which is no time of the training.
+    first = next(source) if step < config.steps else None
+    started = saved = time.monotonic()
+
+    def passed() -> float:
+        """The share of the training's time that is over; of a training without a limit nothing ever is."""
+        return (seconds + time.monotonic() - started) / (60 * config.minutes) if config.minutes else 0.0
+
+    def write_weights(path: Path) -> None:
+        about = {"training": json.dumps(config.without_places()), "processes": str(processes()), "step": str(step)}
+        recipe.save(averaged.model, path, about)
 
     def save() -> None:
         if chief:
-            save_checkpoint(checkpoint, modules, optimizers, step, config.to_json())
+            so_far = seconds + time.monotonic() - started
+            save_checkpoint(checkpoint, modules, optimizers, step, config.to_json(), so_far)
+            write_weights(folder / AVERAGED)
 
+    figures = _Figures()
     with RunLog(folder, step) if chief else nullcontext() as run, _stoppable():
         try:
-            while step < config.steps:
-                rate = learning_rate(step, config.steps, config.learning_rate, config.warmup, config.decay)
+            while step < config.steps and (share := passed()) < 1.0:
+                rate = learning_rate(step, config.steps, config.learning_rate, config.warmup, config.decay, share)
                 for optimizer in optimizers.values():
                     for group in optimizer.param_groups:
                         group["lr"] = rate
-                parts = recipe.step(next(source), step, optimizers, autocast)
-                figures = {"learning_rate": rate, **{name: float(value) for name, value in parts.items()}}
+                batch = next(source) if first is None else first
+                parts, first = recipe.step(batch, step, optimizers, autocast), None
                 averaged.update(model, step)
                 step += 1
-                if run is not None:
-                    run.write(step, figures)
-                    if step % config.validate_every == 0 or step == config.steps:
-                        run.write(step, recipe.validate(averaged.model, device, folder / f"sheet-{step:07d}.png"))
+                figures.add(step, {"learning_rate": rate, **parts})
+                validating = step % config.validate_every == 0
+                if validating or figures.due():
+                    figures.write(run)
+                if run is not None and validating:
+                    run.write(step, recipe.validate(averaged.model, device, folder / f"sheet-{step:07d}.png"))
                 if time.monotonic() - saved > 60 * config.checkpoint_minutes:
                     save()
                     saved = time.monotonic()
                 if progress:
-                    progress(step, figures)
+                    progress(step, figures.last)
         except KeyboardInterrupt:
+            figures.write(run)
             save()
             log.warning("stopped at step %d; the same command goes on from there", step)
             raise
-    save()
-    weights = folder / f"{recipe.name}.safetensors"
-    if chief:
-        about = {"training": json.dumps(config.without_places()), "processes": str(processes()), "step": str(step)}
-        recipe.save(averaged.model, weights, about)
+        figures.write(run)
+        save()
+        weights = folder / f"{recipe.name}.safetensors"
+        if chief:
+            write_weights(weights)
+        if run is not None and step % config.validate_every:
+            run.write(step, recipe.validate(averaged.model, device, folder / f"sheet-{step:07d}.png"))
     wait()
     return weights
+
+
+class _Figures:
+    """Figures of steps, kept on the device until they are written: asking for each at once would make every step wait
+    for the one before."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, float] = {}
+        """The newest that were written."""
+        self._waiting: list[tuple[int, Mapping[str, float | Tensor]]] = []
+        self._written = -math.inf
+
+    def add(self, step: int, values: Mapping[str, float | Tensor]) -> None:
+        """Keep a step's figures."""
+        self._waiting.append((step, values))
+
+    def due(self) -> bool:
+        """Whether the last ones were written long enough ago."""
+        return time.monotonic() - self._written > _SECONDS_BETWEEN_FIGURES
+
+    def write(self, run: RunLog | None) -> None:
+        """Write all that wait, with a single look at the device."""
+        tensors = [v for _, values in self._waiting for v in values.values() if isinstance(v, Tensor)]
+        known = iter(torch.stack([tensor.float() for tensor in tensors]).tolist() if tensors else [])
+        for step, values in self._waiting:
+            self.last = {name: next(known) if isinstance(v, Tensor) else float(v) for name, v in values.items()}
+            if run is not None:
+                run.write(step, self.last)
+        self._waiting.clear()
+        self._written = time.monotonic()
 
 
 def _resume(
@@ -121,14 +175,14 @@ def _resume(
     config: LoopConfig,
     modules: Mapping[str, nn.Module],
     optimizers: Mapping[str, torch.optim.Optimizer],
-) -> int:
-    """The step to go on from; fills modules and optimisers when there is a checkpoint."""
+) -> tuple[int, float]:
+    """The step to go on from and the seconds until then; fills modules and optimisers when there is a checkpoint."""
     path = folder / "checkpoint.safetensors"
     if not path.exists():
         if rank() == 0:
             (folder / "config.json").write_text(json.dumps(config.to_json(), indent=2) + "\n")
-        return 0
-    step, before = load_checkpoint(path, modules, optimizers)
+        return 0, 0.0
+    step, seconds, before = load_checkpoint(path, modules, optimizers)
     now = config.to_json()
     changed = [name for name in now if name not in _FREE and now[name] != before.get(name)]
     if changed:
@@ -136,7 +190,7 @@ def _resume(
             f"{folder} holds a run with another {changed[0]} ({before.get(changed[0])}, not {now[changed[0]]}); "
             "choose another output folder"
         )
-    return step
+    return step, seconds
 
 
 @contextmanager

@@ -35,6 +35,11 @@ def processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def draw_number(step: int) -> int:
+    """The number of this process's draws in a step: no two processes and no two steps share one."""
+    return step * processes() + rank()
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[None]:
     """Meet the other processes, and part from them at the end."""

@@ -21,8 +21,8 @@ from torch.nn import functional as F
 
 from lineament.errors import UsageError
 from lineament.networks.blocks import hold_frozen
-from lineament.networks.modulation import AdaptiveInstanceNorm, channel_deviation
 from lineament.networks.encoder import EncoderName, Pyramid, pyramid_encoder
+from lineament.networks.modulation import AdaptiveInstanceNorm, channel_deviation
 from lineament.networks.normals import unit_normals
 
 Fusion = Literal["cat", "adain", "fmm"]

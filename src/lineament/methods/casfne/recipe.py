@@ -16,10 +16,11 @@ from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.casfne.model import CasFNE, CasFNEConfig, CasFNEOutput, casfne, casfne_s
 from lineament.networks.discriminator import PatchDiscriminator, adversarial_loss, discriminator_loss
 from lineament.networks.encoder import start_encoder
-from lineament.training.augment import draw_number, prepared
+from lineament.training.augment import prepared
 from lineament.training.data import Batch, batches
 from lineament.training.export import load_weights, mean_weights, save_weights
-from lineament.training.recipe import descend
+from lineament.training.parallel import draw_number
+from lineament.training.recipe import adam, descend
 from lineament.training.relight import relit
 from lineament.training.validation import angular_errors
 
@@ -66,14 +67,9 @@ class CasFNERecipe:
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """Adam for the network and for the discriminator."""
-        rate = self.config.learning_rate
-        optimizers: dict[str, torch.optim.Optimizer] = {
-            "model": torch.optim.Adam(self.model.parameters(), rate, weight_decay=self.config.weight_decay)
-        }
+        optimizers = {"model": adam(self.model, self.config.learning_rate, self.config.weight_decay)}
         if self.discriminator is not None:
-            optimizers["discriminator"] = torch.optim.Adam(
-                self.discriminator.parameters(), rate, weight_decay=DISCRIMINATOR_DECAY
-            )
+            optimizers["discriminator"] = adam(self.discriminator, self.config.learning_rate, DISCRIMINATOR_DECAY)
         return optimizers
 
     def batches(self, split: str, first: int, device: torch.device) -> Iterator[Batch]:
