@@ -184,5 +184,5 @@ def test_faces_made_while_training_are_as_the_configuration_wants_them(tmp_path:
     "change", [{"minutes": -1.0}, {"pool": 8}, {"pool": 1, "workers": 1}, {"pool": 8, "workers": 1, "data": (Path(),)}]
 )
 def test_impossible_pools_and_times_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
-    with pytest.raises(UsageError, match="pool|minutes"):
+    with pytest.raises(UsageError, match=r"pool|minutes"):
         configured(tmp_path, **change)
