@@ -152,5 +152,5 @@ def face_contrast(image: Tensor) -> Tensor:
     side = image.shape[-1]
     rows, columns = (slice(int(low * side), max(1, int(high * side))) for low, high in (ROWS, COLUMNS))
     tones = grey(image[:, :, rows, columns])[:, 0].flatten(1).float()
-    dark, light = tones.quantile(tones.new_tensor(TENTHS), dim=1).clamp_min(1.0 / 255.0)
+    dark, light = (tones.quantile(tenth, dim=1).clamp_min(1.0 / 255.0) for tenth in TENTHS)
     return torch.log(light / dark)
