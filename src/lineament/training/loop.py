@@ -69,7 +69,6 @@ def train(recipe: Recipe[Any], config: LoopConfig, progress: Progress | None = N
 def _train(recipe: Recipe[Any], config: LoopConfig, device: torch.device, progress: Progress | None) -> Path:
     folder, bf16, chief = config.output, uses_bf16(config), rank() == 0
     torch.manual_seed(config.seed)
-    torch.backends.cudnn.benchmark = True  # all batches are of one size: the fastest algorithms are worth a search
     recipe.start()
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     model: nn.Module = recipe.model.to(device)
