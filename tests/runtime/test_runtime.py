@@ -13,13 +13,14 @@ import pytest
 import torch
 
 from lineament.errors import UsageError, WeightsError
-from lineament.methods.casfne.model import CasFNE
+from lineament.methods.casfne.model import CasFNE, CasFNEConfig
 from lineament.methods.finder.model import FaceFinder
 from lineament.methods.reader.model import FaceReader
 from lineament.runtime.casfne import CasFNESession
+from lineament.runtime.export import export_graphs
 from lineament.runtime.faces import FinderSession, ReaderSession
 from lineament.runtime.session import expected_angle
-from lineament.training.export import load_weights
+from lineament.training.export import load_weights, save_weights
 from lineament.weights import FOLDER, weights_path
 
 SHIPPED = sorted(FOLDER.glob("casfne*.safetensors"))
@@ -46,6 +47,15 @@ def test_engines_agree_at_any_number_of_stages(tiny_weights: Path) -> None:
         angles = disagreement(tiny_weights, stages)
         assert len(angles) == stages + 1
         assert max(angles) < 0.1
+
+
+def test_engines_agree_on_every_encoder(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = CasFNEConfig(1.0, (16, 16, 8, 8, 8), 4, stages=1, crop_size=64, encoder="efficientnet-lite0")
+    weights = tmp_path / "lite.safetensors"
+    save_weights(CasFNE(config), weights)
+    assert len(export_graphs(weights)) == 2
+    assert max(disagreement(weights, 1)) < 0.1
 
 
 @pytest.mark.parametrize("weights", SHIPPED, ids=lambda p: p.stem)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-_ROWS, _COLUMNS = (0.3, 0.75), (0.3, 0.7)  # of a crop: the inner face, where hair and background seldom are
-_TENTHS = (0.1, 0.9)  # quantiles that contrast is measured between
-_USUAL = 0.6  # contrast that half of the portraits exceed; nine of ten photos that hold linear light have 0.85 or more
-_CAMERA = 2.2  # exponent of a camera's curve: what may be missing
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+ROWS, COLUMNS = (0.3, 0.75), (0.3, 0.7)  # of a crop: the inner face, where hair and background seldom are
+TENTHS = (0.1, 0.9)  # quantiles that contrast is measured between
+USUAL = 0.6  # contrast that half of the portraits exceed; nine of ten photos that hold linear light have 0.85 or more
+CAMERA = 2.2  # exponent of a camera's curve: what may be missing
 
 
 def face_contrast(crop: NDArray[Any]) -> float:
@@ -25,9 +25,9 @@ def face_contrast(crop: NDArray[Any]) -> float:
         Logarithm of the 90 % quantile of its inner part's grey over the 10 % quantile; 0 is an even grey.
     """
     side = len(crop)
-    rows, columns = (slice(int(low * side), max(1, int(high * side))) for low, high in (_ROWS, _COLUMNS))
+    rows, columns = (slice(int(low * side), max(1, int(high * side))) for low, high in (ROWS, COLUMNS))
     unit = 1.0 if crop.dtype == np.uint8 else 1.0 / 255.0
-    dark, light = np.maximum(np.quantile(crop[rows, columns] @ _LUMA, _TENTHS), unit)
+    dark, light = np.maximum(np.quantile(crop[rows, columns] @ LUMA, TENTHS), unit)
     return float(np.log(light / dark))
 
 
@@ -41,7 +41,7 @@ def camera_gamma(contrast: float) -> float:
     Args:
         contrast: As `face_contrast` gives it.
     """
-    return float(np.clip(contrast / _USUAL, 1.0, _CAMERA))
+    return float(np.clip(contrast / USUAL, 1.0, CAMERA))
 
 
 def camera_tones(contrast: float) -> NDArray[np.uint8]:

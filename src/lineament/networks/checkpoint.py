@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Taking over the ImageNet weights that torchvision distributes."""
+"""Taking over ImageNet weights that others distribute."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lineament.errors import WeightsError
 from lineament.weights.file import first_line, read_tensors
@@ -22,18 +23,30 @@ def load_torchvision_weights(network: nn.Module, path: Path) -> None:
     Raises:
         WeightsError: The file cannot be read, or its tensors do not fit the network.
     """
-    state = _tensors(path)
+    fill(network, read_checkpoint_tensors(path), path)
+
+
+def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Fill a network with tensors that were read from a file; those that it has no place for are left out.
+
+    Raises:
+        WeightsError: They do not fit the network.
+    """
     own = network.state_dict()
-    wrong = [name for name, value in own.items() if name not in state or state[name].shape != value.shape]
+    wrong = [name for name, value in own.items() if name not in tensors or tensors[name].shape != value.shape]
     if wrong:
         raise WeightsError(
             f"{path} does not fit this encoder (first difference: {wrong[0]}); ImageNet weights need width 1"
         )
-    network.load_state_dict({name: state[name] for name in own})
+    network.load_state_dict({name: tensors[name] for name in own})
 
 
-def _tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Every tensor of a checkpoint file."""
+def read_checkpoint_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint, ``.pth`` (read without running code) or ``.safetensors``, by name.
+
+    Raises:
+        WeightsError: The file cannot be read, holds something else, or numbers that are not finite.
+    """
     what = "ImageNet weights"
     if path.suffix == ".safetensors":
         tensors = read_tensors(path, ("F16", "F32", "F64", "I64"), WeightsError, what).tensors

@@ -6,6 +6,8 @@ Parameters are named as in torchvision, so that its ImageNet checkpoint loads at
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -43,9 +45,14 @@ class BasicBlock(nn.Module):
 class ResNet18Encoder(nn.Module):
     """ResNet-18 without its classifier, split into five scales."""
 
+    MEAN: ClassVar[tuple[float, float, float]] = (0.485, 0.456, 0.406)
+    STD: ClassVar[tuple[float, float, float]] = (0.229, 0.224, 0.225)
+
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
-        stem, c1, c2, c3, c4 = pyramid_channels(width)
+        self.channels = pyramid_channels(width)
+        """Channels of the five scales."""
+        stem, c1, c2, c3, c4 = self.channels
         self.conv1 = nn.Conv2d(3, stem, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(stem)
         self.layer1 = nn.Sequential(BasicBlock(stem, c1, 1), BasicBlock(c1, c1, 1))

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -12,8 +14,13 @@ LUMA = (0.299, 0.587, 0.114)
 
 def grey(image: Tensor) -> Tensor:
     """Luma [B, 1, H, W] of [B, 3, H, W]."""
-    weights = torch.tensor(LUMA, device=image.device, dtype=image.dtype).view(1, 3, 1, 1)
-    return (image * weights).sum(1, keepdim=True)
+    return (image * _luma(image.device, image.dtype)).sum(1, keepdim=True)
+
+
+@lru_cache(maxsize=8)
+def _luma(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """The weights [1, 3, 1, 1] on a device, which would wait for it if they were brought there every time."""
+    return torch.tensor(LUMA, device=device, dtype=dtype).view(1, 3, 1, 1)
 
 
 def encode_srgb(linear: Tensor) -> Tensor:

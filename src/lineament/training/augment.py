@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lineament.images.tone import camera_gamma, face_contrast
+from lineament.images.tone import CAMERA, COLUMNS, ROWS, TENTHS, USUAL
 from lineament.render.colour import grey
 from lineament.synth.fields import per_sample
 from lineament.training.config import LoopConfig
 from lineament.training.data import Batch
-from lineament.training.parallel import processes, rank
+from lineament.training.parallel import draw_number
 
 _CURVE = 0.2  # spread of the logarithm of the tone curve's exponent: beyond that of cameras, shading tells too little
 _LINEAR = 0.4  # share of pictures whose camera's curve is taken away, wholly or in part, as in measured pictures
@@ -29,11 +29,6 @@ def prepared(batch: Batch, config: LoopConfig, step: int) -> Batch:
         batch = augment(batch, config.seed, draw_number(step))
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     return Batch(batch.image.contiguous(memory_format=layout), batch.normals, batch.face)
-
-
-def draw_number(step: int) -> int:
-    """The number of this process's draws in a step: no two processes and no two steps share one."""
-    return step * processes() + rank()
 
 
 def augment(batch: Batch, seed: int, step: int) -> Batch:
@@ -50,20 +45,20 @@ class Draws:
 
     def __init__(self, seed: int, step: int, count: int, device: torch.device) -> None:
         """Start the sequence."""
-        self.generator = torch.Generator().manual_seed((seed * 1_000_003 + step) % (1 << 62))
+        self.generator = torch.Generator(device).manual_seed((seed * 1_000_003 + step) % (1 << 62))
         self.count, self.device = count, device
 
     def uniform(self, low: float, high: float) -> Tensor:
         """[B] from [low, high)."""
-        return torch.rand(self.count, generator=self.generator).mul_(high - low).add_(low).to(self.device)
+        return torch.rand(self.count, generator=self.generator, device=self.device).mul_(high - low).add_(low)
 
     def normal(self, sigma: float) -> Tensor:
         """[B] around zero."""
-        return torch.randn(self.count, generator=self.generator).mul_(sigma).to(self.device)
+        return torch.randn(self.count, generator=self.generator, device=self.device).mul_(sigma)
 
     def noise(self, like: Tensor) -> Tensor:
         """Standard normal numbers of another tensor's shape."""
-        return torch.randn(like.shape, generator=self.generator).to(self.device)
+        return torch.randn(like.shape, generator=self.generator, device=self.device)
 
 
 @dataclass(frozen=True)
@@ -148,5 +143,14 @@ def recoloured(image: Tensor, inside: Tensor, draw: Draws) -> Tensor:
     soft = F.avg_pool2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), 3, 1)
     image = torch.lerp(image, soft, per_sample(draw.uniform(0, 1) * (draw.uniform(0, 1) < 0.4)))
     image = image.clamp(0.0, 1.0)
-    gamma = [camera_gamma(face_contrast(crop)) for crop in image.permute(0, 2, 3, 1).cpu().numpy()]
-    return image.clamp_min(1e-4) ** per_sample(image.new_tensor(gamma).reciprocal())
+    gamma = (face_contrast(image) / USUAL).clamp(1.0, CAMERA)
+    return image.clamp_min(1e-4) ** per_sample(gamma.reciprocal())
+
+
+def face_contrast(image: Tensor) -> Tensor:
+    """`lineament.images.tone.face_contrast` of every picture of a batch [B, 3, S, S] in [0, 1]: [B]."""
+    side = image.shape[-1]
+    rows, columns = (slice(int(low * side), max(1, int(high * side))) for low, high in (ROWS, COLUMNS))
+    tones = grey(image[:, :, rows, columns])[:, 0].flatten(1).float()
+    dark, light = (tones.quantile(tenth, dim=1).clamp_min(1.0 / 255.0) for tenth in TENTHS)
+    return torch.log(light / dark)

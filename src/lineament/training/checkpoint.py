@@ -40,6 +40,8 @@ class Checkpoint:
     path: Path
     step: int
     """Steps that were done when it was written."""
+    seconds: float
+    """How long the run had trained."""
     config: dict[str, Any]
     """The run's configuration."""
     tensors: Mapping[str, Tensor]
@@ -51,8 +53,17 @@ def save_checkpoint(
     optimizers: Mapping[str, torch.optim.Optimizer],
     step: int,
     config: Mapping[str, Any],
+    seconds: float = 0.0,
 ) -> None:
     """Write everything that a run needs to go on; what was the present checkpoint becomes the previous one.
+
+    Args:
+        folder: The run's.
+        modules: Networks by name.
+        optimizers: Optimisers by name.
+        step: How many steps are done.
+        config: The run's configuration.
+        seconds: How long it has trained so far.
 
     Raises:
         TrainingError: A weight or a moment of an optimiser is not finite; nothing is written.
@@ -67,7 +78,7 @@ def save_checkpoint(
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     if wrong := not_finite(tensors):
         raise TrainingError(f"{wrong} is not finite after step {step}; {LOWER_RATE}")
-    metadata = {"format": _FORMAT, "step": str(step), "config": json.dumps(config)}
+    metadata = {"format": _FORMAT, "step": str(step), "seconds": f"{seconds:.1f}", "config": json.dumps(config)}
     path = folder / CURRENT
     try:
         with atomic_path(path) as temporary:
@@ -126,13 +137,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
         if metadata["format"] != _FORMAT:
             raise ValueError("it is of another version")
         step, config = int(metadata["step"]), parse_json(metadata["config"])
-        if step < 0 or not isinstance(config, dict):
+        seconds = float(metadata.get("seconds", "0"))
+        if step < 0 or not 0 <= seconds < 1e12 or not isinstance(config, dict):
             raise ValueError("its header makes no sense")
         if wrong := not_finite(tensors):
             raise ValueError(f"{wrong} is not finite")
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise WeightsError(f"cannot read the checkpoint {path}: {error}") from error
-    return Checkpoint(path, step, config, tensors)
+    return Checkpoint(path, step, seconds, config, tensors)
 
 
 def fill(

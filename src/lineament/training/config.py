@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from lineament.devices import check_device
 from lineament.errors import UsageError
 from lineament.options import COUNT, SEED, check_multiple, check_options
+from lineament.synth.config import SynthConfig
 
 MOST_PIXELS = 1 << 28
 """Pixels of the largest batch: 4096 pictures of 256. Its pictures alone take 3 GB."""
@@ -35,6 +36,9 @@ class LoopConfig:
     batch_size: int = 8
     """Samples of a step; with several processes (torchrun), of each of them."""
     steps: int = 500_000
+    minutes: float = 0.0
+    """Time after which the training ends even if steps are left; the learning rate decays with whichever is ahead. 0
+    sets no limit."""
     learning_rate: float = 1e-4
     warmup: int = 500
     """Steps of linear warm-up, before the decay."""
@@ -66,6 +70,7 @@ class LoopConfig:
         "size": "[32, 4096]",
         "batch_size": "[1, 65536]",
         "steps": COUNT,
+        "minutes": "[0, 1000000]",
         "learning_rate": "(0, 1e30]",
         "warmup": "[0, 1000000000]",
         "weight_decay": "[0, 1000]",
@@ -133,11 +138,32 @@ DEPTH_PICTURES = ("image", "depth", "albedo", "mask")
 class FaceConfig(LoopConfig):
     """A training on synthetic faces: read from folders (data), or made while training when there are none."""
 
+    synth: SynthConfig = field(default_factory=SynthConfig)
+    """What faces are like that are made while training; size and seed are the training's."""
+    pool: int = 0
+    """Faces kept on the device while the workers make others: each step draws its batch from them and waits for none,
+    so that a face is seen several times. Such a training does not repeat exactly. 0 takes every face once, in order."""
+    pool_views: float = 1.0
+    """How often a face of the pool is seen, on average, before others are made: workers that are faster wait."""
+
     cache: float = 4.0
     """Gigabytes of memory for samples that were read once; those beyond are read again each time."""
 
-    INTERVALS: ClassVar[Mapping[str, str]] = {**LoopConfig.INTERVALS, "cache": "[0, 1000000]"}
+    INTERVALS: ClassVar[Mapping[str, str]] = {
+        **LoopConfig.INTERVALS,
+        "cache": "[0, 1000000]",
+        "pool": "[0, 100000000]",
+        "pool_views": "(0, 1000000]",
+    }
     PICTURES: ClassVar[tuple[str, ...]] = NORMALS_PICTURES
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pool and (self.data or self.workers < 1 or self.pool < self.batch_size):
+            raise UsageError(
+                "a pool holds at least a batch of faces that workers make while training: take --workers 1 or more and "
+                "no --data"
+            )
 
 
 def check_paths(option: str, *paths: Path | None, needed: bool = False) -> None:

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -20,15 +20,17 @@ from lineament.errors import DataError
 from lineament.face.parse import FACE_CLASSES
 from lineament.geometry.fields import unit
 from lineament.images.files import reading
-from lineament.synth.batch import SampleBatch
-from lineament.synth.config import SynthConfig
 from lineament.synth.stream import FaceStream
 from lineament.training.config import NORMALS_PICTURES, FaceConfig
 from lineament.training.folders import labelled_samples, read_picture
-from lineament.training.parallel import processes, rank
+from lineament.training.parallel import draw_number, processes, rank
+from lineament.training.pool import pooled
 
 Kind = TypeVar("Kind")
 Made = TypeVar("Made", covariant=True)
+
+_UNIT = 32767.0  # of packed normals
+_AT_ONCE = 256  # faces that a worker makes on an accelerator for a pool: 64 take it half as long
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,16 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """Move to a device."""
         return Batch(self.image.to(device), self.normals.to(device), self.face.to(device))
+
+    def packed(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Image (uint8), normals (int16) and face (bool): ten bytes a pixel, the precision of datasets on disk."""
+        return (self.image * 255.0).round().byte(), (self.normals * _UNIT).round().short(), self.face
+
+    @classmethod
+    def unpacked(cls, packed: Sequence[Tensor]) -> Batch:
+        """The batch that `packed` packed."""
+        image, normals, face = packed
+        return cls(image.float() / 255.0, normals.float() / _UNIT, face)
 
     def at_half_resolution(self) -> Batch:
         """The same at half the resolution; a pixel is face where all four of its were."""
@@ -62,36 +74,71 @@ def batches(config: FaceConfig, split: str, first: int, device: torch.device) ->
     Raises:
         DataError: A folder that holds no dataset of this size.
     """
-    source: IterableDataset[Batch]
+    if config.pool and split == "train":
+        made = made_faces(config, first, device)
+        seed = draw_number(first) * 1_000_003 + config.seed
+        for faces in pooled(made, config.pool, config.batch_size, config.pool_views, seed, device):
+            yield Batch.unpacked(faces)
+        return
     if config.data:
-        source = DatasetFolder(config, split, first, NormalsDecoder())
-    else:
-        made_on = device if config.workers == 0 else torch.device("cpu")
-        synth = SynthConfig(size=config.size, seed=config.seed)
-        own, step = (first * processes() + rank(), processes()) if split == "train" else (first, 1)
-        source = GeneratedBatches(FaceStream(synth, config.batch_size, split, own, device=made_on, step=step))
+        folder = DatasetFolder(config, split, first, NormalsDecoder())
+        workers = config.workers if split == "train" else 0
+        loader = DataLoader(folder, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None)
+        for batch in loader:
+            yield batch.to(device)
+        return
+    for faces in made_faces(config, first, device, split):
+        yield Batch.unpacked(faces).to(device)
+
+
+def made_faces(
+    config: FaceConfig, first: int, device: torch.device, split: str = "train"
+) -> Iterable[tuple[Tensor, ...]]:
+    """Batches of faces that are made by the workers, or here if there are none, as `Batch.packed` packs them.
+
+    With workers beside a CUDA device the faces are made there, by processes of their own: making them is many small
+    operations, which wait for their processor rather than for the device.
+
+    Args:
+        config: The training.
+        first: Number of the first batch.
+        device: Where the training runs.
+        split: "train" or "validation".
+    """
     workers = config.workers if split == "train" else 0
-    loader = DataLoader(source, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None)
-    for batch in loader:
-        yield batch.to(device)
+    own, step = (first * processes() + rank(), processes()) if split == "train" else (first, 1)
+    synth = replace(config.synth, size=config.size, seed=config.seed)
+    made_on = device if workers == 0 or device.type == "cuda" else torch.device("cpu")
+    many = config.pool and workers and made_on.type == "cuda"
+    count = max(config.batch_size, _AT_ONCE) if many else config.batch_size
+    source = GeneratedFaces(FaceStream(synth, count, split, own, device=made_on, step=step))
+    if workers == 0:
+        return source
+    return DataLoader(
+        source,
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=2,
+        pin_memory=device.type == "cuda",
+        # A process that has CUDA open cannot be forked.
+        multiprocessing_context="spawn" if device.type == "cuda" else None,
+    )
 
 
-class GeneratedBatches(IterableDataset[Batch]):
-    """The generator's batches, with only what the losses need."""
+class GeneratedFaces(IterableDataset[tuple[Tensor, ...]]):
+    """The generator's batches, with only what the losses need, as `Batch.packed` packs them."""
 
     def __init__(self, stream: FaceStream) -> None:
         super().__init__()
         self.stream = stream
 
-    def __iter__(self) -> Iterator[Batch]:
-        if get_worker_info():
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        worker = get_worker_info()
+        if worker:
             torch.set_num_threads(1)
         for sample in self.stream:
-            yield _of_sample(sample)
-
-
-def _of_sample(sample: SampleBatch) -> Batch:
-    return Batch(sample.image, sample.normals, face_of(sample.mask))
+            faces = Batch(sample.image, sample.normals, face_of(sample.mask)).packed()
+            yield tuple(tensor.cpu() for tensor in faces) if worker else faces
 
 
 class Decoder(Protocol[Made]):
@@ -122,13 +169,11 @@ class NormalsDecoder:
         normals = (2.0 * read_scaled(files["normals"]) - 1.0) * face
         image, normals = resampled(image, size), resampled(normals, size)
         face = resampled_face(face, size)
-        normals = unit(normals[None])[0] * face
-        return (image * 255.0).round().byte(), (normals * 32767.0).round().short(), face
+        return Batch(image, unit(normals[None])[0] * face, face).packed()
 
     def batch(self, samples: Sequence[tuple[Tensor, ...]]) -> Batch:
         """Photos, normals and faces as floating point."""
-        images, normals, faces = (torch.stack(tensors) for tensors in zip(*samples, strict=True))
-        return Batch(images.float() / 255.0, normals.float() / 32767.0, faces)
+        return Batch.unpacked([torch.stack(tensors) for tensors in zip(*samples, strict=True)])
 
 
 class DatasetFolder(IterableDataset[Kind]):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lineament.errors import LineamentError, TrainingError, UsageError
 from lineament.images.write import write_json
@@ -39,6 +39,11 @@ log = logging.getLogger(__name__)
 
 # Options that may differ when a run goes on: they change no figure of the training.
 _FREE = frozenset({"output", "device", "threads", "workers", "cache", "checkpoint_minutes"})
+
+AVERAGED = "averaged.safetensors"
+"""The averaged weights at the last checkpoint, in a run's folder: what a run that was stopped has learned."""
+
+_SECONDS_BETWEEN_LOGS = 1.0
 
 Progress = Callable[[int, Mapping[str, float]], None]
 
@@ -87,52 +92,73 @@ def _train(recipe: Recipe[Any], config: LoopConfig, device: torch.device, progre
     modules = {"model": model, "averaged": averaged.model}
     modules.update({name: network.to(device) for name, network in recipe.beside().items()})
     optimizers = recipe.optimizers()
-    step = _resume(folder, config, modules, optimizers)
+    step, seconds = _resume(folder, config, modules, optimizers)
     agree(modules.values())
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
-    saved, saved_step = time.monotonic(), step
     source = recipe.batches("train", step, device)
+    # Making the first batch may take a while, which is no time of the training.
+    first = next(source) if step < config.steps else None
+    started = saved = time.monotonic()
+    saved_step = step
     steps = WholeSteps(modules.values(), optimizers.values())
+
+    def trained() -> float:
+        """Seconds that the run has trained so far, before it was stopped and since."""
+        return seconds + time.monotonic() - started
+
+    def share() -> float:
+        """How much of the training's time is over; of one without a limit nothing ever is."""
+        return trained() / (60 * config.minutes) if config.minutes else 0.0
+
+    def write_weights(path: Path) -> None:
+        about = {"training": json.dumps(config.without_places()), "processes": str(processes()), "step": str(step)}
+        recipe.save(averaged.model, path, about)
 
     def save() -> None:
         nonlocal saved, saved_step
         if chief and step != saved_step:
-            save_checkpoint(folder, modules, optimizers, step, config.to_json())
+            save_checkpoint(folder, modules, optimizers, step, config.to_json(), trained())
+            write_weights(folder / AVERAGED)
         saved, saved_step = time.monotonic(), step
 
     with RunLog(folder, step) if chief else nullcontext() as run, steps.interruptible():
+        logged = _LoggedSteps(run, folder)
 
         def validate() -> None:
-            due = step > 0 and (step % config.validate_every == 0 or step == config.steps)
+            due = step > 0 and (step % config.validate_every == 0 or step == config.steps or share() >= 1.0)
             if run is not None and due and not run.is_validated(step):
                 run.write(step, recipe.validate(averaged.model, device, folder / f"sheet-{step:07d}.png"))
 
         try:
             validate()  # where a run was stopped in the middle of it
-            while step < config.steps:
-                rate = learning_rate(step, config.steps, config.learning_rate, config.warmup, config.decay)
+            while step < config.steps and (over := share()) < 1.0:
+                rate = learning_rate(step, config.steps, config.learning_rate, config.warmup, config.decay, over)
                 for optimizer in optimizers.values():
                     for group in optimizer.param_groups:
                         group["lr"] = rate
-                batch = next(source)
+                batch = next(source) if first is None else first
+                first = None
                 with steps.step():
                     parts = recipe.step(batch, step, optimizers, autocast)
-                    figures = {"learning_rate": rate, **{name: float(value) for name, value in parts.items()}}
-                    _check_finite(figures, step + 1, folder)
                     averaged.update(model, step)
                     step += 1
-                    if run is not None:
-                        run.write(step, figures)
+                    logged.add(step, {"learning_rate": rate, **parts})
+                    saving = time.monotonic() - saved > 60 * config.checkpoint_minutes
+                    if saving or step == config.steps or step % config.validate_every == 0 or logged.due():
+                        logged.write()
                 validate()
-                if time.monotonic() - saved > 60 * config.checkpoint_minutes:
+                if saving:
                     save()
                 if progress:
-                    progress(step, figures)
+                    progress(step, logged.last)
+            logged.write()
             save()
+            validate()
         except BaseException as error:
             if steps.restored():
                 try:
+                    logged.write()
                     save()
                 except LineamentError as second:  # the first one is the one to tell
                     log.warning("no checkpoint of step %d: %s", step, second)
@@ -141,14 +167,50 @@ def _train(recipe: Recipe[Any], config: LoopConfig, device: torch.device, progre
             raise
     weights = folder / f"{recipe.name}.safetensors"
     if chief:
-        about = {"training": json.dumps(config.without_places()), "processes": str(processes()), "step": str(step)}
-        recipe.save(averaged.model, weights, about)
+        write_weights(weights)
     wait()
     return weights
 
 
+class _LoggedSteps:
+    """Losses of steps, kept on the device until they are written: asking for each at once would make every step wait
+    for the one before.
+    """
+
+    def __init__(self, run: RunLog | None, folder: Path) -> None:
+        self.last: dict[str, float] = {}
+        """The newest that were written."""
+        self._run, self._folder = run, folder
+        self._waiting: list[tuple[int, Mapping[str, float | Tensor]]] = []
+        self._written = -math.inf
+
+    def add(self, step: int, values: Mapping[str, float | Tensor]) -> None:
+        """Keep a step's values."""
+        self._waiting.append((step, values))
+
+    def due(self) -> bool:
+        """Whether the last ones were written long enough ago."""
+        return time.monotonic() - self._written > _SECONDS_BETWEEN_LOGS
+
+    def write(self) -> None:
+        """Write all that wait, with a single look at the device.
+
+        Raises:
+            TrainingError: One of them is not finite.
+        """
+        tensors = [v for _, values in self._waiting for v in values.values() if isinstance(v, Tensor)]
+        known = iter(torch.stack([tensor.float() for tensor in tensors]).tolist() if tensors else [])
+        waiting, self._waiting = self._waiting, []
+        for step, values in waiting:
+            self.last = {name: next(known) if isinstance(v, Tensor) else float(v) for name, v in values.items()}
+            _check_finite(self.last, step, self._folder)
+            if self._run is not None:
+                self._run.write(step, self.last)
+        self._written = time.monotonic()
+
+
 def _check_finite(figures: Mapping[str, float], step: int, folder: Path) -> None:
-    """Refuse to go on from figures that are not finite. They are on the host for the log already: it costs nothing."""
+    """Refuse to go on from values that are not finite; they are on the host for the log."""
     for name, value in figures.items():
         if not math.isfinite(value):
             kept = [path.name for path in (folder / CURRENT, folder / PREVIOUS) if path.exists()]
@@ -166,20 +228,20 @@ def _resume(
     config: LoopConfig,
     modules: Mapping[str, nn.Module],
     optimizers: Mapping[str, torch.optim.Optimizer],
-) -> int:
-    """The step to go on from; fills modules and optimisers when there is a checkpoint."""
+) -> tuple[int, float]:
+    """The step to go on from and the seconds until then; fills modules and optimisers when there is a checkpoint."""
     checkpoint = latest_checkpoint(folder)
     if checkpoint is None:
         if rank() == 0:
             write_json(folder / "config.json", config.to_json())
-        return 0
+        return 0, 0.0
     _check_same(checkpoint, config)
     fill(checkpoint, modules, optimizers)
     wait()
     if rank() == 0 and checkpoint.path.name == PREVIOUS:  # or the next one would put the damaged one in its place
         with suppress(OSError):
             os.replace(folder / PREVIOUS, folder / CURRENT)
-    return checkpoint.step
+    return checkpoint.step, checkpoint.seconds
 
 
 def _check_same(checkpoint: Checkpoint, config: LoopConfig) -> None:

@@ -50,6 +50,11 @@ def device_of_process(config: LoopConfig) -> torch.device:
     return device_of(config.device, local_rank())
 
 
+def draw_number(step: int) -> int:
+    """The number of this process's draws in a step: no two processes and no two steps share one."""
+    return step * processes() + rank()
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[None]:
     """Meet the other processes, and part from them at the end."""

@@ -64,7 +64,8 @@ def _light(normals: Tensor, draw: Draws) -> Tensor:
 
 def _gloss(normals: Tensor, draw: Draws) -> Tensor:
     """Blinn's highlight of another lamp's half vector, [B, 1, S, S]."""
-    half = unit(_direction(draw) + normals.new_tensor([0.0, 0.0, 1.0]))
+    x, y, z = _direction(draw).unbind(1)
+    half = unit(torch.stack([x, y, z + 1.0], dim=1))  # between the lamp and the camera
     strength = draw.uniform(0.0, 1.0) ** 2 * 0.35
     return per_sample(strength) * lambert(normals, half) ** per_sample(draw.uniform(6.0, 50.0))
 

@@ -16,13 +16,19 @@ FLOOR = 0.02
 """Share of the base learning rate that is left at the end."""
 
 
-def learning_rate(step: int, steps: int, base: float, warmup: int, decay: Decay = "cosine") -> float:
-    """Linear warm-up to ``base``, then a cosine to ``FLOOR * base`` at the last step, or two divisions by ten."""
+def learning_rate(
+    step: int, steps: int, base: float, warmup: int, decay: Decay = "cosine", passed: float = 0.0
+) -> float:
+    """Linear warm-up to ``base``, then a cosine to ``FLOOR * base`` at the last step, or two divisions by ten.
+
+    ``passed`` is the share of a training's time that is over, where that is limited: the decay follows it if it is
+    ahead of the steps.
+    """
     if step < warmup:
         return base * (step + 1) / warmup
     if decay == "steps":
-        return base * 0.1 ** sum(step >= share * steps for share in (0.7, 0.8))
-    progress = min(1.0, (step - warmup) / max(1, steps - warmup))
+        return base * 0.1 ** sum(max(passed, step / steps) >= share for share in (0.7, 0.8))
+    progress = min(1.0, max(passed, (step - warmup) / max(1, steps - warmup)))
     return base * (FLOOR + (1.0 - FLOOR) * 0.5 * (1.0 + math.cos(math.pi * progress)))
 
 
@@ -41,8 +47,10 @@ class AveragedModel(Generic[Model]):
     def update(self, model: nn.Module, step: int) -> None:
         """Move towards the model; the first steps count more, since there is little to average yet."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        for averaged, current in zip(self.model.state_dict().values(), model.state_dict().values(), strict=True):
-            if averaged.dtype.is_floating_point:
-                averaged.lerp_(current, 1.0 - decay)
-            else:
-                averaged.copy_(current)
+        pairs = list(zip(self.model.state_dict().values(), model.state_dict().values(), strict=True))
+        means = [pair for pair in pairs if pair[0].dtype.is_floating_point]
+        # All at once: on an accelerator hundreds of small operations would take longer than what they compute.
+        torch._foreach_lerp_([mean for mean, _ in means], [current for _, current in means], 1.0 - decay)
+        for counter, current in pairs:
+            if not counter.dtype.is_floating_point:
+                counter.copy_(current)

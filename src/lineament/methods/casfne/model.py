@@ -21,17 +21,15 @@ from torch.nn import functional as F
 
 from lineament.errors import UsageError
 from lineament.networks.blocks import hold_frozen
+from lineament.networks.encoder import EncoderName, Pyramid, pyramid_encoder
 from lineament.networks.modulation import AdaptiveInstanceNorm, channel_deviation
 from lineament.networks.normals import unit_normals
-from lineament.networks.resnet import ResNet18Encoder, pyramid_channels
 
 Fusion = Literal["cat", "adain", "fmm"]
-Pyramid = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 MAX_STAGES = 5
 MIN_CONCENTRATION = 0.01
 """κ of a normal that could point anywhere: the floor that keeps the likelihood's gradient alive."""
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, which the encoder may come from
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class CasFNEConfig:
     """The network's size and fusion."""
 
     width: float = 1.0
-    """Width of the ResNet-18 encoder E_f; 1.0 is the original."""
+    """Width of the ResNet-18 encoder E_f; 1.0 is the original, and the only one that EfficientNet-Lite has."""
     decoder_channels: tuple[int, int, int, int, int] = (256, 256, 256, 256, 128)
     """Channels after each of a decoder's five transposed convolutions, deepest first."""
     normal_channels: int = 32
@@ -50,6 +48,8 @@ class CasFNEConfig:
     """Cascaded stages when the caller names none; the paper uses two."""
     crop_size: int = 256
     """Side of the crop, pixels, that the weights were trained for; any multiple of 32 runs."""
+    encoder: EncoderName = "resnet18"
+    """E_f; the paper's is ResNet-18."""
 
     def __post_init__(self) -> None:
         if self.fusion not in ("cat", "adain", "fmm"):
@@ -62,9 +62,10 @@ def casfne() -> CasFNEConfig:
     return CasFNEConfig()
 
 
-def casfne_s() -> CasFNEConfig:
-    """The small size, about 5 M parameters."""
-    return CasFNEConfig(width=0.5, decoder_channels=(128, 96, 48, 24, 16), normal_channels=16)
+def casfne_s(encoder: EncoderName = "efficientnet-lite0") -> CasFNEConfig:
+    """The small size, about 5.7 M parameters; ResNet-18 has half its width in it."""
+    width, normal_channels = (0.5, 16) if encoder == "resnet18" else (1.0, 12)
+    return CasFNEConfig(width, (128, 96, 48, 24, 16), normal_channels, encoder=encoder)
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,8 @@ class CasFNE(nn.Module):
     def __init__(self, config: CasFNEConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = ResNet18Encoder(config.width)
-        channels = pyramid_channels(config.width)
+        self.encoder = pyramid_encoder(config.encoder, config.width)
+        channels = self.encoder.channels
         self.initial_decoder = Decoder(channels[4], channels[3::-1], config.decoder_channels, out_channels=5)
         self.coarse_head = nn.Conv2d(config.decoder_channels[3], 5, 3, 1, 1)
         self.normal_encoder = NormalEncoder(config.normal_channels)
@@ -100,8 +101,8 @@ class CasFNE(nn.Module):
         self.cascade_decoder = Decoder(
             self.fusion.out_channels, channels[3::-1], config.decoder_channels, out_channels=4
         )
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(self.encoder.MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(self.encoder.STD).view(1, 3, 1, 1), persistent=False)
 
     def train(self, mode: bool = True) -> CasFNE:
         """Switch the mode of what learns; a frozen initial block stays as it is in use."""

@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from lineament.methods.casfne import losses
 from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.casfne.model import CasFNE, CasFNEConfig, CasFNEOutput, casfne, casfne_s
-from lineament.networks.checkpoint import load_torchvision_weights
 from lineament.networks.discriminator import PatchDiscriminator, adversarial_loss, discriminator_loss
-from lineament.training.augment import draw_number, prepared
+from lineament.networks.encoder import start_encoder
+from lineament.training.augment import prepared
 from lineament.training.data import Batch, batches
 from lineament.training.export import load_weights, mean_weights, save_weights
-from lineament.training.recipe import descend
+from lineament.training.parallel import draw_number
+from lineament.training.recipe import adam, descend
 from lineament.training.relight import relit
 from lineament.training.validation import angular_errors
 
@@ -28,7 +29,10 @@ DISCRIMINATOR_DECAY = 5e-4  # the paper's authors' weight decay of the discrimin
 
 def model_config(config: CasFNETrainConfig) -> CasFNEConfig:
     """The network's configuration that a training asks for."""
-    size = casfne_s() if config.model == "casfne-s" else casfne()
+    if config.model == "casfne-s":
+        size = casfne_s(config.encoder or "efficientnet-lite0")
+    else:
+        size = replace(casfne(), encoder=config.encoder or "resnet18")
     return replace(size, fusion=config.fusion, stages=config.stages, crop_size=config.size)
 
 
@@ -44,8 +48,7 @@ class CasFNERecipe:
         self.config = config
         self.name: str = config.model
         self.model = CasFNE(model_config(config))
-        if config.imagenet is not None:
-            load_torchvision_weights(self.model.encoder, config.imagenet)
+        start_encoder(self.model.encoder, self.model.config.encoder, config.start)
         self.discriminator: nn.Module | None = PatchDiscriminator() if "adv" in config.losses else None
 
     def start(self) -> None:
@@ -64,14 +67,9 @@ class CasFNERecipe:
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """Adam for the network and for the discriminator."""
-        rate = self.config.learning_rate
-        optimizers: dict[str, torch.optim.Optimizer] = {
-            "model": torch.optim.Adam(self.model.parameters(), rate, weight_decay=self.config.weight_decay)
-        }
+        optimizers = {"model": adam(self.model, self.config.learning_rate, self.config.weight_decay)}
         if self.discriminator is not None:
-            optimizers["discriminator"] = torch.optim.Adam(
-                self.discriminator.parameters(), rate, weight_decay=DISCRIMINATOR_DECAY
-            )
+            optimizers["discriminator"] = adam(self.discriminator, self.config.learning_rate, DISCRIMINATOR_DECAY)
         return optimizers
 
     def batches(self, split: str, first: int, device: torch.device) -> Iterator[Batch]:
