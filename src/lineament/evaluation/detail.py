@@ -48,9 +48,7 @@ def part_normals(normals: Floats, mask: NDArray[np.bool_], sigma: float) -> tupl
     return normalize(blurred).astype(np.float32), (normals - blurred)[..., :2]
 
 
-def compare_shape_and_detail(
-    normals: Floats, truth: Floats, mask: NDArray[np.bool_], sigma: float
-) -> ShapeAndDetail:
+def compare_shape_and_detail(normals: Floats, truth: Floats, mask: NDArray[np.bool_], sigma: float) -> ShapeAndDetail:
     """Compare the shape and the detail of normals with the truth's.
 
     Args:
