@@ -148,8 +148,8 @@ def head_photos(root: Path, heads: int | None = None) -> Iterator[HeadPhoto]:
         DegradeConfig(), blur_sigma=0.8, defocus=0.0, motion=0.0, low_resolution=0.0, noise_level=0.015,
         coarse_noise=0.0, haze=0.0, grey=0.1, jpeg_lowest=60.0,
     )  # fmt: skip
-    bare = {"glasses": 0.0, "hats": 0.0, "covered": 0.0, "detail": 0.0}
-    generator = Generator(SynthConfig(size=SIZE, seed=SEED, degrade=camera, **bare), rig)
+    config = SynthConfig(size=SIZE, seed=SEED, degrade=camera, glasses=0.0, hats=0.0, covered=0.0, detail=0.0)
+    generator = Generator(config, rig)
     people = {name: people_with(melanin, rig.identity_count) for name, melanin in SKINS.items()}
     for head in range(rig.identity_count):
         for number, pose in enumerate(POSES):
@@ -195,8 +195,10 @@ def read_heads(root: Path, heads: int | None = None) -> Rig:
     regions = compute_regions(mean, normals, triangles, part, mean[landmarks])
     part = skin_parts(part, mean, normals, regions, mean[landmarks])
     spheres = [fit_sphere(mean[eye]) for eye in (LEFT_EYE, RIGHT_EYE)]
-    # A bust's cut edges would show beside the clothes that the generator paints.
-    triangles = triangles[mean[triangles, 1].min(1) > mean[landmarks[8], 1] - NECK]
+    # A bust's cut edges would show beside the clothes that the generator paints: the neck ends in a level edge.
+    end = mean[landmarks[8], 1] - NECK
+    triangles = triangles[mean[triangles, 1].max(1) > end]
+    mean[:, 1] = mean[:, 1].clip(end)
     kept = np.unique(triangles)
     identity = offsets[:heads, kept]
     return Rig(
