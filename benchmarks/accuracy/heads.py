@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from head_photos import LIGHTS, POSES, SKINS, HeadPhoto, head_photos
 from numpy.typing import NDArray
 
@@ -71,6 +72,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, help="folder for photo, truth and estimates side by side")
     parser.add_argument("--output", type=Path, help="file for all figures, JSON")
     arguments = parser.parse_args()
+    torch.set_num_threads(1)  # as fast for single pictures, and sums are rounded alike on every machine
     try:
         measure(arguments)
     except LineamentError as error:
