@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from lineament.errors import DataError
+from lineament.geometry.fields import unit
 from lineament.geometry.mesh import Mesh
 from lineament.geometry.mesh import vertex_normals as mesh_normals
 from lineament.geometry.spherical_harmonics import Y00, Y1M
-from lineament.render.raster import rasterize, vertex_normals
+from lineament.render.raster import interpolate, rasterize, vertex_normals
 from lineament.rig import Part, Rig
 from lineament.rig.build import skin_parts
 from lineament.rig.eyes import IRIS_RADIUS, fit_sphere
@@ -125,6 +126,7 @@ class HeadPhoto:
     normals: NDArray[np.float32]  # [S, S, 3] unit, camera frame; zero off the head
     mask: NDArray[np.bool_]  # [S, S] the face: skin, lips, brows and eyes up to the hairline, not hidden by hair
     landmarks: NDArray[np.float64]  # [68, 2] px
+    mean_head: NDArray[np.float32]  # [S, S, 3] normals of the heads' mean, turned alike, at the same places of the skin
 
     @property
     def box(self) -> tuple[float, float, float, float]:
@@ -262,7 +264,10 @@ def photograph(
     face = posed(generator.rig, rig.mean + rig.identity[head], POSES[pose], draws)
     sample = generator.photograph(face, light_of(LIGHTS[light], mirrored=index % 2 == 1), [index], [person], draws, own)
     points, inverse = project(face.vertices, face.camera)
-    triangle = rasterize(points, generator.rig.faces, SIZE, SIZE, inverse).triangle[0]
+    seen = rasterize(points, generator.rig.faces, SIZE, SIZE, inverse)
+    mean = vertex_normals(generator.rig.mean[None], generator.rig.faces) @ face.camera.rotation.transpose(1, 2)
+    mean_head = unit(interpolate(mean, generator.rig.faces, seen))
+    triangle = seen.triangle[0]
     part = torch.where(triangle >= 0, generator.rig.face_part[triangle.clamp_min(0)], -1).numpy()
     shown = sample.mask[0, 0].numpy()
     classes = [int(c) for c in (MaskClass.SKIN, MaskClass.BROWS, MaskClass.EYES, MaskClass.MOUTH)]
@@ -277,6 +282,7 @@ def photograph(
         normals=sample.smooth_normals[0].permute(1, 2, 0).numpy(),
         mask=mask,
         landmarks=face.landmarks[0].numpy().astype(np.float64),
+        mean_head=mean_head[0].permute(1, 2, 0).numpy(),
     )
 
 

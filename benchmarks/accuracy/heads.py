@@ -12,6 +12,10 @@ method cuts out the face does not count; *covered* is the share of those pixels 
 mean error when all others count 90°. A face that is not found counts 90° and a correlation of 0. *Shape* is the error
 when both are blurred, *detail r* and *detail ×* are the correlation and the relative strength of what the blur takes
 away (`lineament.evaluation.detail`).
+
+Beside the methods stands the mean of all heads, turned as each truly is: how little the heads differ. The light and the
+skin are the generator's, which trainings see too, so the figures tell how a method fares with shapes that it never saw,
+not with photos that it never saw.
 """
 
 from __future__ import annotations
@@ -36,6 +40,7 @@ from lineament.geometry import angular_error
 from lineament.images.encoding import encode_normals
 from lineament.images.write import atomic_path, write_png
 
+MEAN = "mean head"  # what to hold the methods against
 NOTHING = 90.0  # degrees, of a pixel of which nothing is said
 SAME = 0.3  # overlap of boxes (intersection over union) from which a face is the head's
 
@@ -72,6 +77,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, help="folder for photo, truth and estimates side by side")
     parser.add_argument("--output", type=Path, help="file for all figures, JSON")
     arguments = parser.parse_args()
+    if arguments.heads is not None and arguments.heads < 1:
+        parser.error(f"--heads must be at least 1, not {arguments.heads}")
     torch.set_num_threads(1)  # as fast for single pictures, and sums are rounded alike on every machine
     try:
         measure(arguments)
@@ -85,6 +92,7 @@ def measure(arguments: argparse.Namespace) -> None:
     scores: list[Score] = []
     for number, photo in enumerate(head_photos(arguments.root, arguments.heads)):
         maps = [photo.normals * photo.mask[..., None]]
+        scores.append(score(MEAN, photo, photo.mean_head, photo.mask))
         for name, estimator in estimators.items():
             normals, kept = estimate(estimator, photo, arguments.given)
             scores.append(score(name, photo, normals, kept))
@@ -95,7 +103,7 @@ def measure(arguments: argparse.Namespace) -> None:
             arguments.pictures.mkdir(parents=True, exist_ok=True)
             sheet = np.hstack([photo.picture, *(encode_normals(m) for m in maps)])
             write_png(arguments.pictures / f"{name.replace(' ', '-')}.png", sheet)
-    report(scores, list(estimators))
+    report(scores, [*estimators, MEAN])
     if arguments.output is not None:
         with atomic_path(arguments.output) as temporary:
             described = {"given": arguments.given, "pictures": [asdict(each) for each in scores]}
