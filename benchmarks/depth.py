@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from lineament.evaluation.depth import align_depth, depth_error_statistics
+from lineament.evaluation.detail import BLUR, compare_shape_and_detail
 from lineament.geometry import angular_error, depth_to_normals
-from lineament.result import unit_normals
 from lineament.rig import load_rig
 from lineament.runtime.df2net import DF2NetSession
 from lineament.synth import Generator, SynthConfig
@@ -26,7 +26,6 @@ from lineament.training.data import face_of
 from lineament.weights import weights_path
 
 STAGES = ("D-Net", "F-Net", "Fr-Net")
-BLUR = 0.015  # sigma, of the crop's side, between shape and detail
 EDGE = 4  # pixels off the face's outline, where a blur mixes it with nothing
 Floats = NDArray[np.float32]
 
@@ -66,23 +65,13 @@ def main() -> None:
 
 def compared(normals: Floats, truth: Floats, mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
     """Error of normals and of their shape in degrees; correlation and relative strength of their detail."""
-    (shape, detail), (true_shape, true_detail) = (parted(n, mask) for n in (normals, truth))
-    a, b = detail[mask].ravel(), true_detail[mask].ravel()
+    parts = compare_shape_and_detail(normals, truth, mask, BLUR * len(mask))
     return (
         float(angular_error(normals, truth)[mask].mean()),
-        float(angular_error(shape, true_shape)[mask].mean()),
-        float(np.corrcoef(a, b)[0, 1]),
-        float(a.std() / b.std()),
+        parts.shape_error,
+        parts.correlation,
+        parts.strength,
     )
-
-
-def parted(normals: Floats, mask: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Normals blurred over a mask, and what is left of n_x and n_y."""
-    sigma = BLUR * len(mask)
-    weight = ndimage.gaussian_filter(mask.astype(np.float32), sigma)
-    smooth = [ndimage.gaussian_filter(normals[..., i] * mask, sigma) / np.maximum(weight, 1e-3) for i in range(3)]
-    blurred = np.stack(smooth, axis=-1)
-    return unit_normals(blurred), (normals - blurred)[..., :2]
 
 
 if __name__ == "__main__":

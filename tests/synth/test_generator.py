@@ -16,7 +16,7 @@ from lineament.geometry.spherical_harmonics import polynomials
 from lineament.render.colour import decode_srgb, encode_srgb
 from lineament.rig import load_rig
 from lineament.synth import FaceStream, Generator, MaskClass, SampleBatch, SynthConfig
-from lineament.synth.face import RigTensors, finished, project, shape_of
+from lineament.synth.face import RigTensors, finished, pose_faces, project, shape_of
 from lineament.synth.generator import bump
 from lineament.synth.light import Light, sample_light
 from lineament.synth.random import SampleRandom
@@ -41,6 +41,37 @@ def test_same_batch_gives_the_same_bytes(batch: SampleBatch) -> None:
     again = Generator(SMALL, load_rig()).batch(range(6))
     for name, tensor in again.tensors().items():
         assert torch.equal(tensor, batch.tensors()[name]), name
+
+
+def test_one_face_under_another_light_keeps_its_labels(batch: SampleBatch) -> None:
+    generator = Generator(SMALL, load_rig())
+    draws, own = SampleRandom(SMALL.seed, [2]), SampleRandom(SMALL.seed + 0x5EED, [2])
+    face = pose_faces(generator.rig, SMALL, draws, own)
+    light = sample_light(draws)
+    white = torch.ones_like(light.colour)
+    other = dataclasses.replace(
+        light, direction=-light.direction.flip(-2), colour=white, environment=0 * light.environment
+    )
+    for each, same in ((light, True), (other, False)):
+        sample = generator.photograph(face, each, [2], [2], draws, own)
+        for name in ("normals", "depth", "mask", "albedo", "landmarks", "index", "person"):
+            assert torch.equal(sample.tensors()[name], batch.tensors()[name][[2]]), name
+        assert torch.equal(sample.image, batch.image[[2]]) is same
+        assert torch.equal(sample.light, each.shading_coefficients())
+
+
+def test_a_rig_may_have_no_expressions() -> None:
+    rig = load_rig()
+    plain = dataclasses.replace(
+        rig, expression=rig.expression[:0], expression_names=(), expression_std=rig.expression_std[:0]
+    )
+    tensors = RigTensors.of(plain, torch.device("cpu"))
+    assert tensors.expression.shape == (0, 3 * rig.vertex_count)
+    identity = torch.ones(1, rig.identity_count)
+    shape = shape_of(
+        tensors, identity, 0 * identity, torch.zeros(1, 0), tensors.deformation.draw(SampleRandom(0, [0]), 0.0)
+    )
+    np.testing.assert_allclose(shape[0].numpy(), rig.vertices(np.ones(rig.identity_count)), atol=1e-3)
 
 
 def test_samples_differ(batch: SampleBatch) -> None:

@@ -139,7 +139,7 @@ def build_rig(
     landmarks = cKDTree(mean[: offsets[1]]).query(landmark_points)[1]
     normals = vertex_normals(Mesh(mean.astype(np.float64), faces.astype(np.int64)))
     regions = compute_regions(mean, normals, faces, part, landmark_points)
-    part = _skin_parts(part, mean, normals, regions, landmark_points)
+    part = skin_parts(part, mean, normals, regions, landmark_points)
     outer = face_part == Part.FACE
     face_part[outer] = np.sort(part[faces[outer]], axis=1)[:, 1]
 
@@ -319,14 +319,25 @@ def _in_strip(uv: NDArray[np.float64], box: int) -> NDArray[np.float64]:
     return np.asarray([low, 0.005] + uv * [high - low, _STRIP - 0.02])
 
 
-def _skin_parts(
+def skin_parts(
     part: NDArray[np.uint8],
     mean: NDArray[np.float64],
     normals: NDArray[np.float64],
     regions: dict[str, NDArray[np.float32]],
     landmarks: NDArray[np.float64],
 ) -> NDArray[np.uint8]:
-    """Split the skin into face, scalp, ears and neck."""
+    """Split the skin into face, scalp, ears and neck.
+
+    Args:
+        part: [V] where FACE stands for all skin.
+        mean: [V, 3] mm, rig frame.
+        normals: [V, 3] unit, outward.
+        regions: Fields of `lineament.rig.regions.compute_regions`.
+        landmarks: [68, 3] mm.
+
+    Returns:
+        [V] `Part` of every vertex.
+    """
     result = part.copy()
     skin = part == Part.FACE
     chin, angle = landmarks[8], 0.5 * (landmarks[3] + landmarks[13])

@@ -25,7 +25,7 @@ from lineament.synth.degrade import Degrade
 from lineament.synth.face import PosedFace, RigTensors, pose_faces, project
 from lineament.synth.hair import HairMesh, grow_hair
 from lineament.synth.labels import label_parts, visible_landmarks
-from lineament.synth.light import sample_light
+from lineament.synth.light import Light, sample_light
 from lineament.synth.noise import NoiseBank
 from lineament.synth.organs import cloth, collar, eye_albedo, mouth_albedo, shoulders
 from lineament.synth.random import SampleRandom
@@ -60,11 +60,37 @@ class Generator:
         Returns:
             The labelled batch, on the generator's device.
         """
-        config, size = self.config, self.config.size
+        config = self.config
         people = [i % config.identities for i in indices] if config.identities else list(indices)
         draws = SampleRandom(config.seed, indices, self.device)
         own = SampleRandom(config.seed + 0x5EED, people, self.device)
         face = pose_faces(self.rig, config, draws, own)
+        return self.photograph(face, sample_light(draws, config.panels), indices, people, draws, own)
+
+    @torch.no_grad()
+    def photograph(
+        self,
+        face: PosedFace,
+        light: Light,
+        indices: Sequence[int],
+        people: Sequence[int],
+        draws: SampleRandom,
+        own: SampleRandom,
+    ) -> SampleBatch:
+        """Give posed faces skin, hair and a background, and photograph them under a light.
+
+        Args:
+            face: Who stands where, on the generator's rig.
+            light: The light of every sample.
+            indices: The samples' numbers.
+            people: The people's numbers.
+            draws: Draws that belong to the photo.
+            own: Draws that belong to the person.
+
+        Returns:
+            The labelled batch, on the generator's device.
+        """
+        config, size = self.config, self.config.size
         points, inverse = project(face.vertices, face.camera)
         head = rasterize(points, self.rig.faces, size, size, inverse)
         surface, position, smooth = self._surface(face, head)
@@ -117,7 +143,6 @@ class Generator:
                 layer[rows] = torch.where(frame, worn, layer[rows])
             solid[rows] |= frame
 
-        light = sample_light(draws, config.panels)
         lit = shade(normals, albedo, depth, solid, mask, surface, light, face.camera, draws, self.bank, config)
         if glasses is not None:
             lit[rows] = glaze(lit[rows], glasses, lens, draws.select(rows), self.bank)
