@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from lineament.errors import UsageError, WeightsError
 from lineament.networks import encoder as encoders
-from lineament.networks.checkpoint import read_tensors
+from lineament.networks.checkpoint import read_checkpoint_tensors
 from lineament.networks.efficientnet import EfficientNetLiteEncoder, own_names
 from lineament.networks.encoder import check_start, pyramid_encoder, start_encoder
 from lineament.networks.resnet import ResNet18Encoder
@@ -50,7 +50,7 @@ def test_sizes_are_the_published_ones(name: encoders.EncoderName, millions: floa
 def test_the_imagenet_weights_know_a_cat() -> None:
     encoder = EfficientNetLiteEncoder(LITE0).eval()
     start_encoder(encoder, LITE0, "imagenet")
-    state = read_tensors(encoders._packaged(LITE0))
+    state = read_checkpoint_tensors(encoders._packaged(LITE0))
     picture = transform.resize(data.chelsea()[:, 75:375], (224, 224), anti_aliasing=True)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (encoder.MEAN, encoder.STD))
     image = torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)[None]

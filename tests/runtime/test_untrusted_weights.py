@@ -104,7 +104,7 @@ def test_one_value_that_is_not_finite_is_refused_by_its_name(copy: Path, value: 
         ({"crop_size": "64"}, "crop_size"),
         ({"crop_size": [64]}, "crop_size"),
         ({"crop_size": None}, "lacks crop_size"),
-        ({"width": float("nan")}, "width"),
+        ({"width": float("nan")}, "NaN is no number"),
         ({"width": 1e9}, "width"),
         ({"stages": 6}, "stages"),
         ({"decoder_channels": [16, 16, 8, 8]}, "decoder_channels .* a list of 5"),
