@@ -24,17 +24,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lineament.datasets.yaleb import YaleB
-from lineament.evaluation.framing import FramedPredictor, Framing
-from lineament.evaluation.yaleb import PADDING, evaluate_yaleb
+from lineament.evaluation.protocols.yaleb import PADDING, evaluate_yaleb
+from lineament.evaluation.systems.framing import FramedPredictor, Framing
 from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.casfne.model import CasFNE
 from lineament.methods.casfne.recipe import CasFNERecipe, validate
+from lineament.networks.weight_files import load_weights
 from lineament.synth.config import SynthConfig
 from lineament.synth.degrade import DegradeConfig
 from lineament.synth.write import write_dataset
 from lineament.training.augment import augment
 from lineament.training.data import Batch
-from lineament.training.export import load_weights
 from lineament.training.loop import train
 from lineament.training.photos import face_crops
 from lineament.training.schedule import AveragedModel

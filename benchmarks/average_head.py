@@ -21,9 +21,9 @@ import yaleb_lights
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from lineament.annotations.parsing import FACE_CLASSES
 from lineament.datasets.yaleb import YaleB
 from lineament.face import crop_of_whole, read_crop
-from lineament.face.parse import FACE_CLASSES
 from lineament.geometry import angular_error
 from lineament.images.write import write_png
 from lineament.render.preview import LIGHTS, shade_normals

@@ -2,9 +2,9 @@
 """Fit the error that a photo's flaws let expect: ``python benchmarks/calibrate_check.py [--faces 600]``.
 
 Synthetic faces of another seed, many of them small, blurred, dark, turned or covered, are measured by
-`lineament.face.check` and estimated by what ships. The logarithm of the mean angular error is fitted by a sum of
-curves, one for each measure, straight between knots; they are written to ``src/lineament/face/check.json``. Printed is
-how well the fit foretells the half of the faces that it did not see.
+`lineament.face.quality` and estimated by what ships. The logarithm of the mean angular error is fitted by a sum of
+curves, one for each measure, straight between knots; they are written to ``src/lineament/face/quality.json``. Printed
+is how well the fit foretells the half of the faces that it did not see.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from lineament.estimator import Estimator, load
+from lineament.annotations.parsing import FACE_CLASSES
 from lineament.face import Face, read_face
-from lineament.face.check import FaceMeasures, measure, predict_error
-from lineament.face.parse import FACE_CLASSES
+from lineament.face.quality import FaceMeasures, measure, predict_error
 from lineament.face.read import box_of
+from lineament.pipeline.estimator import Estimator, load
 from lineament.rig import load_rig
 from lineament.synth import Generator, SynthConfig
 from lineament.synth.degrade import DegradeConfig
 
-OUTPUT = Path(__file__).parent.parent / "src" / "lineament" / "face" / "check.json"
+OUTPUT = Path(__file__).parent.parent / "src" / "lineament" / "face" / "quality.json"
 KNOTS = {
     "size": [24.0, 48.0, 80.0, 128.0, 200.0],
     "blur": [0.25, 0.35, 0.45, 0.55, 0.7],

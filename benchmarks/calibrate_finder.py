@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from lineament.face import find_boxes
-from lineament.face.find import _WORTH_READING
+from lineament.face.detect import _WORTH_READING
 from lineament.face.read import overlap, read_again, read_box
 from lineament.face.score import EVIDENCE, evidence_of, looked_at_again
 from lineament.images.read import read_image
-from lineament.methods.finder.clutter import draw_shapes, rough_texture
-from lineament.methods.finder.config import FinderTrainConfig
-from lineament.methods.finder.data import FinderScenes
+from lineament.models.detector.clutter import draw_shapes, rough_texture
+from lineament.models.detector.config import FinderTrainConfig
+from lineament.models.detector.data import FinderScenes
 from lineament.synth.background import background
 from lineament.synth.noise import NoiseBank
 from lineament.synth.random import SampleRandom

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from lineament.evaluation.depth import align_depth, depth_error_statistics
-from lineament.evaluation.detail import BLUR, compare_shape_and_detail
+from lineament.evaluation.metrics.depth import align_depth, depth_error_statistics
+from lineament.evaluation.metrics.detail import BLUR, compare_shape_and_detail
 from lineament.geometry import angular_error, depth_to_normals
+from lineament.methods.df2net.predictor import DF2NetSession
 from lineament.rig import load_rig
-from lineament.runtime.df2net import DF2NetSession
 from lineament.synth import Generator, SynthConfig
 from lineament.training.data import face_of
 from lineament.weights import weights_path

@@ -25,13 +25,13 @@ from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
 import lineament
+from lineament.annotations.parsing import FACE_CLASSES
 from lineament.datasets.yaleb import YaleB
-from lineament.estimator import Estimator
-from lineament.evaluation.framing import Framing
-from lineament.evaluation.yaleb import PADDING, SUBSETS
-from lineament.face.parse import FACE_CLASSES
+from lineament.evaluation.protocols.yaleb import PADDING, SUBSETS
+from lineament.evaluation.systems.framing import Framing
 from lineament.geometry import angular_error
-from lineament.result import unit_normals
+from lineament.pipeline.estimator import Estimator
+from lineament.result.geometry import unit_normals
 
 HEIGHT, WIDTH = 192, 168  # px, of the database's photos
 BLUR = 16.0  # px

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from skimage import data
 
 from lineament.face import find, find_boxes, read_face
-from lineament.face.find import SMALLEST_SCORE
+from lineament.face.detect import SMALLEST_SCORE
 from lineament.face.read import box_of, overlap
 from lineament.images.read import find_images, read_image
-from lineament.methods.finder.clutter import draw_shapes, rough_texture
+from lineament.models.detector.clutter import draw_shapes, rough_texture
 from lineament.rig import load_rig
 from lineament.synth import Generator, SynthConfig
 from lineament.synth.background import background

@@ -14,7 +14,7 @@ import torch
 from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.casfne.model import CasFNE
 from lineament.methods.casfne.recipe import validate
-from lineament.training.export import load_weights
+from lineament.networks.weight_files import load_weights
 from lineament.weights import weights_path
 
 BATCH = 8

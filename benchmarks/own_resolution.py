@@ -17,13 +17,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.estimator import FINER, Estimator, load
-from lineament.face.crop import FaceCrop, crop_of_landmarks
-from lineament.face.parse import FACE_CLASSES
-from lineament.looks import DETAIL, Look, multiple_of, with_detail
-from lineament.result import unit_normals
+from lineament.alignment.crop import FaceCrop, crop_of_landmarks
+from lineament.annotations.parsing import FACE_CLASSES
+from lineament.models.parser.predictor import shipped_reader
+from lineament.pipeline.estimator import FINER, Estimator, load
+from lineament.pipeline.views import DETAIL, Look, multiple_of, with_detail
+from lineament.result.geometry import unit_normals
 from lineament.rig import load_rig
-from lineament.runtime.faces import shipped_reader
 from lineament.synth import Generator, SynthConfig
 from lineament.synth.degrade import DegradeConfig
 

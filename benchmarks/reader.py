@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lineament.annotations.landmarks import mirrored_landmarks
 from lineament.face import Face, MaskClass, find, read_face
-from lineament.face.landmarks import mirrored_landmarks
 from lineament.face.read import box_of
 from lineament.images.read import find_images, read_image
 from lineament.rig import load_rig

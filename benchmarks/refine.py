@@ -21,11 +21,11 @@ import lineament
 from lineament.datasets.sample import Sample
 from lineament.datasets.yaleb import YaleB
 from lineament.errors import UsageError
-from lineament.evaluation.framing import Framing
-from lineament.evaluation.systems import peer_system
-from lineament.evaluation.yaleb import PADDING, SUBSETS
+from lineament.evaluation.protocols.yaleb import PADDING, SUBSETS
+from lineament.evaluation.systems.framing import Framing
+from lineament.evaluation.systems.system import peer_system
 from lineament.geometry import angular_error
-from lineament.result import unit_normals
+from lineament.result.geometry import unit_normals
 
 Floats = NDArray[np.float32]
 Source = Callable[[Sample], Floats]

@@ -2,10 +2,10 @@
 """What a refinement by shading could find: ``python benchmarks/residual.py --root YALEB [--method casfne-s]``.
 
 Refinement by shading changes normals until, lit, they explain the photo. So the light that explains a photo best with
-the estimated normals and one albedo is fitted (`lineament.render.light.fit_light`), and what that leaves of the photo
-(*left*) is compared with what the true normals under the same light would change (*to find*), both blurred by so many
-pixels of the photo: standard deviations as shares of the face's mean brightness, and their correlation. Where it is
-small, what is left is skin, gloss, hair and shadows, and whoever explains it by normals makes these worse.
+the estimated normals and one albedo is fitted (`lineament.render.light_fit.fit_light`), and what that leaves of the
+photo (*left*) is compared with what the true normals under the same light would change (*to find*), both blurred by so
+many pixels of the photo: standard deviations as shares of the face's mean brightness, and their correlation. Where it
+is small, what is left is skin, gloss, hair and shadows, and whoever explains it by normals makes these worse.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 import lineament
 from lineament.render.colour import decode_srgb
-from lineament.render.light import fit_light
+from lineament.render.light_fit import fit_light
 from lineament.render.shading import spherical_harmonics_shading
 
 BLURS = (0.0, 2.0, 4.0, 8.0)  # px

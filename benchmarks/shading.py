@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 import lineament
 from lineament.datasets.sample import Sample
 from lineament.datasets.yaleb import YaleB
-from lineament.estimator import Estimator
-from lineament.evaluation.framing import Framing
-from lineament.evaluation.yaleb import PADDING, SUBSETS
+from lineament.evaluation.protocols.yaleb import PADDING, SUBSETS
+from lineament.evaluation.systems.framing import Framing
+from lineament.pipeline.estimator import Estimator
 
 LAMPS = {"at the camera": (0.0, 0.0, 1.0), "above": (0.0, 0.5, 1.0), "left": (-0.6, 0.1, 1.0), "both": (-0.5, 0.5, 1.0)}
 """Directions towards the lamp, camera frame, not yet unit."""

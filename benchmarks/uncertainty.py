@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 import lineament
 from lineament.datasets.yaleb import YaleB
-from lineament.evaluation.framing import Framing
-from lineament.evaluation.metrics import sparsification
-from lineament.evaluation.pictures import sparsification_plot
-from lineament.evaluation.yaleb import PADDING, SUBSETS
+from lineament.evaluation.metrics.angular import sparsification
+from lineament.evaluation.protocols.yaleb import PADDING, SUBSETS
+from lineament.evaluation.report.pictures import sparsification_plot
+from lineament.evaluation.systems.framing import Framing
 from lineament.geometry import angular_error
 
 

@@ -12,9 +12,9 @@ from scipy.spatial.transform import Rotation
 from skimage import data
 
 import lineament
+from lineament.annotations.parsing import colours_of
 from lineament.datasets.meshes import picture_of, view_mesh
 from lineament.face import draw_faces, find
-from lineament.face.parse import colours_of
 from lineament.geometry.mesh import Mesh
 from lineament.images import encode_normals
 from lineament.render.preview import shade_normals

@@ -14,8 +14,8 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from lineament.methods.casfne.model import CasFNE, CasFNEConfig
-    from lineament.runtime.export import export_casfne
-    from lineament.training.export import load_weights, save_weights
+    from lineament.networks.onnx_export import export_casfne
+    from lineament.networks.weight_files import load_weights, save_weights
 
     torch.manual_seed(0)
     config = CasFNEConfig(width=0.125, decoder_channels=(16, 16, 8, 8, 8), normal_channels=4, crop_size=64)

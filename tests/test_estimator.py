@@ -16,14 +16,14 @@ from PIL import Image
 from skimage import data
 
 import lineament
+from lineament.alignment.crop import crop_of_whole
 from lineament.cli import main
 from lineament.errors import InputError, NoFaceError, UsageError
 from lineament.face import find
-from lineament.face.check import measure
-from lineament.face.crop import crop_of_whole
+from lineament.face.quality import measure
 from lineament.face.read import read_crop
 from lineament.geometry import angular_error
-from lineament.result import CombinedMap, combined_map
+from lineament.result.geometry import CombinedMap, combined_map
 
 BOX = (174.0, 72.0, 96.0, 96.0)
 
@@ -199,7 +199,7 @@ def test_large_levels_are_searched_in_tiles(monkeypatch: pytest.MonkeyPatch) -> 
         photo[top : top + 210, left : left + 190] = data.astronaut()[20:230, 130:320]
     whole = find(photo)
     assert len(whole) == 3
-    monkeypatch.setattr(import_module("lineament.face.find"), "_TILE", 256)
+    monkeypatch.setattr(import_module("lineament.face.detect"), "_TILE", 256)
     tiled = find(photo)
     assert len(tiled) == 3  # none twice where tiles meet
     assert np.allclose([face.box for face in tiled], [face.box for face in whole], atol=4)

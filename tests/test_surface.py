@@ -14,13 +14,13 @@ import trimesh
 from skimage import data
 
 import lineament
+from lineament.alignment.scale import average_landmarks
 from lineament.cli import main
 from lineament.errors import InputError
 from lineament.face import FaceCrop
-from lineament.face.scale import average_landmarks
 from lineament.geometry import angular_error, depth_to_normals
 from lineament.geometry.mesh import Mesh, triangle_normals, vertex_normals
-from lineament.surface import FaceSurface
+from lineament.result.surface import FaceSurface
 
 SCALE = 1.5  # px of the photo per mm
 

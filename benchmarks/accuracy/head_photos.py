@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from lineament.errors import DataError
-from lineament.geometry.fields import unit
 from lineament.geometry.mesh import Mesh
 from lineament.geometry.mesh import vertex_normals as mesh_normals
 from lineament.geometry.spherical_harmonics import Y00, Y1M
 from lineament.render.raster import interpolate, rasterize, vertex_normals
+from lineament.render.vectors import unit
 from lineament.rig import Part, Rig
 from lineament.rig.build import skin_parts
 from lineament.rig.eyes import IRIS_RADIUS, fit_sphere
@@ -31,9 +31,9 @@ from lineament.rig.regions import compute_regions, find_ears
 from lineament.synth.batch import CameraBatch, MaskClass
 from lineament.synth.config import SynthConfig
 from lineament.synth.degrade import DegradeConfig
-from lineament.synth.face import PosedFace, RigTensors, project
 from lineament.synth.generator import Generator
 from lineament.synth.light import LAMPS, Light
+from lineament.synth.person import PosedFace, RigTensors, project
 from lineament.synth.random import SampleRandom
 from lineament.synth.skin import sample_person
 

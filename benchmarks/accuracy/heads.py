@@ -11,7 +11,7 @@ up to the hairline), the mean of each picture first. They are taken from the est
 method cuts out the face does not count; *covered* is the share of those pixels that its mask keeps, *with gaps* the
 mean error when all others count 90°. A face that is not found counts 90° and a correlation of 0. *Shape* is the error
 when both are blurred, *detail r* and *detail ×* are the correlation and the relative strength of what the blur takes
-away (`lineament.evaluation.detail`).
+away (`lineament.evaluation.metrics.detail`).
 
 Beside the methods stands the mean of all heads, turned as each truly is: how little the heads differ. The light and the
 skin are the generator's, which trainings see too, so the figures tell how a method fares with shapes that it never saw,
@@ -33,9 +33,9 @@ from head_photos import LIGHTS, POSES, SKINS, HeadPhoto, head_photos
 from numpy.typing import NDArray
 
 import lineament
+from lineament.alignment.crop import crop_of_landmarks
 from lineament.errors import LineamentError, NoFaceError
-from lineament.evaluation.detail import BLUR, compare_shape_and_detail
-from lineament.face.crop import crop_of_landmarks
+from lineament.evaluation.metrics.detail import BLUR, compare_shape_and_detail
 from lineament.geometry import angular_error
 from lineament.images.encoding import encode_normals
 from lineament.images.write import atomic_path, write_png

@@ -14,20 +14,20 @@ from __future__ import annotations
 
 import os
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before anybody imports ONNX Runtime (lineament.runtime.engine)
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before anybody imports ONNX Runtime (lineament.inference.engine)
 
 TYPE_CHECKING = False  # typing's own takes long to import
 if TYPE_CHECKING:
     from typing import Any
 
     from lineament.errors import LineamentError
-    from lineament.estimator import Estimator, Method, estimate, load
-    from lineament.result import FaceGeometry
+    from lineament.pipeline.estimator import Estimator, Method, estimate, load
+    from lineament.result.geometry import FaceGeometry
     from lineament.version import __version__
 
 __all__ = ["Estimator", "FaceGeometry", "LineamentError", "Method", "__version__", "estimate", "load"]
 
-_MODULES = {"LineamentError": "errors", "FaceGeometry": "result", "__version__": "version"}
+_MODULES = {"LineamentError": "errors", "FaceGeometry": "result.geometry", "__version__": "version"}
 
 
 def __getattr__(name: str) -> Any:
@@ -35,7 +35,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'estimator')}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'pipeline.estimator')}"), name)
 
 
 def __dir__() -> list[str]:

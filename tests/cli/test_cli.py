@@ -23,7 +23,7 @@ from lineament.errors import NoFaceError, UsageError
 from lineament.face import Face, MaskClass
 from lineament.images import decode_normals, encode_normals
 from lineament.images.tone import camera_tones, face_contrast
-from lineament.result import FaceGeometry
+from lineament.result.geometry import FaceGeometry
 from tests.images.test_read import damaged
 
 

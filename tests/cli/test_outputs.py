@@ -18,8 +18,8 @@ from skimage import data
 import lineament
 from lineament.cli import main
 from lineament.errors import NotFiniteError, OutputError
-from lineament.images.folder import MARKER
-from lineament.result import FaceGeometry
+from lineament.files.result_folder import MARKER
+from lineament.result.geometry import FaceGeometry
 
 FAST = ["--stages", "0", "--no-flip", "--no-fine"]
 
@@ -98,7 +98,7 @@ def test_inputs_are_never_overwritten(
         "demo": ["demo", "-o", "."],
         "rig": ["rig", "build", portrait.name, "-o", "../photos/astronaut.png"],
     }[command]
-    with mock.patch("lineament.estimator.load", side_effect=AssertionError("too late")):
+    with mock.patch("lineament.pipeline.estimator.load", side_effect=AssertionError("too late")):
         assert main(words) == (9 if command == "demo" else 2)
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1

@@ -63,7 +63,7 @@ def test_an_unforeseen_error_of_a_photo_is_one_line_and_the_rest_goes_on(
 
 
 def test_an_unforeseen_error_outside_a_batch_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with mock.patch("lineament.estimator.load", side_effect=RuntimeError("a b")):
+    with mock.patch("lineament.pipeline.estimator.load", side_effect=RuntimeError("a b")):
         assert main(["estimate", "x.jpg"]) == 1
     assert capsys.readouterr().err == "lineament: unexpected RuntimeError: a b; run with --debug for details\n"
 
@@ -71,7 +71,7 @@ def test_an_unforeseen_error_outside_a_batch_is_one_line(capsys: pytest.CaptureF
 def test_advice_is_in_the_words_of_the_interface(capsys: pytest.CaptureFixture[str]) -> None:
     error = NoFaceError("x.jpg: no face", python="lower min_score=", cli="lower --min-score")
     assert str(error) == "x.jpg: no face; lower min_score="
-    with mock.patch("lineament.estimator.load", side_effect=error):
+    with mock.patch("lineament.pipeline.estimator.load", side_effect=error):
         assert main(["estimate", "x.jpg"]) == 7
     assert capsys.readouterr().err == "lineament: x.jpg: no face; lower --min-score\n"
 

@@ -11,6 +11,7 @@ import pytest
 from lineament.datasets.bu3dfe import BU3DFE
 from lineament.datasets.cacd import CACD
 from lineament.datasets.celeba import CelebA, CelebAMaskHQ
+from lineament.datasets.dataset import Dataset, Item, by_identity
 from lineament.datasets.esrc import ESRC
 from lineament.datasets.facehd100 import FaceHD100
 from lineament.datasets.facescape import PUPIL_DISTANCE, FaceScapeBenchmark, FaceScapeViews
@@ -21,7 +22,6 @@ from lineament.datasets.meshes import picture_of, read_mesh, view_mesh
 from lineament.datasets.micc import MICC
 from lineament.datasets.photoface import Photoface, read_lights
 from lineament.datasets.realy import REALY, REGIONS
-from lineament.datasets.stream import Dataset, Item, by_identity
 from lineament.datasets.synface import SynFace
 from lineament.datasets.three_hundred_w import ThreeHundredW
 from lineament.datasets.threedfaw import ThreeDFAW

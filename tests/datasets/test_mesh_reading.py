@@ -11,7 +11,7 @@ import pytest
 
 from lineament.datasets.meshes import read_mesh, read_points
 from lineament.errors import DataError, InputError
-from lineament.evaluation.predictions import landmarks_of, read_rows
+from lineament.evaluation.systems.stored import landmarks_of, read_rows
 from lineament.geometry.mesh import Mesh
 
 PLY = """ply

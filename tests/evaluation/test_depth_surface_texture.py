@@ -11,15 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineament.errors import InputError, UsageError, WeightsError
-from lineament.evaluation.depth import (
+from lineament.evaluation.metrics.depth import (
     align_depth,
     depth_correlation,
     depth_error_statistics,
     scale_invariant_depth_error,
 )
-from lineament.evaluation.measures import RunningAngles
-from lineament.evaluation.predictions import landmarks_of
-from lineament.evaluation.surface import (
+from lineament.evaluation.metrics.surface_distance import (
     chamfer_distance,
     facescape_normal_error,
     fit_similarity,
@@ -31,7 +29,9 @@ from lineament.evaluation.surface import (
     scan_to_mesh_distance,
     unroll,
 )
-from lineament.evaluation.texture import FaceRecogniser, identity_similarity, structural_similarity
+from lineament.evaluation.metrics.texture import FaceRecogniser, identity_similarity, structural_similarity
+from lineament.evaluation.protocols.scoring import RunningAngles
+from lineament.evaluation.systems.stored import landmarks_of
 from lineament.geometry.angular import angular_error_statistics
 from lineament.geometry.mesh import Mesh
 from lineament.images.maps import Axes

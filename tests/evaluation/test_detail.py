@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lineament.errors import InputError
-from lineament.evaluation.detail import compare_shape_and_detail, part_normals
+from lineament.evaluation.metrics.detail import compare_shape_and_detail, part_normals
 from lineament.geometry import depth_to_normals
 
 SIDE = 96

@@ -14,9 +14,8 @@ from lineament.cli import main
 from lineament.errors import UsageError
 from lineament.evaluation.ablation import AblationConfig, ablate
 from lineament.evaluation.cost import cost_of
-from lineament.evaluation.metrics import sparsification
-from lineament.evaluation.peers.mediapipe import rasterised, triangles_of
-from lineament.evaluation.pictures import (
+from lineament.evaluation.metrics.angular import sparsification
+from lineament.evaluation.report.pictures import (
     LARGEST_ERROR,
     SheetRow,
     colour_bar,
@@ -26,6 +25,7 @@ from lineament.evaluation.pictures import (
     sparsification_plot,
 )
 from lineament.evaluation.studies import STUDIES
+from lineament.evaluation.systems.peers.mediapipe import rasterised, triangles_of
 from lineament.methods.casfne.model import CasFNE, casfne_s
 
 from ..datasets import files

@@ -14,12 +14,12 @@ from PIL import Image
 from lineament.cli import main
 from lineament.cli.commands import _TABLES
 from lineament.errors import InputError, UsageError
-from lineament.evaluation.measures import measure_normals
-from lineament.evaluation.predictions import StoredPredictions
-from lineament.evaluation.protocols import ALIASES, PROTOCOLS, protocol_of
-from lineament.evaluation.published import published_tables
-from lineament.evaluation.report import published_table
-from lineament.evaluation.systems import NormalsSystem, StoredSystem, peer_system
+from lineament.evaluation.protocols.scoring import measure_normals
+from lineament.evaluation.protocols.tables import ALIASES, PROTOCOLS, protocol_of
+from lineament.evaluation.report.published import published_tables
+from lineament.evaluation.report.table import published_table
+from lineament.evaluation.systems.stored import StoredPredictions
+from lineament.evaluation.systems.system import NormalsSystem, StoredSystem, peer_system
 
 from ..datasets import files
 

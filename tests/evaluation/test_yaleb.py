@@ -15,7 +15,6 @@ import lineament
 from lineament.cli import evaluate as command
 from lineament.datasets import YaleB
 from lineament.errors import InputError, LineamentError, OutputError
-from lineament.estimator import CropEstimate
 from lineament.evaluation import (
     FramedPredictor,
     Framing,
@@ -24,6 +23,7 @@ from lineament.evaluation import (
     write_table,
     yaleb_table,
 )
+from lineament.pipeline.estimator import CropEstimate
 
 from ..datasets.yaleb_files import LIGHTS, photo_name, truth, write_subject
 

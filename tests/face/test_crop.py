@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lineament.alignment.crop import SPAN, roll_of
+from lineament.annotations.landmarks import MIRROR, mirrored_landmarks
 from lineament.face import FaceCrop, crop_of_box, crop_of_landmarks
-from lineament.face.crop import SPAN, roll_of
-from lineament.face.landmarks import MIRROR, mirrored_landmarks
 from lineament.rig import load_rig
 
 ROLLS = st.floats(-180, 180)

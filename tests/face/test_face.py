@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from skimage import data
 
+from lineament.alignment.crop import SPAN
+from lineament.annotations.landmarks import mirrored_landmarks
 from lineament.errors import UsageError
 from lineament.face import Face, FaceCrop, MaskClass, crop_of_box, crop_of_whole, draw_faces, find, largest, read_face
-from lineament.face.check import FaceMeasures, check_face, predict_error
-from lineament.face.crop import SPAN
-from lineament.face.landmarks import mirrored_landmarks
 from lineament.face.paste import region_of
+from lineament.face.quality import FaceMeasures, check_face, predict_error
 from lineament.face.read import brows_not_glasses
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from lineament.face.scale import average_landmarks, pixels_per_millimetre
+from lineament.alignment.scale import average_landmarks, pixels_per_millimetre
 
 
 @settings(max_examples=30, deadline=None)

@@ -27,7 +27,12 @@ _ORDER = np.random.default_rng(0).permutation([kind for kind, share in SHARES.it
 _MOST_ADDRESSES = 2 * MOST_MEMORY  # before the system refuses; by then the peak has been seen
 
 
-_LIBRARIES = ("lineament.estimator", "lineament.runtime.export", "lineament.training.loop", "torch.utils.tensorboard")
+_LIBRARIES = (
+    "lineament.pipeline.estimator",
+    "lineament.networks.onnx_export",
+    "lineament.training.loop",
+    "torch.utils.tensorboard",
+)
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def _sample(path: Path) -> Any:
 
 def _stored(what: str) -> Callable[[Path, Random], Any]:
     def enter(path: Path, rng: Random) -> Any:
-        from lineament.evaluation.predictions import StoredPredictions
+        from lineament.evaluation.systems.stored import StoredPredictions
 
         return getattr(StoredPredictions(path.parent), what)(_sample(path))
 
@@ -130,7 +130,7 @@ def _points(path: Path, rng: Random) -> Any:
 
 
 def _landmarks(path: Path, rng: Random) -> Any:
-    from lineament.evaluation.predictions import landmarks_of, read_rows
+    from lineament.evaluation.systems.stored import landmarks_of, read_rows
     from lineament.geometry.mesh import Mesh
 
     mesh = Mesh(np.arange(30.0).reshape(10, 3), np.array([[0, 1, 2]]))
@@ -138,7 +138,7 @@ def _landmarks(path: Path, rng: Random) -> Any:
 
 
 def _weights(path: Path, rng: Random) -> Any:
-    from lineament.runtime.methods import open_session
+    from lineament.methods.discovery import open_session
 
     session = open_session(path.with_name("tiny.safetensors"), threads=1)
     if session.size > 256:  # sound weights may be of any size; a picture of it takes long
@@ -188,7 +188,7 @@ def _resume(path: Path, rng: Random) -> Any:
     import torch
 
     from lineament.methods.casfne.recipe import CasFNERecipe
-    from lineament.training.export import load_weights
+    from lineament.networks.weight_files import load_weights
     from lineament.training.loop import train
 
     config = run_config(path.parent)

@@ -271,8 +271,8 @@ def _write_weights(folder: Path) -> None:
     import torch
 
     from lineament.methods.casfne.model import CasFNE
-    from lineament.runtime.export import export_casfne
-    from lineament.training.export import load_weights, save_weights
+    from lineament.networks.onnx_export import export_casfne
+    from lineament.networks.weight_files import load_weights, save_weights
 
     torch.manual_seed(0)
     model = CasFNE(TINY)

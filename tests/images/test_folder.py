@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from lineament.errors import OutputError
-from lineament.images import folder as module
-from lineament.images.folder import MARKER, check_replaceable, read_marker, remove_stale, result_folder
+from lineament.files import result_folder as module
+from lineament.files.result_folder import MARKER, check_replaceable, read_marker, remove_stale, result_folder
 
 
 def write(path: Path, **files: str) -> None:
@@ -91,7 +91,7 @@ def test_an_unfinished_result_is_none(tmp_path: Path) -> None:
         assert read_marker(tmp_path / "out") is None
 
 
-_BEGIN = "from lineament.images.folder import result_folder\nimport contextlib\nstack = contextlib.ExitStack()\n"
+_BEGIN = "from lineament.files.result_folder import result_folder\nimport contextlib\nstack = contextlib.ExitStack()\n"
 
 
 def test_hidden_folders_of_dead_runs_are_removed_and_those_of_living_ones_stay(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_swap_that_was_cut_off_is_ended(inside: bool, moves: int, tmp_path: Pa
     out = tmp_path / "out"
     write(out, normals="1", depth="1")
     code = f"""
-from lineament.images import folder
+from lineament.files import result_folder as folder
 if {inside}:
     os.chdir(sys.argv[1])
 real, left = os.replace, {moves}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lineament.images.names import MAXIMUM_BYTES, output_names, printable, safe_name
+from lineament.files.names import MAXIMUM_BYTES, output_names, printable, safe_name
 
 
 @pytest.mark.parametrize(

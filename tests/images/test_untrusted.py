@@ -279,7 +279,7 @@ def test_every_mode_is_bounded_by_what_it_decodes_to(
     def load(*_: Any, **__: Any) -> None:
         raise AssertionError("decoded before it was bounded")
 
-    monkeypatch.setattr("lineament.images.files.MAXIMUM_BYTES", 64 * 48 * 3)  # the result alone
+    monkeypatch.setattr("lineament.files.reading.MAXIMUM_BYTES", 64 * 48 * 3)  # the result alone
     monkeypatch.setattr(ImageFile.ImageFile, "load", load)
     monkeypatch.setattr(cv2, "imdecode", load)
     for read in (read_image, read_picture_values):
@@ -303,7 +303,7 @@ def test_deep_pictures_too_large_for_floats_are_read_as_eight_bits(
     for name in ("d.png", "d.tif"):
         cv2.imwrite(str(tmp_path / name), deep[..., ::-1])
     Image.fromarray(deep[..., 0]).save(tmp_path / "g.png")
-    monkeypatch.setattr("lineament.images.files.MAXIMUM_BYTES", GREY.size * 8)
+    monkeypatch.setattr("lineament.files.reading.MAXIMUM_BYTES", GREY.size * 8)
     for name, factor in (("d.png", 0.5), ("d.tif", 0.5), ("g.png", 1.0)):
         read = read_image(tmp_path / name)
         assert read.dtype == np.uint8
@@ -409,7 +409,7 @@ def test_arrays_are_bounded_finite_and_never_unpickled(tmp_path: Path, monkeypat
     assert not (tmp_path / "unpickled").exists()
     np.savez_compressed(tmp_path / "zeros.npz", normals=np.zeros((300, 300, 3), np.float32))
     assert read_array(tmp_path / "zeros.npz", "normals").shape == (300, 300, 3)
-    monkeypatch.setattr("lineament.images.files.MAXIMUM_BYTES", 1_000_000)
+    monkeypatch.setattr("lineament.files.reading.MAXIMUM_BYTES", 1_000_000)
     with pytest.raises(ImageTooLargeError):
         read_array(tmp_path / "zeros.npz", "normals")
 

@@ -16,8 +16,8 @@ from lineament.methods.casfne import losses
 from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.casfne.model import CasFNE, CasFNEConfig, casfne, casfne_s
 from lineament.methods.casfne.recipe import CasFNERecipe
-from lineament.networks.checkpoint import load_torchvision_weights
 from lineament.networks.resnet import ResNet18Encoder
+from lineament.networks.torchvision import load_torchvision_weights
 from lineament.training.data import Batch
 
 TINY = {"width": 0.125, "decoder_channels": (16, 16, 8, 8, 8), "normal_channels": 4}

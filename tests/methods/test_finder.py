@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from lineament.errors import DataError
-from lineament.methods.finder import data
-from lineament.methods.finder.clutter import draw_shapes, rough_texture
-from lineament.methods.finder.config import FinderTrainConfig
-from lineament.methods.finder.data import FinderScenes, Placed, targets_of
-from lineament.methods.finder.losses import box_loss, roll_loss, score_loss
-from lineament.methods.finder.model import REFERENCE, FaceFinder, FaceFinderConfig
-from lineament.methods.finder.recipe import FaceFinderRecipe
+from lineament.models.detector import data
+from lineament.models.detector.clutter import draw_shapes, rough_texture
+from lineament.models.detector.config import FinderTrainConfig
+from lineament.models.detector.data import FinderScenes, Placed, targets_of
+from lineament.models.detector.losses import box_loss, roll_loss, score_loss
+from lineament.models.detector.model import REFERENCE, FaceFinder, FaceFinderConfig
+from lineament.models.detector.recipe import FaceFinderRecipe
 from lineament.training.loop import train
 
 

@@ -13,17 +13,17 @@ import torch
 
 from lineament.cli import main
 from lineament.errors import UsageError, WeightsError
-from lineament.methods.features.config import FeaturesTrainConfig
-from lineament.methods.features.model import FaceFeatures, FaceFeaturesConfig
-from lineament.methods.features.recipe import FaceFeaturesRecipe
 from lineament.methods.hffne import losses
 from lineament.methods.hffne.config import HFFNETrainConfig
 from lineament.methods.hffne.exemplars import spoilt
 from lineament.methods.hffne.model import HFFNE, CoarseConfig, CoarseNormals, HFFNEConfig, hffne, hffne_s
 from lineament.methods.hffne.recipe import CoarseRecipe, HFFNERecipe
+from lineament.models.features.config import FeaturesTrainConfig
+from lineament.models.features.model import FaceFeatures, FaceFeaturesConfig
+from lineament.models.features.recipe import FaceFeaturesRecipe
 from lineament.networks.vgg import VGG19Features
+from lineament.networks.weight_files import save_weights
 from lineament.training.data import Batch
-from lineament.training.export import save_weights
 from lineament.training.loop import train
 from lineament.training.photos import photo_batches
 

@@ -13,11 +13,11 @@ import torch
 
 from lineament.errors import DataError
 from lineament.face import FaceCrop, Pose
-from lineament.methods.reader.config import ReaderTrainConfig
-from lineament.methods.reader.data import ReaderBatch, ReaderCrops, turned
-from lineament.methods.reader.losses import losses
-from lineament.methods.reader.model import FaceReader, FaceReaderConfig, Reading, expected_places, rotation_of
-from lineament.methods.reader.recipe import FaceReaderRecipe, errors
+from lineament.models.parser.config import ReaderTrainConfig
+from lineament.models.parser.data import ReaderBatch, ReaderCrops, turned
+from lineament.models.parser.losses import losses
+from lineament.models.parser.model import FaceReader, FaceReaderConfig, Reading, expected_places, rotation_of
+from lineament.models.parser.recipe import FaceReaderRecipe, errors
 from lineament.training.loop import train
 
 
@@ -71,7 +71,7 @@ def test_a_turned_crop_takes_the_heads_lean_away() -> None:
 
 
 def test_pose_has_the_generators_angles() -> None:
-    from lineament.synth.face import _axis_rotation
+    from lineament.synth.person import _axis_rotation
 
     def axis(number: int, degrees: float) -> torch.Tensor:
         return _axis_rotation(number, torch.tensor([degrees]))[0].double()

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 
 from lineament.errors import UsageError, WeightsError
 from lineament.networks import encoder as encoders
-from lineament.networks.checkpoint import read_checkpoint_tensors
 from lineament.networks.efficientnet import EfficientNetLiteEncoder, own_names
 from lineament.networks.encoder import check_start, pyramid_encoder, start_encoder
 from lineament.networks.resnet import ResNet18Encoder
+from lineament.networks.torchvision import read_checkpoint_tensors
 
 LITE0 = "efficientnet-lite0"
 packaged = pytest.mark.skipif(

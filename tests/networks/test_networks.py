@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lineament.errors import WeightsError
-from lineament.networks.checkpoint import load_torchvision_weights
 from lineament.networks.discriminator import adversarial_loss, discriminator_loss
 from lineament.networks.modulation import AdaptiveInstanceNorm, ModulatedConv2d, channel_deviation
+from lineament.networks.torchvision import load_torchvision_weights
 from lineament.networks.unet import Pix2PixUNet
 from lineament.networks.vgg import VGG19Features, perceptual_distance, vgg_channels
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lineament.geometry import depth_to_normals
-from lineament.render.light import _solved, fit_light, normals_of_depth
+from lineament.render.light_fit import _solved, fit_light, normals_of_depth
 from lineament.render.shading import spherical_harmonics_shading
 
 

@@ -16,12 +16,12 @@ import lineament
 from lineament.cli import main
 from lineament.errors import UsageError
 from lineament.geometry import angular_error, depth_to_normals
-from lineament.methods.albedo.model import AlbedoNetwork
 from lineament.methods.df2net.model import DF2Net, DF2NetConfig
-from lineament.runtime.albedo import shipped_albedo
-from lineament.runtime.df2net import DF2NetSession
-from lineament.runtime.export import export_graphs
-from lineament.training.export import load_weights, save_weights
+from lineament.methods.df2net.predictor import DF2NetSession
+from lineament.models.albedo.model import AlbedoNetwork
+from lineament.models.albedo.predictor import shipped_albedo
+from lineament.networks.onnx_export import export_graphs
+from lineament.networks.weight_files import load_weights, save_weights
 from lineament.weights import weights_path
 
 BOX = [(174.0, 72.0, 96.0, 96.0)]

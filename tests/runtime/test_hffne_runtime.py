@@ -16,11 +16,11 @@ from lineament.cli import main
 from lineament.errors import UsageError
 from lineament.face import FaceCrop
 from lineament.images.encoding import encode_normals
+from lineament.methods.discovery import open_session
 from lineament.methods.hffne.model import HFFNE, HFFNEConfig
-from lineament.runtime.export import export_graphs
-from lineament.runtime.hffne import HFFNESession
-from lineament.runtime.methods import open_session
-from lineament.training.export import load_weights, save_weights
+from lineament.methods.hffne.predictor import HFFNESession
+from lineament.networks.onnx_export import export_graphs
+from lineament.networks.weight_files import load_weights, save_weights
 from lineament.weights import weights_path
 
 BOX = [(174.0, 72.0, 96.0, 96.0)]

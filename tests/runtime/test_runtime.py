@@ -13,14 +13,14 @@ import pytest
 import torch
 
 from lineament.errors import UsageError, WeightsError
+from lineament.inference.predictor import expected_angle
 from lineament.methods.casfne.model import CasFNE, CasFNEConfig
-from lineament.methods.finder.model import FaceFinder
-from lineament.methods.reader.model import FaceReader
-from lineament.runtime.casfne import CasFNESession
-from lineament.runtime.export import export_graphs
-from lineament.runtime.faces import FinderSession, ReaderSession
-from lineament.runtime.session import expected_angle
-from lineament.training.export import load_weights, save_weights
+from lineament.methods.casfne.predictor import CasFNESession
+from lineament.models.detector.model import FaceFinder
+from lineament.models.parser.model import FaceReader
+from lineament.models.parser.predictor import FinderSession, ReaderSession
+from lineament.networks.onnx_export import export_graphs
+from lineament.networks.weight_files import load_weights, save_weights
 from lineament.weights import FOLDER, weights_path
 
 SHIPPED = sorted(FOLDER.glob("casfne*.safetensors"))

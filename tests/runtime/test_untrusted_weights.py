@@ -21,19 +21,19 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from lineament.errors import LineamentError, NotFiniteError, WeightsError
-from lineament.methods.albedo.model import AlbedoNetwork
+from lineament.inference import graphs
+from lineament.inference.engine import Network
+from lineament.inference.onnx_file import EXTERNAL
 from lineament.methods.casfne.model import CasFNE
+from lineament.methods.casfne.predictor import CasFNESession
 from lineament.methods.df2net.model import DF2Net
-from lineament.methods.features.model import FaceFeatures
-from lineament.methods.finder.model import FaceFinder
+from lineament.methods.discovery import open_session
 from lineament.methods.hffne.model import HFFNE, CoarseNormals
-from lineament.methods.reader.model import FaceReader
-from lineament.runtime import graph as graphs
-from lineament.runtime.casfne import CasFNESession
-from lineament.runtime.engine import Network
-from lineament.runtime.methods import open_session
-from lineament.runtime.proto import EXTERNAL
-from lineament.training.export import load_weights
+from lineament.models.albedo.model import AlbedoNetwork
+from lineament.models.detector.model import FaceFinder
+from lineament.models.features.model import FaceFeatures
+from lineament.models.parser.model import FaceReader
+from lineament.networks.weight_files import load_weights
 from lineament.weights import FOLDER, file, graph_path, weights_path
 from lineament.weights.schema import SCHEMAS, OneOf
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lineament.rig import Part, load_rig
 from lineament.synth.deform import _SCALES, Deformation
-from lineament.synth.face import RigTensors
+from lineament.synth.person import RigTensors
 from lineament.synth.random import SampleRandom
 
 MIRROR = torch.tensor([-1.0, 1.0, 1.0])

@@ -16,9 +16,9 @@ from lineament.geometry.spherical_harmonics import polynomials
 from lineament.render.colour import decode_srgb, encode_srgb
 from lineament.rig import load_rig
 from lineament.synth import FaceStream, Generator, MaskClass, SampleBatch, SynthConfig
-from lineament.synth.face import RigTensors, finished, pose_faces, project, shape_of
 from lineament.synth.generator import bump
 from lineament.synth.light import Light, sample_light
+from lineament.synth.person import RigTensors, finished, pose_faces, project, shape_of
 from lineament.synth.random import SampleRandom
 from lineament.synth.stream import is_validation
 from lineament.synth.write import write_dataset

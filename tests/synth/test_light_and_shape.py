@@ -10,8 +10,8 @@ import torch
 
 from lineament.rig import load_rig
 from lineament.synth import Generator, SynthConfig
-from lineament.synth.face import RigTensors, finished, shape_of
 from lineament.synth.light import sample_light
+from lineament.synth.person import RigTensors, finished, shape_of
 from lineament.synth.random import SampleRandom
 from lineament.synth.shade import _mirrored, _socket, _spread
 from lineament.synth.skin import Folds

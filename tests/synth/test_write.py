@@ -17,7 +17,7 @@ import torch
 
 from lineament.cli import main
 from lineament.errors import DataError, NotFiniteError, OutputError
-from lineament.locking import folder_lock
+from lineament.files.locking import folder_lock
 from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.casfne.recipe import CasFNERecipe
 from lineament.synth.config import SynthConfig
@@ -29,7 +29,7 @@ SMALL = SynthConfig(size=32, identities=50)
 HOLD = """
 import sys, time
 from pathlib import Path
-from lineament.locking import folder_lock
+from lineament.files.locking import folder_lock
 with folder_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)

@@ -21,19 +21,19 @@ from lineament.cli.evaluate import EvaluateTable, EvaluateYaleB
 from lineament.cli.measure import Bench
 from lineament.errors import DataError, LineamentError, UsageError
 from lineament.evaluation.ablation import AblationConfig
-from lineament.methods.albedo.config import AlbedoTrainConfig
 from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.df2net.config import DF2NetTrainConfig
-from lineament.methods.features.config import FeaturesTrainConfig
-from lineament.methods.finder.config import FinderTrainConfig
 from lineament.methods.hffne.config import HFFNETrainConfig
-from lineament.methods.reader.config import ReaderTrainConfig
+from lineament.models.albedo.config import AlbedoTrainConfig
+from lineament.models.detector.config import FinderTrainConfig
+from lineament.models.features.config import FeaturesTrainConfig
+from lineament.models.parser.config import ReaderTrainConfig
 from lineament.options import check_number
 from lineament.synth.config import SynthConfig
 from lineament.synth.degrade import DegradeConfig
 from lineament.synth.stream import FaceStream
 from lineament.synth.write import write_dataset
-from lineament.training.folders import labelled_samples
+from lineament.training.synth_folder import labelled_samples
 
 TRAININGS = (
     *(CasFNETrainConfig, HFFNETrainConfig, DF2NetTrainConfig, AlbedoTrainConfig),

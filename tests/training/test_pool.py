@@ -19,10 +19,10 @@ from lineament.images import tone
 from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.casfne.model import CasFNE, CasFNEConfig
 from lineament.methods.casfne.recipe import CasFNERecipe
+from lineament.networks.weight_files import load_weights
 from lineament.synth.config import SynthConfig
 from lineament.training.augment import face_contrast
 from lineament.training.data import Batch, batches
-from lineament.training.export import load_weights
 from lineament.training.loop import AVERAGED, train
 from lineament.training.pool import Arrivals, SamplePool, pooled
 from lineament.training.schedule import FLOOR, learning_rate

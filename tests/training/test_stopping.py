@@ -19,8 +19,8 @@ from lineament.cli import main
 from lineament.errors import OutputError, TrainingError, WeightsError
 from lineament.methods.casfne.model import CasFNE
 from lineament.methods.casfne.recipe import CasFNERecipe
+from lineament.networks.weight_files import load_weights, save_weights
 from lineament.training.checkpoint import CURRENT, PREVIOUS, read_checkpoint
-from lineament.training.export import load_weights, save_weights
 from lineament.training.log import RunLog
 from lineament.training.loop import train
 from tests.training.test_training import TINY, configured, losses_of

@@ -18,10 +18,10 @@ from lineament.images.tone import face_contrast
 from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.casfne.model import CasFNE, CasFNEConfig
 from lineament.methods.casfne.recipe import CasFNERecipe
+from lineament.networks.weight_files import load_weights, mean_weights, save_weights
 from lineament.training.augment import Draws, Placement, augment, recoloured
 from lineament.training.checkpoint import read_checkpoint
 from lineament.training.data import Batch, DatasetFolder, NormalsDecoder
-from lineament.training.export import load_weights, mean_weights, save_weights
 from lineament.training.loop import train
 from lineament.training.schedule import FLOOR, AveragedModel, learning_rate
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from lineament.face.find import SMALLEST_SCORE
+from lineament.face.detect import SMALLEST_SCORE
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ def run_check(options: Check) -> int:
     """
     from lineament.cli.console import Failures, plain_console
     from lineament.face import find
-    from lineament.face.check import check_face
-    from lineament.images.names import printable
+    from lineament.face.quality import check_face
+    from lineament.files.names import printable
     from lineament.images.read import find_images, read_image
 
     console, failures = plain_console(), Failures(plain_console(stderr=True))

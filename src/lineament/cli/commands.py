@@ -136,7 +136,7 @@ class _PlainFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """The message, without the traceback that may follow it."""
-        from lineament.images.names import printable
+        from lineament.files.names import printable
 
         return printable(super().formatMessage(record))
 

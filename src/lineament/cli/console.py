@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from lineament.errors import UNEXPECTED, InputError, LineamentError, OutputError
-from lineament.images.names import printable
+from lineament.files.names import printable
 
 _LOG = logging.getLogger(__name__)
 

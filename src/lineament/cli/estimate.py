@@ -15,18 +15,18 @@ import tyro
 
 from lineament.cli.arguments import check_outputs, comma_separated
 from lineament.errors import UsageError
-from lineament.face.find import SMALLEST_SCORE
+from lineament.face.detect import SMALLEST_SCORE
 from lineament.images.encoding import NormalsConvention
 from lineament.images.maps import AXES, Axes, read_normals
 from lineament.images.write import MeshFormat
-from lineament.result import Output
+from lineament.result.geometry import Output
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from lineament.estimator import Estimator, FaceEstimates, Faces
-    from lineament.result import FaceGeometry
-    from lineament.save import SaveOptions
+    from lineament.pipeline.estimator import Estimator, FaceEstimates, Faces
+    from lineament.result.geometry import FaceGeometry
+    from lineament.result.saving import SaveOptions
 
 LISTS = {"outputs": get_args(Output), "mesh_formats": get_args(MeshFormat)}
 """Options that take several values in one word, and their choices."""
@@ -90,11 +90,11 @@ def run_estimate(options: Estimate) -> int:
     from rich.progress import Progress
 
     from lineament.cli.console import Failures, plain_console
-    from lineament.estimator import load
-    from lineament.images.folder import check_replaceable, read_marker
-    from lineament.images.names import output_names, printable
+    from lineament.files.names import output_names, printable
+    from lineament.files.result_folder import check_replaceable, read_marker
     from lineament.images.read import find_images
-    from lineament.save import SaveOptions, save_photo
+    from lineament.pipeline.estimator import load
+    from lineament.result.saving import SaveOptions, save_photo
 
     if options.mesh_formats is not None and "mesh" not in options.outputs:
         raise UsageError("--mesh-formats is for meshes: ask for one with --outputs mesh")
@@ -147,7 +147,7 @@ def _told(faces: FaceEstimates, name: str, console: Console) -> Iterator[FaceGeo
 
 def _request(options: Estimate, saved: SaveOptions, estimator: Estimator, photo: Path) -> dict[str, Any]:
     """All that a photo's result depends on, as plain values: what its marker remembers."""
-    from lineament.images.names import printable
+    from lineament.files.names import printable
     from lineament.version import __version__
 
     return {
@@ -200,8 +200,8 @@ def run_demo(options: Demo) -> int:
     from skimage.data import astronaut
 
     from lineament.cli.console import plain_console
-    from lineament.estimator import load
-    from lineament.images.folder import check_replaceable
+    from lineament.files.result_folder import check_replaceable
+    from lineament.pipeline.estimator import load
 
     console = plain_console()
     check_replaceable(options.output)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Literal
 
 from lineament.cli.arguments import check_outputs
 from lineament.errors import UsageError
-from lineament.evaluation.yaleb import PADDING
+from lineament.evaluation.protocols.yaleb import PADDING
 from lineament.images.maps import AXES, Axes
 from lineament.options import check_number
 
 if TYPE_CHECKING:
+    from lineament.datasets.dataset import Dataset
     from lineament.datasets.sample import Sample
-    from lineament.datasets.stream import Dataset
-    from lineament.evaluation.systems import System
+    from lineament.evaluation.systems.system import System
 
 _SHEET_ROWS = 8
 MOST_STAGES = 100
@@ -59,7 +59,7 @@ class Systems:
 
     def check_outputs(self, *others: Path) -> None:
         """Refuse tables of unknown formats and outputs that would overwrite what is read, before any work."""
-        from lineament.evaluation.report import check_table_path
+        from lineament.evaluation.report.table import check_table_path
 
         for path in self.output:
             check_table_path(path)
@@ -68,8 +68,8 @@ class Systems:
 
     def systems(self) -> list[System]:
         """The systems, ready."""
-        from lineament.evaluation.predictions import StoredPredictions
-        from lineament.evaluation.systems import StoredSystem, method_system, peer_system
+        from lineament.evaluation.systems.stored import StoredPredictions
+        from lineament.evaluation.systems.system import StoredSystem, method_system, peer_system
 
         axes = Axes(self.axes)
         methods = self.method or (() if self.peer or self.predictions else ("casfne-s",))
@@ -122,8 +122,8 @@ def evaluate_yaleb(options: EvaluateYaleB) -> int:
     """
     from lineament.cli.console import plain_console
     from lineament.datasets.yaleb import YaleB
-    from lineament.evaluation import yaleb as protocol
-    from lineament.evaluation.report import write_table, yaleb_table
+    from lineament.evaluation.protocols import yaleb as protocol
+    from lineament.evaluation.report.table import write_table, yaleb_table
 
     options.check_outputs()
     dataset = YaleB(options.root, options.subjects or None)
@@ -164,11 +164,11 @@ def evaluate_table(name: str, options: EvaluateTable) -> int:
     from functools import partial
 
     from lineament.cli.console import plain_console
-    from lineament.evaluation.measures import Measured, measure_texture
-    from lineament.evaluation.protocols import protocol_of
-    from lineament.evaluation.published import published_tables
-    from lineament.evaluation.report import published_table, write_table
-    from lineament.evaluation.texture import FaceRecogniser
+    from lineament.evaluation.metrics.texture import FaceRecogniser
+    from lineament.evaluation.protocols.scoring import Measured, measure_texture
+    from lineament.evaluation.protocols.tables import protocol_of
+    from lineament.evaluation.report.published import published_tables
+    from lineament.evaluation.report.table import published_table, write_table
 
     options.check_outputs(*((options.recogniser,) if options.recogniser else ()))
     protocol = protocol_of(name)
@@ -197,7 +197,7 @@ def evaluate_table(name: str, options: EvaluateTable) -> int:
         for label, histogram in result.curves.items()
     }
     if options.pictures is not None and curves:
-        from lineament.evaluation.pictures import cumulative_curves
+        from lineament.evaluation.report.pictures import cumulative_curves
 
         cumulative_curves(curves, options.pictures / f"{protocol.table}-curves.png")
         _write_sheet(options.pictures / f"{protocol.table}.png", systems, _spread(dataset))
@@ -211,7 +211,7 @@ def _spread(dataset: Dataset) -> list[Sample]:
 
 
 def _write_sheet(path: Path, systems: Sequence[System], samples: Sequence[Sample]) -> None:
-    from lineament.evaluation.pictures import SheetRow, comparison_sheet
+    from lineament.evaluation.report.pictures import SheetRow, comparison_sheet
     from lineament.images.write import write_png
 
     rows = []

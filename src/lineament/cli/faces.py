@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from lineament.cli.arguments import check_outputs
-from lineament.face.find import SMALLEST_SCORE
+from lineament.face.detect import SMALLEST_SCORE
 
 if TYPE_CHECKING:
     from lineament.face import Face
@@ -43,8 +43,8 @@ def run_faces(options: FindFaces) -> int:
     """
     from lineament.cli.console import Failures, plain_console
     from lineament.face import draw_faces, find
-    from lineament.images.folder import check_replaceable, result_folder
-    from lineament.images.names import output_names, printable
+    from lineament.files.names import output_names, printable
+    from lineament.files.result_folder import check_replaceable, result_folder
     from lineament.images.read import find_images, read_image
     from lineament.images.write import write_json, write_png
 

@@ -60,7 +60,7 @@ def run_bench(options: Bench) -> int:
     """Measure and print."""
     from lineament.cli.console import plain_console
     from lineament.evaluation.cost import MOST_STAGES, cost_of, cost_table
-    from lineament.evaluation.report import check_table_path, write_table
+    from lineament.evaluation.report.table import check_table_path, write_table
 
     for path in options.output:
         check_table_path(path)
@@ -81,7 +81,7 @@ def run_ablate(study: str, options: Ablate) -> int:
     """Train, measure and print the table of "casfne" or "hffne"."""
     from lineament.cli.console import plain_console
     from lineament.evaluation.ablation import AblationConfig, ablate
-    from lineament.evaluation.report import check_table_path, write_table
+    from lineament.evaluation.report.table import check_table_path, write_table
 
     for path in options.output:
         check_table_path(path)

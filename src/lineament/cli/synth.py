@@ -45,7 +45,7 @@ def run_synth(options: Synth) -> int:
 
     from lineament.cli.console import plain_console
     from lineament.images.write import write_png
-    from lineament.training.folders import read_picture
+    from lineament.training.synth_folder import read_picture
 
     console = plain_console(stderr=True)
     with Progress(console=console, transient=True) as bar:

@@ -52,7 +52,7 @@ def run_rig_build(options: RigBuild) -> int:
 def run_export(options: Export) -> int:
     """Export graphs."""
     from lineament.cli.console import plain_console
-    from lineament.runtime.export import export_graphs
+    from lineament.networks.onnx_export import export_graphs
 
     paths = export_graphs(options.weights)
     plain_console(stderr=True).print("\n".join(map(str, paths)))

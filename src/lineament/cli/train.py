@@ -28,26 +28,26 @@ def run_train(kind: str, arguments: Sequence[str]) -> int:
 
         return _train_df2net(_parsed(DF2NetTrainConfig, kind, arguments))
     if kind == "albedo":
-        from lineament.methods.albedo.config import AlbedoTrainConfig
-        from lineament.methods.albedo.recipe import AlbedoRecipe
+        from lineament.models.albedo.config import AlbedoTrainConfig
+        from lineament.models.albedo.recipe import AlbedoRecipe
 
         albedo = _parsed(AlbedoTrainConfig, kind, arguments)
         return _train(AlbedoRecipe(albedo), albedo)
     if kind == "finder":
-        from lineament.methods.finder.config import FinderTrainConfig
-        from lineament.methods.finder.recipe import FaceFinderRecipe
+        from lineament.models.detector.config import FinderTrainConfig
+        from lineament.models.detector.recipe import FaceFinderRecipe
 
         finder = _parsed(FinderTrainConfig, kind, arguments)
         return _train(FaceFinderRecipe(finder), finder)
     if kind == "reader":
-        from lineament.methods.reader.config import ReaderTrainConfig
-        from lineament.methods.reader.recipe import FaceReaderRecipe
+        from lineament.models.parser.config import ReaderTrainConfig
+        from lineament.models.parser.recipe import FaceReaderRecipe
 
         reader = _parsed(ReaderTrainConfig, kind, arguments)
         return _train(FaceReaderRecipe(reader), reader)
     if kind == "features":
-        from lineament.methods.features.config import FeaturesTrainConfig
-        from lineament.methods.features.recipe import FaceFeaturesRecipe
+        from lineament.models.features.config import FeaturesTrainConfig
+        from lineament.models.features.recipe import FaceFeaturesRecipe
 
         features = _parsed(FeaturesTrainConfig, kind, arguments)
         return _train(FaceFeaturesRecipe(features), features)

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from lineament.datasets.dataset import Dataset, Item, folders, rgb
 from lineament.datasets.meshes import picture_of, read_mesh, view_mesh
 from lineament.datasets.sample import Sample
-from lineament.datasets.stream import Dataset, Item, folders, rgb
 
 SIZE = 512
 """Side of the rendering, DF2Net's own input."""

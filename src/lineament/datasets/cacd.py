@@ -6,8 +6,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from lineament.datasets.dataset import Dataset, Item, pictures, rgb
 from lineament.datasets.sample import Sample
-from lineament.datasets.stream import Dataset, Item, pictures, rgb
 
 
 class CACD(Dataset):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lineament.datasets.dataset import Dataset, Item, as_mask, pictures, rgb
 from lineament.datasets.sample import Sample
-from lineament.datasets.stream import Dataset, Item, as_mask, pictures, rgb
 
 
 class CelebA(Dataset):

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lineament.datasets.dataset import Item, folders
 from lineament.datasets.scans import MESHES, PhotosWithScan
-from lineament.datasets.stream import Item, folders
 
 
 class ESRC(PhotosWithScan):

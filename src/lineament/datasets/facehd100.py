@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lineament.datasets.dataset import Item, folders
 from lineament.datasets.scans import PhotosWithScan
-from lineament.datasets.stream import Item, folders
 
 
 class FaceHD100(PhotosWithScan):

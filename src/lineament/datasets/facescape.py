@@ -16,12 +16,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lineament.datasets.dataset import Dataset, Item, folders, pictures, rgb
 from lineament.datasets.meshes import read_mesh
 from lineament.datasets.sample import Sample
-from lineament.datasets.stream import Dataset, Item, folders, pictures, rgb
 from lineament.errors import DataError
+from lineament.files.reading import parse_json, reading
 from lineament.geometry.mesh import Mesh
-from lineament.images.files import parse_json, reading
 
 Part = Literal["wild", "lab"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from lineament.datasets.dataset import PICTURES, Dataset, Item, rgb
 from lineament.datasets.sample import Sample
-from lineament.datasets.stream import PICTURES, Dataset, Item, rgb
 
 
 class FFHQ(Dataset):

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from lineament.datasets.dataset import Dataset, Item, folders, pictures, rgb
 from lineament.datasets.meshes import picture_of, read_mesh, view_mesh
 from lineament.datasets.sample import Sample
-from lineament.datasets.stream import Dataset, Item, folders, pictures, rgb
 from lineament.geometry.mesh import Mesh
 
 SIZE = 256

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lineament.datasets.dataset import Dataset, Item, folders, pictures, rgb, unit_map
 from lineament.datasets.sample import Sample
-from lineament.datasets.stream import Dataset, Item, folders, pictures, rgb, unit_map
 from lineament.geometry.normals import normalize
 
 _KINDS = {

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import DataError, UsageError
+from lineament.files.reading import reading, regular_file
 from lineament.geometry.mesh import Mesh, normals_at, triangle_normals
-from lineament.images.files import reading, regular_file
 
 _LARGEST_FILE = {".wrl": 1 << 26, ".vrml": 1 << 26, ".obj": 1 << 28, ".ply": 1 << 28, ".stl": 1 << 28, ".off": 1 << 28}
 """Bytes that are read of each kind of file, which bounds its vertices and triangles: text takes ten times as much."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lineament.datasets.dataset import PICTURES, Item, folders
 from lineament.datasets.scans import PhotosWithScan
-from lineament.datasets.stream import PICTURES, Item, folders
 
 
 class MICC(PhotosWithScan):

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lineament.datasets.dataset import Dataset, Item, as_mask, pictures, rgb, unit_map
 from lineament.datasets.sample import Sample
-from lineament.datasets.stream import Dataset, Item, as_mask, pictures, rgb, unit_map
 from lineament.errors import DataError
 from lineament.geometry.normals import normalize
 from lineament.geometry.photometric import photometric_stereo

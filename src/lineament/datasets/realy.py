@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from lineament.datasets.dataset import PICTURES, Dataset, Item, rgb
 from lineament.datasets.meshes import read_mesh, read_points
 from lineament.datasets.sample import Sample
-from lineament.datasets.stream import PICTURES, Dataset, Item, rgb
 
 REGIONS = ("nose", "mouth", "forehead", "cheek")
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from lineament.datasets.dataset import PICTURES, Dataset, Item, rgb
 from lineament.datasets.meshes import read_mesh
 from lineament.datasets.sample import Sample
-from lineament.datasets.stream import PICTURES, Dataset, Item, rgb
 
 MESHES = frozenset({".obj", ".ply", ".wrl"})
 

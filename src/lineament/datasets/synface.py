@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from scipy import ndimage
 
+from lineament.datasets.dataset import Dataset, Item, folders, pictures, rgb, unit_map
 from lineament.datasets.sample import Sample
-from lineament.datasets.stream import Dataset, Item, folders, pictures, rgb, unit_map
 
 NEAREST, FARTHEST = 0.9, 1.1
 """Distances from the camera, in Unsup3D's unit, that depth maps span."""

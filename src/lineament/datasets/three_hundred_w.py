@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lineament.datasets.dataset import Dataset, Item, folders, pictures, rgb
 from lineament.datasets.sample import Sample
-from lineament.datasets.stream import Dataset, Item, folders, pictures, rgb
 from lineament.errors import DataError
 
 

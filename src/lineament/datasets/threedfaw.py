@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from lineament.datasets.dataset import Dataset, Item, folders, pictures, rgb
 from lineament.datasets.sample import Sample
-from lineament.datasets.stream import Dataset, Item, folders, pictures, rgb
 from lineament.errors import DataError
 
 LANDMARKS = 66

@@ -272,7 +272,7 @@ class YaleB:
 
 def _read_grey(path: Path) -> NDArray[np.uint8]:
     """[H, W] of an 8-bit picture; raises InputError on a broken one."""
-    from lineament.images.files import check_bytes, reading, regular_file
+    from lineament.files.reading import check_bytes, reading, regular_file
     from lineament.images.formats import open_picture  # only here, so that the rest of the module needs NumPy alone
 
     with reading(regular_file(path), "a picture"), open_picture(path) as picture:

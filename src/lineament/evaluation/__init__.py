@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-from lineament.evaluation.framing import FramedPredictor, Framing, Predictor
-from lineament.evaluation.metrics import Sparsification, masked_angular_error, slope_scale, sparsification
-from lineament.evaluation.predictions import StoredPredictions
-from lineament.evaluation.report import Table, write_table, yaleb_table
-from lineament.evaluation.yaleb import (
+from lineament.evaluation.metrics.angular import Sparsification, masked_angular_error, slope_scale, sparsification
+from lineament.evaluation.protocols.yaleb import (
     SUBSETS,
     SubjectResult,
     YaleBResult,
     evaluate_yaleb,
 )
+from lineament.evaluation.report.table import Table, write_table, yaleb_table
+from lineament.evaluation.systems.framing import FramedPredictor, Framing, Predictor
+from lineament.evaluation.systems.stored import StoredPredictions
 
 __all__ = [
     "SUBSETS",

@@ -19,14 +19,14 @@ from typing import Any, ClassVar
 import torch
 
 from lineament.errors import DataError, UsageError
-from lineament.evaluation.measures import RunningAngles
-from lineament.evaluation.metrics import masked_angular_error
-from lineament.evaluation.published import published_tables
-from lineament.evaluation.report import Cell, Table
+from lineament.evaluation.metrics.angular import masked_angular_error
+from lineament.evaluation.protocols.scoring import RunningAngles
+from lineament.evaluation.report.published import published_tables
+from lineament.evaluation.report.table import Cell, Table
 from lineament.evaluation.studies import STUDIES, Normals, Shared, Study
-from lineament.images.files import parse_json
+from lineament.files.locking import folder_lock
+from lineament.files.reading import parse_json
 from lineament.images.write import write_json
-from lineament.locking import folder_lock
 from lineament.options import check_multiple, check_options
 from lineament.synth.config import SynthConfig
 from lineament.synth.write import write_dataset

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lineament.evaluation.published import published_tables
-from lineament.evaluation.report import Cell, Table
+from lineament.evaluation.report.published import published_tables
+from lineament.evaluation.report.table import Cell, Table
 from lineament.methods.casfne.model import MAX_STAGES, CasFNE, casfne, casfne_s
 from lineament.methods.df2net.model import DF2Net, df2net, df2net_s
+from lineament.methods.discovery import open_session
 from lineament.methods.hffne.model import HFFNE, hffne, hffne_s
-from lineament.runtime.export import export_graphs
-from lineament.runtime.methods import open_session
-from lineament.training.export import save_weights
+from lineament.networks.onnx_export import export_graphs
+from lineament.networks.weight_files import save_weights
 
 SIZES: dict[str, Callable[[], CasFNE | HFFNE | DF2Net]] = {
     "casfne-s": lambda: CasFNE(casfne_s()),

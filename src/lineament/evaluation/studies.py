@@ -16,8 +16,8 @@ from lineament.methods.casfne.recipe import CasFNERecipe
 from lineament.methods.hffne.config import HFFNETrainConfig
 from lineament.methods.hffne.model import HFFNE
 from lineament.methods.hffne.recipe import CoarseRecipe, HFFNERecipe
+from lineament.networks.weight_files import load_weights
 from lineament.training.config import LoopConfig
-from lineament.training.export import load_weights
 from lineament.training.loop import train
 from lineament.training.recipe import Recipe
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.face.crop import crop_of_box
+from lineament.alignment.crop import crop_of_box
 from lineament.face.face import Face
-from lineament.images.scale import at_most
+from lineament.images.resize import at_most
 
 _BOX, _CROP, _DARK, _HIDDEN = (80, 255, 120), (90, 180, 255), (0, 0, 0), (255, 70, 60)  # RGB
 

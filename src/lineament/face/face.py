@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.face.crop import Box, FaceCrop
+from lineament.alignment.crop import Box, FaceCrop
 
 
 @dataclass(frozen=True)

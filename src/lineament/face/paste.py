@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.face.crop import FaceCrop
+from lineament.alignment.crop import FaceCrop
+from lineament.annotations.parsing import FACE_CLASSES
 from lineament.face.face import FaceReading
-from lineament.face.parse import FACE_CLASSES
 
 _FOREHEAD = 0.5  # height of the forehead over the brows, of the face below them
 _MARGIN = 0.04  # share of the crop's side by which the face's region is widened: ears stand out of the landmarks

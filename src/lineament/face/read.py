@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.face.crop import Box, FaceCrop, crop_of_box, crop_of_landmarks
+from lineament.alignment.crop import Box, FaceCrop, crop_of_box, crop_of_landmarks
+from lineament.annotations.landmarks import MIRROR
+from lineament.annotations.parsing import MaskClass
 from lineament.face.face import Face, FaceReading, Pose
-from lineament.face.landmarks import MIRROR
-from lineament.face.parse import MaskClass
-from lineament.runtime.faces import CropReading, ReaderSession, shipped_reader
+from lineament.models.parser.predictor import CropReading, ReaderSession, shipped_reader
 
 _LOST = 0.15  # share of overlap with the box below which a reading is of something else
 _BROWS, _EYES = slice(17, 27), slice(36, 48)  # of the landmarks

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.face.crop import FaceCrop
+from lineament.alignment.crop import FaceCrop
+from lineament.annotations.parsing import FACE_CLASSES
 from lineament.face.face import Face, FaceReading
-from lineament.face.parse import FACE_CLASSES
-from lineament.runtime.faces import shipped_finder
+from lineament.models.parser.predictor import shipped_finder
 
 EVIDENCE = ("finder", "face", "seen", "steady", "same box")
 """The finder's mean logit when it looks again at other sizes, mirrored and not; the share of the landmarks' hull that

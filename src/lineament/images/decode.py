@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
 from lineament.errors import ImageTooLargeError, ImageTooSmallError, InputError
-from lineament.images import files
-from lineament.images.files import check_bytes
-from lineament.images.scale import to_uint8
+from lineament.files import reading as files
+from lineament.files.reading import check_bytes
+from lineament.images.resize import to_uint8
 
 Photo = NDArray[np.uint8] | NDArray[np.float32]
 Rows = Callable[[int, int], NDArray[Any]]

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import InputError, UsageError
+from lineament.files.reading import check_bytes, reading, regular_file
 from lineament.images.decode import check_size, opencv_array
-from lineament.images.files import check_bytes, reading, regular_file
 from lineament.images.formats import open_picture
 
 Floats = NDArray[np.float32]

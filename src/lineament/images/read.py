@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lineament.errors import InputError, NoImagesError, NotAnImageError
-from lineament.images import files
+from lineament.files import reading as files
+from lineament.files.reading import reading, regular_file
 from lineament.images.decode import Photo, bytes_a_pixel, check_size, decode, decode_odd_tiff, over_backdrop
-from lineament.images.files import reading, regular_file
 from lineament.images.formats import READABLE, SUFFIXES, open_picture
-from lineament.images.scale import to_uint8
+from lineament.images.resize import to_uint8
 
 __all__ = ["SUFFIXES", "as_image", "check_size", "find_images", "read_frames", "read_image"]
 

@@ -12,9 +12,9 @@ from typing import Literal
 from torch import Tensor
 
 from lineament.errors import UsageError, WeightsError
-from lineament.networks.checkpoint import fill, read_checkpoint_tensors
 from lineament.networks.efficientnet import EfficientNetLite, EfficientNetLiteEncoder, own_names
 from lineament.networks.resnet import ResNet18Encoder
+from lineament.networks.torchvision import fill, read_checkpoint_tensors
 
 EncoderName = Literal["resnet18", "efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]
 Pyramid = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lineament.geometry.fields import unit
+from lineament.render.vectors import unit
 
 
 def unit_normals(raw: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import InputError
-from lineament.images.files import parse_json
+from lineament.files.reading import parse_json
 from lineament.rig.model import LANDMARK_COUNT
 
 CENTIMETRE = 10.0

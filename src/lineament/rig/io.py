@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from lineament.errors import RigError
-from lineament.images.files import parse_json
+from lineament.files.reading import parse_json
 from lineament.images.write import atomic_path
 from lineament.rig.model import Rig
 from lineament.weights.file import check_shipped, first_line, read_tensors, shown

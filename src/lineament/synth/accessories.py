@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lineament.geometry.fields import unit
 from lineament.render.raster import interpolate, rasterize, vertex_normals
-from lineament.synth.face import PosedFace, RigTensors, project
+from lineament.render.vectors import unit
 from lineament.synth.fields import smoothstep
 from lineament.synth.noise import NoiseBank
+from lineament.synth.person import PosedFace, RigTensors, project
 from lineament.synth.random import SampleRandom
 
 _RIM = 28  # points around one lens

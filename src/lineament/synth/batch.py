@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from torch import Tensor
 
-from lineament.face.parse import MaskClass
+from lineament.annotations.parsing import MaskClass
 
 __all__ = ["CameraBatch", "MaskClass", "SampleBatch"]
 
@@ -17,7 +17,7 @@ class CameraBatch:
     """Perspective cameras of a batch: x_px = principal_x + focal · X / (distance - Z), likewise -Y.
 
     X, Y, Z are millimetres in the camera frame with its origin at the face's centre; the camera's centre is at
-    Z = distance. A vertex v of a person's shape (`lineament.synth.face.shape_of`, then ``finished``) is at
+    Z = distance. A vertex v of a person's shape (`lineament.synth.person.shape_of`, then ``finished``) is at
     ``rotation @ (v - origin)``.
     """
 

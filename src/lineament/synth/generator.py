@@ -13,21 +13,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lineament.geometry.fields import dot, unit
 from lineament.render.colour import decode_srgb, encode_srgb
 from lineament.render.raster import Fragments, interpolate, rasterize, vertex_normals
+from lineament.render.vectors import dot, unit
 from lineament.rig import Part, Rig
 from lineament.synth.accessories import cover, glaze, wear_glasses
 from lineament.synth.background import background
 from lineament.synth.batch import MaskClass, SampleBatch
 from lineament.synth.config import SynthConfig
 from lineament.synth.degrade import Degrade
-from lineament.synth.face import PosedFace, RigTensors, pose_faces, project
 from lineament.synth.hair import HairMesh, grow_hair
 from lineament.synth.labels import label_parts, visible_landmarks
 from lineament.synth.light import Light, sample_light
 from lineament.synth.noise import NoiseBank
 from lineament.synth.organs import cloth, collar, eye_albedo, mouth_albedo, shoulders
+from lineament.synth.person import PosedFace, RigTensors, pose_faces, project
 from lineament.synth.random import SampleRandom
 from lineament.synth.shade import shade
 from lineament.synth.skin import Folds, Surface, feature_height, sample_person, skin_albedo, skin_height

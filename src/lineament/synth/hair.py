@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from lineament.rig import Part
-from lineament.synth.face import PosedFace, RigTensors
 from lineament.synth.fields import smoothstep
+from lineament.synth.person import PosedFace, RigTensors
 from lineament.synth.random import SampleRandom
 
 _REACH = 60.0  # mm below the natural hairline that a fringe can fall

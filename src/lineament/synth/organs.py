@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from lineament.rig import Part
-from lineament.synth.face import PosedFace, RigTensors, project
 from lineament.synth.fields import per_sample, smoothstep
 from lineament.synth.noise import NoiseBank
+from lineament.synth.person import PosedFace, RigTensors, project
 from lineament.synth.random import SampleRandom
 from lineament.synth.skin import Surface
 

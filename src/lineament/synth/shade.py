@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lineament.geometry.fields import dot, unit
 from lineament.geometry.spherical_harmonics import Y00
 from lineament.render.shading import blinn_phong, cast_shadow, cavity_occlusion, spherical_harmonics_shading
+from lineament.render.vectors import dot, unit
 from lineament.synth.batch import CameraBatch, MaskClass
 from lineament.synth.config import SynthConfig
 from lineament.synth.degrade import gaussian_blur

@@ -29,9 +29,9 @@ from torch import Tensor
 
 from lineament.devices import device_of
 from lineament.errors import DataError, NotFiniteError, OutputError, UsageError
-from lineament.images.files import parse_json
+from lineament.files.locking import folder_lock
+from lineament.files.reading import parse_json
 from lineament.images.write import write_json
-from lineament.locking import folder_lock
 from lineament.options import COUNT, check_number
 from lineament.rig import load_rig
 from lineament.synth.batch import MaskClass, SampleBatch

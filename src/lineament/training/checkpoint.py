@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lineament.errors import OutputError, TrainingError, WeightsError
-from lineament.images.files import parse_json
+from lineament.files.reading import parse_json
 from lineament.images.write import atomic_path
 
 log = logging.getLogger(__name__)

@@ -107,8 +107,8 @@ class LoopConfig:
         Raises:
             LineamentError: The first that is missing or cannot be used.
         """
-        from lineament.training.folders import labelled_samples
         from lineament.training.parallel import device_of_process
+        from lineament.training.synth_folder import labelled_samples
 
         device_of_process(self)
         if self.output.exists() and not self.output.is_dir():

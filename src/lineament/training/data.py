@@ -16,15 +16,15 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from lineament.annotations.parsing import FACE_CLASSES
 from lineament.errors import DataError
-from lineament.face.parse import FACE_CLASSES
-from lineament.geometry.fields import unit
-from lineament.images.files import reading
+from lineament.files.reading import reading
+from lineament.render.vectors import unit
 from lineament.synth.stream import FaceStream
 from lineament.training.config import NORMALS_PICTURES, FaceConfig
-from lineament.training.folders import labelled_samples, read_picture
 from lineament.training.parallel import draw_number, processes, rank
 from lineament.training.pool import pooled
+from lineament.training.synth_folder import labelled_samples, read_picture
 
 Kind = TypeVar("Kind")
 Made = TypeVar("Made", covariant=True)

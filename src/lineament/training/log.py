@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from lineament.errors import OutputError
-from lineament.images.files import parse_json
+from lineament.files.reading import parse_json
 from lineament.images.write import atomic_path, write_png
 from lineament.training.data import Batch
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from lineament.errors import LineamentError, TrainingError, UsageError
+from lineament.files.locking import folder_lock
 from lineament.images.write import write_json
-from lineament.locking import folder_lock
 from lineament.training.checkpoint import (
     CURRENT,
     LOWER_RATE,
@@ -33,7 +33,7 @@ from lineament.training.log import RunLog
 from lineament.training.parallel import agree, device_of_process, joined, processes, rank, wait
 from lineament.training.recipe import Recipe
 from lineament.training.schedule import AveragedModel, learning_rate
-from lineament.training.steps import WholeSteps
+from lineament.training.whole_steps import WholeSteps
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from lineament.networks.weight_files import save_weights
 from lineament.training.config import LoopConfig
-from lineament.training.export import save_weights
 from lineament.training.parallel import average_gradients
 
 Batch = TypeVar("Batch")

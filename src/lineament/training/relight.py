@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lineament.geometry.fields import dot, unit
 from lineament.render.shading import lambert
+from lineament.render.vectors import dot, unit
 from lineament.synth.fields import per_sample
 from lineament.training.augment import Draws
 from lineament.training.data import Batch

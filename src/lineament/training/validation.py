@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lineament.geometry.fields import dot
+from lineament.render.vectors import dot
 from lineament.training.data import Batch
 from lineament.training.log import write_sheet
 

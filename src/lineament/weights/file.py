@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from lineament.errors import LineamentError, WeightsError
-from lineament.images.files import parse_json
+from lineament.files.reading import parse_json
 from lineament.weights import FOLDER
 from lineament.weights.schema import check_config
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lineament.geometry.fields import dot, masked_mean
+from lineament.render.vectors import dot, masked_mean
 
 Reconstruction = Literal["cosine", "angle"]
 

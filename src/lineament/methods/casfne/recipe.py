@@ -16,9 +16,9 @@ from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.casfne.model import CasFNE, CasFNEConfig, CasFNEOutput, casfne, casfne_s
 from lineament.networks.discriminator import PatchDiscriminator, adversarial_loss, discriminator_loss
 from lineament.networks.encoder import start_encoder
+from lineament.networks.weight_files import load_weights, mean_weights, save_weights
 from lineament.training.augment import prepared
 from lineament.training.data import Batch, batches
-from lineament.training.export import load_weights, mean_weights, save_weights
 from lineament.training.parallel import draw_number
 from lineament.training.recipe import adam, descend
 from lineament.training.relight import relit

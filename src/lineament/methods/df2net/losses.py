@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from torch import Tensor
 from torch.nn import functional as F
 
-from lineament.geometry.fields import masked_mean
 from lineament.methods.df2net.model import pixels
-from lineament.render.light import fit_light, normals_of_depth
+from lineament.render.light_fit import fit_light, normals_of_depth
 from lineament.render.shading import spherical_harmonics_shading
+from lineament.render.vectors import masked_mean
 
 WEIGHTS: Mapping[str, Mapping[str, float]] = {
     "dense": {"rec": 10.0},

@@ -21,7 +21,7 @@ from lineament.errors import UsageError
 from lineament.networks.blocks import full_precision, hold_frozen
 from lineament.networks.unet import Pix2PixUNet, check_images
 from lineament.render.colour import LUMA
-from lineament.render.light import normals_of_depth
+from lineament.render.light_fit import normals_of_depth
 
 _SMALL = 0.1  # the residual's unit: Fr-Net starts close to the depth that comes in
 Refinement = Literal["finer", "plain", "stacked"]

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from lineament.errors import UsageError, WeightsError
-from lineament.methods.albedo.model import AlbedoNetwork
 from lineament.methods.df2net import losses
 from lineament.methods.df2net.config import STEPS, DF2NetTrainConfig, Step
 from lineament.methods.df2net.data import DepthBatch, centred, photo_depths, rendered, varied
 from lineament.methods.df2net.model import DF2Net, pixels
 from lineament.methods.hffne.model import HFFNE
+from lineament.models.albedo.model import AlbedoNetwork
+from lineament.networks.weight_files import load_weights, save_weights
 from lineament.render.colour import decode_srgb
-from lineament.render.light import normals_of_depth
+from lineament.render.light_fit import normals_of_depth
 from lineament.training.data import Batch
-from lineament.training.export import load_weights, save_weights
 from lineament.training.recipe import descend
 from lineament.training.validation import angular_errors
 from lineament.weights import weights_path

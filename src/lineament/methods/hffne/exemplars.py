@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lineament.geometry.fields import unit
+from lineament.render.vectors import unit
 from lineament.synth.degrade import gaussian_blur
 
 _BLUR = (0.02, 0.12)  # sigma, of the crop's side

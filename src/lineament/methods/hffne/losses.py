@@ -6,9 +6,9 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from lineament.geometry.fields import masked_mean
 from lineament.networks.vgg import VGG19Features, perceptual_distance
 from lineament.render.colour import grey
+from lineament.render.vectors import masked_mean
 
 
 def absolute_loss(normals: Tensor, truth: Tensor, face: Tensor) -> Tensor:

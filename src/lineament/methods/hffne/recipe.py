@@ -12,19 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from lineament.errors import WeightsError
-from lineament.geometry.fields import unit
-from lineament.methods.features.model import FaceFeatures
 from lineament.methods.hffne import losses
 from lineament.methods.hffne.config import HFFNETrainConfig
 from lineament.methods.hffne.exemplars import spoilt
 from lineament.methods.hffne.model import HFFNE, CoarseNormals
-from lineament.networks.checkpoint import load_torchvision_weights
+from lineament.models.features.model import FaceFeatures
 from lineament.networks.discriminator import PatchDiscriminator, adversarial_loss, discriminator_loss
+from lineament.networks.torchvision import load_torchvision_weights
 from lineament.networks.vgg import VGG19Features
+from lineament.networks.weight_files import load_weights, save_weights
 from lineament.render.colour import grey
+from lineament.render.vectors import unit
 from lineament.training.augment import prepared
 from lineament.training.data import Batch, batches
-from lineament.training.export import load_weights, save_weights
 from lineament.training.parallel import processes, rank
 from lineament.training.photos import kept_face_crops, photo_batches
 from lineament.training.recipe import descend

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading faces whose places somebody names: they know where a face is, but not how it stands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineament.alignment.crop import Box, crop_of_whole
+from lineament.errors import UsageError
+from lineament.face.detect import SMALLEST_SCORE
+from lineament.face.face import Face
+from lineament.face.quality import Finding
+from lineament.face.read import read_again, read_box, read_crop, with_reading
+from lineament.face.score import evidence_of, looked_at_again, score_of
+
+_TURNS = (180.0, 90.0, -90.0)  # degrees clockwise
+_SMALLEST = 8.0  # px, of a box: less is a mistake
+_LARGEST = 20.0  # of the photo's longer side
+_HARDLY = 0.5  # score of a box below which it is more likely not a face
+_SURER = 1.0  # log odds by which a turned reading must be more likely than the upright one
+
+
+@dataclass(frozen=True, eq=False)
+class ReadFace:
+    """A face that has been read, and what is to be said of how."""
+
+    face: Face
+    findings: tuple[Finding, ...]
+
+
+def read_where_given(image: NDArray[Any], faces: Literal["whole"] | Sequence[Box]) -> list[ReadFace]:
+    """Read faces whose places the caller names.
+
+    Args:
+        image: H×W×3 RGB, uint8 or float32 in [0, 1].
+        faces: "whole" for a picture that is one face crop already, or boxes.
+
+    Returns:
+        The faces in the given order, their score 1.
+
+    Raises:
+        UsageError: Another word, or boxes that make no sense.
+    """
+    height, width = image.shape[:2]
+    if isinstance(faces, str):
+        if faces != "whole":
+            raise UsageError(f'faces must be None, "whole" or a list of boxes, not {faces!r}')
+        reading = read_crop(image, crop_of_whole(height, width))
+        return [ReadFace(Face((0.0, 0.0, float(width), float(height)), 1.0, reading=reading), ())]
+    doubt = Finding("warning", "what the box shows hardly reads as a face: check the box, brows to chin, ear to ear")
+    given = []
+    for box in [checked_box(box, width, height, _SMALLEST) for box in faces]:
+        face, score = _read_in_box(image, box)
+        given.append(ReadFace(face, (doubt,) if score < _HARDLY else ()))
+    return given
+
+
+def _read_in_box(image: NDArray[Any], box: Box) -> tuple[Face, float]:
+    """Read a face whose box is given, upright or, where that reads as no face, by the quarter turn that does.
+
+    Returns:
+        The face, of score 1; and the score that the finder would give it, from 0 to 1.
+    """
+    upright, best = _read(image, Face(box, 1.0))
+    if best >= SMALLEST_SCORE:
+        return upright, best
+    chosen = upright
+    least = _logit(best) + _SURER
+    for turn in _TURNS:
+        face, score = _read(image, Face(box, 1.0, turn))
+        if _logit(score) > max(least, _logit(best)):
+            chosen, best = face, score
+    return chosen, best
+
+
+def _read(image: NDArray[Any], face: Face) -> tuple[Face, float]:
+    """A face read as it is said to lean, and how likely it then is a face."""
+    first = read_box(image, face)
+    second = read_again(image, first)
+    score = score_of(evidence_of(face, looked_at_again(image, face), first, second))
+    return with_reading(face, first, second), score
+
+
+def _logit(score: float) -> float:
+    return math.log(max(score, 1e-12) / max(1.0 - score, 1e-12))
+
+
+def checked_box(box: Box, width: int, height: int, smallest: float = 1.0) -> Box:
+    """A box as numbers.
+
+    Args:
+        box: x, y, width, height in the photo's pixels.
+        width: The photo's columns.
+        height: The photo's rows.
+        smallest: Pixels that it needs at least, either way.
+
+    Raises:
+        UsageError: Something else, numbers that are not finite, a box too small or far too large, or outside the photo.
+    """
+    try:
+        x, y, w, h = (float(v) for v in box)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"a face's box is (x, y, width, height), not {box!r}") from error
+    if not (w >= smallest and h >= smallest and np.isfinite([x, y, w, h]).all()):
+        raise UsageError(f"a face's box needs at least {smallest:g}×{smallest:g} pixels, not {w:g}×{h:g}")
+    if max(w, h) > _LARGEST * max(width, height):
+        raise UsageError(f"a face's box of {w:g}×{h:g} pixels is far larger than the {width}×{height} photo")
+    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+        raise UsageError(f"the face's box ({x:g}, {y:g}, {w:g}, {h:g}) lies outside the {width}×{height} photo")
+    return x, y, w, h

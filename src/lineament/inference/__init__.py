@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running networks on ONNX Runtime (no torch): graphs, and what every predictor shares."""

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every method's networks look like on ONNX Runtime, with the weights of the safetensors file (no torch)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineament.errors import UsageError, WeightsError
+from lineament.inference.graphs import open_graph
+from lineament.weights.file import read_weights
+
+
+@dataclass(frozen=True)
+class NormalMaps:
+    """What a method's networks say of B crops."""
+
+    normals: list[NDArray[np.float32]]
+    """Unit normals B×S×S×3 per stage, the first stage's first."""
+    concentrations: list[NDArray[np.float32]]
+    """κ B×S×S per stage: the larger, the surer (`expected_angle`); empty if the method does not say."""
+
+
+class NormalsSession:
+    """A method's networks, ready to run; each method has its own kind."""
+
+    METHOD: ClassVar[str]
+    """Its name in the weights' header."""
+    GRAPHS: ClassVar[Mapping[str, tuple[str, ...]]]
+    """Its graphs, and the prefixes of the weights that each names: ONNX Runtime takes no others."""
+    MAX_STAGES: ClassVar[int]
+    TAKES_EXEMPLARS: ClassVar[bool] = False
+    """Whether `run` can be given normals to refine."""
+
+    def __init__(self, weights: Path, threads: int = 0) -> None:
+        """Load weights and graphs.
+
+        Args:
+            weights: The safetensors file; its graphs lie beside it.
+            threads: Threads of one operation; 0 leaves ONNX Runtime's choice (all cores).
+
+        Raises:
+            WeightsError: Files that are missing, damaged or do not fit each other.
+        """
+        file = read_weights(weights, self.METHOD)
+        self.weights = weights
+        self.config: dict[str, Any] = file.config
+        self.licence = file.licence
+        self.sha256 = file.sha256
+        self.size: int = self.config["crop_size"]
+        if self.size % self.multiple:
+            raise WeightsError(f"the crop_size in {weights} must be a multiple of {self.multiple}, not {self.size}")
+        self._graphs = {
+            part: open_graph(weights, part, {k: v for k, v in file.tensors.items() if k.startswith(prefixes)}, threads)
+            for part, prefixes in self.GRAPHS.items()
+        }
+
+    @property
+    def multiple(self) -> int:
+        """Sides of crops must be multiples of this."""
+        return 32
+
+    def run(
+        self,
+        crops: NDArray[np.uint8],
+        stages: int | None = None,
+        exemplars: NDArray[np.float32] | None = None,
+    ) -> NormalMaps:
+        """Estimate normals of crops.
+
+        Args:
+            crops: B×S×S×3 RGB, S being `size` or another multiple of `multiple`.
+            stages: Stages after the first; by default as many as the weights were trained with.
+            exemplars: Normals B×S×S×3 to refine, zero where there are none, for a method that takes some.
+
+        Raises:
+            UsageError: Another shape, a number of stages that is out of range, or exemplars that are not taken.
+            WeightsError: The graphs cannot be run.
+            NotFiniteError: What they say is not finite.
+        """
+        raise NotImplementedError
+
+    def check(self, crops: NDArray[np.uint8], stages: int) -> None:
+        """Raise UsageError for crops or a number of stages that `run` does not take."""
+        if not 0 <= stages <= self.MAX_STAGES:
+            raise UsageError(f"the number of stages must be 0 to {self.MAX_STAGES}, not {stages}")
+        side = crops.shape[1] if crops.ndim == 4 else 0
+        if crops.shape[1:] != (side, side, 3) or side == 0 or side % self.multiple or crops.dtype != np.uint8:
+            raise UsageError(
+                f"crops must be B×S×S×3 uint8, S a multiple of {self.multiple}, not {crops.dtype} {crops.shape}"
+            )
+
+
+def channels_last(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """B×C×H×W as B×H×W×C."""
+    return np.ascontiguousarray(maps.transpose(0, 2, 3, 1))
+
+
+def expected_angle(concentration: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean angle between a normal and the truth under the angular von Mises-Fisher distribution.
+
+    The integral of θ over the sphere with the density of Bae, Budvytis and Cipolla (2021, equation 7) is
+    2κ / (κ² + 1) + π exp(-κπ) / (1 + exp(-κπ)).
+
+    Args:
+        concentration: κ > 0, any shape.
+
+    Returns:
+        Degrees, the same shape: 90 where κ is zero, falling towards 0 as it grows.
+    """
+    kappa = concentration
+    far = np.exp(-np.pi * kappa)
+    return np.asarray(np.degrees(2.0 * kappa / (kappa**2 + 1.0) + np.pi * far / (1.0 + far)), dtype=np.float32)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cas-FNE on ONNX Runtime (no torch). The cascade's graph is run as often as stages are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineament.errors import UsageError
+from lineament.inference.graphs import as_input
+from lineament.inference.predictor import NormalMaps, NormalsSession, channels_last
+
+_FEATURES = tuple(f"features{i}" for i in range(5))
+
+
+class CasFNESession(NormalsSession):
+    """The initial block and the cascade."""
+
+    METHOD: ClassVar[str] = "casfne"
+    GRAPHS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "initial": ("encoder.", "initial_decoder."),
+        "cascade": ("normal_encoder.", "fusion.", "cascade_decoder."),
+    }
+    MAX_STAGES = 5
+
+    def run(
+        self,
+        crops: NDArray[np.uint8],
+        stages: int | None = None,
+        exemplars: NDArray[np.float32] | None = None,
+    ) -> NormalMaps:
+        """See `NormalsSession.run`; 0 to 5 stages, no exemplars."""
+        if exemplars is not None:
+            raise UsageError("Cas-FNE takes no exemplar; HFFNE does")
+        stages = self.config["stages"] if stages is None else stages
+        self.check(crops, stages)
+        # The last one is the mask's logits, which the runtime does not need: the reader's parse says where the face is.
+        image = as_input(crops)
+        batch, _, side, _ = image.shape
+        shapes = [(batch, 3, side, side), (batch, 1, side, side)]  # of normals and of their concentration
+        *features, normals, kappa, _ = self._graphs["initial"].run({"image": image}, [*(None,) * 5, *shapes, None])
+        maps, kappas = [normals], [kappa]
+        named = dict(zip(_FEATURES, features, strict=True))
+        for _ in range(stages):
+            normals, kappa = self._graphs["cascade"].run({**named, "previous": maps[-1]}, shapes)
+            maps.append(normals)
+            kappas.append(kappa)
+        return NormalMaps([channels_last(m) for m in maps], [k[:, 0] for k in kappas])

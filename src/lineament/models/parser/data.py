@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Crops for the reader, cut from synthetic faces as the runtime cuts them, with every label moved along."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from lineament.alignment.crop import SPAN, FaceCrop, crop_of_landmarks
+from lineament.annotations.landmarks import mirrored_landmarks
+from lineament.models.parser.config import ReaderTrainConfig
+from lineament.training.parallel import dealt
+from lineament.training.picture_augment import recolour
+from lineament.training.synth_folder import labelled_samples, read_picture
+
+_LOOSE = 0.5  # share of crops as a finder's box gives them; the rest are nearly canonical
+
+
+@dataclass(frozen=True)
+class ReaderBatch:
+    """Crops and what is to be read in them."""
+
+    image: Tensor  # [B, 3, S, S] in [0, 1]
+    landmarks: Tensor  # [B, 68, 2] shares of the side
+    visible: Tensor  # [B, 68] bool
+    rotation: Tensor  # [B, 3, 3] of the head in the crop
+    mask: Tensor  # [B, S, S] int64, MaskClass
+
+    def to(self, device: torch.device) -> ReaderBatch:
+        """Move to a device."""
+        return ReaderBatch(*(value.to(device) for value in vars(self).values()))
+
+
+class ReaderCrops(IterableDataset[ReaderBatch]):
+    """Endless batches; batch n is a pure function of (seed, n)."""
+
+    def __init__(self, config: ReaderTrainConfig, split: str, first: int) -> None:
+        """Read the lists of samples.
+
+        Raises:
+            DataError: Folders that hold no samples of the split.
+        """
+        super().__init__()
+        self.config, self.split, self.first = config, split, first
+        self.samples = labelled_samples(config.data, split, config.NEEDS, config.PICTURES)
+
+    def __iter__(self) -> Iterator[ReaderBatch]:
+        for number in dealt(self.first, self.split):
+            crops = [self._crop(number * self.config.batch_size + i) for i in range(self.config.batch_size)]
+            image, landmarks, visible, rotation, mask = (np.stack(values) for values in zip(*crops, strict=True))
+            yield ReaderBatch(
+                torch.from_numpy(image).permute(0, 3, 1, 2).float() / 255,
+                torch.from_numpy(landmarks).float(),
+                torch.from_numpy(visible),
+                torch.from_numpy(rotation).float(),
+                torch.from_numpy(mask).long(),
+            )
+
+    def _crop(self, number: int) -> tuple[NDArray[Any], ...]:
+        validation = self.split == "validation"
+        random = np.random.default_rng((self.config.seed, 1 if validation else 0, number))
+        sample = self.samples[number % len(self.samples) if validation else int(random.integers(len(self.samples)))]
+        image, mask = read_picture(sample["files"]["image"]), read_picture(sample["files"]["mask"])
+        landmarks, rotation = np.array(sample["landmarks"]), np.array(sample["camera.rotation"])
+        visible = np.array(sample["visible"])
+        if self.config.augment and not validation and random.random() < 0.5:
+            image, mask = image[:, ::-1], mask[:, ::-1]
+            landmarks, visible = mirrored_landmarks(landmarks, image.shape[1]), mirrored_landmarks(visible, None)
+            rotation = rotation * np.array([[1.0, -1.0, -1.0], [-1.0, 1.0, 1.0], [-1.0, 1.0, 1.0]])
+        crop = shaken(crop_of_landmarks(landmarks, self.config.size), random, loose=random.random() < _LOOSE)
+        picture = crop.extract(np.ascontiguousarray(image))
+        if self.config.augment and not validation:
+            picture = recolour(picture, random)
+        return picture, crop.to_crop(landmarks) / crop.size, visible, turned(rotation, crop), _labels(mask, crop)
+
+
+def shaken(crop: FaceCrop, random: np.random.Generator, loose: bool) -> FaceCrop:
+    """A canonical crop shifted, resized and turned: as loose as a finder's, or as little as landmarks err."""
+    shift, zoom, lean = (0.08, 0.16, 18.0) if loose else (0.015, 0.04, 3.0)
+    side = crop.side * float(np.exp(random.normal(0.03 if loose else 0.0, zoom)))
+    x, y = (c + float(random.normal(0.0, shift)) * crop.side * SPAN for c in crop.centre)
+    roll = crop.roll + float(random.normal(0.0, lean))
+    if loose and random.random() < 0.5:
+        roll = float(random.normal(0.0, 20.0)) + 0.3 * crop.roll  # its lean is not corrected at all
+    return FaceCrop(x - 0.5 * side, y - 0.5 * side, side, crop.size, roll)
+
+
+def turned(rotation: NDArray[np.float64], crop: FaceCrop) -> NDArray[np.float64]:
+    """A head's rotation [3, 3] in the photo as the rotation in a crop."""
+    (cosine, _), (sine, _) = crop.turn
+    upright = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])  # y up: the other way round
+    return np.asarray(upright @ rotation)
+
+
+def _labels(mask: NDArray[np.uint8], crop: FaceCrop) -> NDArray[np.uint8]:
+    """The mask as the crop shows it; nothing is known outside the picture, which is called other."""
+    import cv2
+
+    linear = crop.turn / crop.scale
+    start = crop.to_photo(np.array([0.5, 0.5])) - 0.5
+    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    side = (crop.size, crop.size)
+    # The picture repeats its border outwards, and so do the labels.
+    moved = cv2.warpAffine(
+        np.ascontiguousarray(mask), np.column_stack([linear, start]), side, flags=flags, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(moved, dtype=np.uint8)
+
+
+def reader_batches(config: ReaderTrainConfig, split: str, first: int, device: torch.device) -> Iterator[ReaderBatch]:
+    """Endless batches of a split from the ``first`` on."""
+    workers = config.workers if split == "train" else 0
+    source = ReaderCrops(config, split, first)
+    for batch in DataLoader(source, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None):
+        yield batch.to(device)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running the finder and the reader on ONNX Runtime (no torch)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineament.inference.graphs import as_input, open_graph
+from lineament.weights import weights_path
+from lineament.weights.file import read_weights
+
+Float32 = NDArray[np.float32]
+
+
+class FinderSession:
+    """The finder's network, ready to run."""
+
+    def __init__(self, weights: Path, threads: int = 0) -> None:
+        """Load weights and graph.
+
+        Raises:
+            WeightsError: Files that are missing, damaged or do not fit each other.
+        """
+        file = read_weights(weights, "face-finder")
+        self._network = open_graph(weights, "network", file.tensors, threads, arena=True)
+
+    def run(self, picture: NDArray[np.uint8]) -> Float32:
+        """Search a picture H×W×3 RGB, H and W multiples of 32.
+
+        Returns:
+            [7, H/8, W/8], as `lineament.models.detector.model.FaceFinder` has it.
+        """
+        height, width = picture.shape[:2]
+        (cells,) = self._network.run({"image": as_input(picture[None])}, [(1, 7, height // 8, width // 8)])
+        return np.asarray(cells[0], np.float32)
+
+
+@dataclass(frozen=True)
+class CropReading:
+    """What the reader says of one crop."""
+
+    landmarks: Float32
+    """[68, 2] shares of the crop's side, x right and y down."""
+    visibility: Float32
+    """[68] probabilities."""
+    columns: Float32
+    """[6] first two columns of the head's rotation in the crop's camera frame, not yet orthogonal."""
+    parse: Float32
+    """[S, S, 8] probabilities of `MaskClass`."""
+
+
+class ReaderSession:
+    """The reader's network, ready to run."""
+
+    def __init__(self, weights: Path, threads: int = 0) -> None:
+        """Load weights and graph.
+
+        Raises:
+            WeightsError: Files that are missing, damaged or do not fit each other.
+        """
+        file = read_weights(weights, "face-reader")
+        self.size: int = file.config["crop_size"]
+        self._network = open_graph(weights, "network", file.tensors, threads)
+
+    def run(self, crops: NDArray[np.uint8]) -> list[CropReading]:
+        """Read crops B×S×S×3 RGB, S being `size` or another multiple of 32."""
+        batch, side = crops.shape[:2]
+        shapes = [(batch, 68, 2), (batch, 68), (batch, 6), (batch, 8, side, side)]
+        landmarks, seen, columns, logits = self._network.run({"image": as_input(crops)}, shapes)
+        weight = np.exp(logits - logits.max(1, keepdims=True))
+        parse = (weight / weight.sum(1, keepdims=True)).transpose(0, 2, 3, 1)
+        visibility = 1.0 / (1.0 + np.exp(-seen))
+        return [CropReading(*values) for values in zip(landmarks, visibility, columns, parse, strict=True)]
+
+
+@lru_cache(maxsize=1)
+def shipped_finder() -> FinderSession:
+    """The finder that ships, loaded once per process."""
+    return FinderSession(weights_path("face-finder"))
+
+
+@lru_cache(maxsize=1)
+def shipped_reader() -> ReaderSession:
+    """The reader that ships, loaded once per process."""
+    return ReaderSession(weights_path("face-reader"))

@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an estimate is: one face's geometry in the photo's own frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineament.alignment.crop import Box, FaceCrop
+from lineament.errors import InputError
+from lineament.face.face import Pose
+from lineament.face.paste import FaceRegion
+from lineament.face.quality import PhotoCheck
+from lineament.images.encoding import NormalsConvention, convert_normals, encode_normals
+from lineament.images.write import MeshFormat
+from lineament.render.preview import LIGHTS, shade_normals
+from lineament.result.cached_maps import KeptMaps, LastFace, Value
+
+if TYPE_CHECKING:
+    from lineament.geometry.mesh import Mesh
+    from lineament.result.surface import FaceSurface
+
+Output = Literal["normals", "depth", "mesh", "albedo"]
+
+_STRIP_ROWS = 256
+_GRAZING = 0.1  # n_z of a base mesh below which the photo says nothing of it
+_SHEET_SIDE = 256
+
+STEPS_PER_DEGREE = 5
+"""Of the grey values of ``uncertainty.png``."""
+
+
+@dataclass(frozen=True)
+class FaceGeometry:
+    """One face's geometry.
+
+    Pixel maps are in the frame of the photo as it was seen upright. Normals are in the camera frame: x to the image's
+    right, y up, z towards the viewer.
+    """
+
+    region: FaceRegion
+    """Where the face is in the photo: its crop, and the mask and parse of the crop's surroundings."""
+    box: Box
+    """x, y, width, height of the face in the photo's pixels: the landmarks' bounding box."""
+    score: float
+    """Confidence of the finder, 0 to 1; 1 for boxes that the caller gave."""
+    confidence: float
+    """How sure the reader is of what it took for the face: mean of |2 p - 1| over the crop, 0 to 1."""
+    landmarks: NDArray[np.float64]
+    """[68, 2] in the photo's pixels, iBUG order; pixel centres at integer + 0.5."""
+    visibility: NDArray[np.float32]
+    """[68] probabilities that a landmark is seen."""
+    pose: Pose
+    """How the head is turned."""
+    check: PhotoCheck
+    """What is wrong with the photo, and the error to expect."""
+    crop_image: NDArray[np.uint8]
+    """S×S×3, that square."""
+    photo: NDArray[Any]
+    """H×W×3 RGB, the photo as it was seen upright, uint8 or float32 in [0, 1]."""
+    stages: tuple[NDArray[np.float32], ...]
+    """S×S×3 unit normals of every stage on the whole crop, the first stage's first, unmasked; in the photo's camera
+    frame, also where the crop is turned."""
+    crop_uncertainty: NDArray[np.float32] | None
+    """S×S, the last stage's expected angular error on the whole crop, degrees; None if the method does not say."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """Method, weights, versions: what ``face.json`` says of the origin."""
+    last_face: LastFace = field(default_factory=LastFace, repr=False, compare=False)
+    """Shared by the faces of one photo: maps as large as the photo are kept for the one that was asked last."""
+    _kept: KeptMaps = field(default_factory=KeptMaps, init=False, repr=False, compare=False)
+
+    @property
+    def crop(self) -> FaceCrop:
+        """The square of the photo that the network saw."""
+        return self.region.crop
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """H×W, where the face is: skin, brows, eyes, mouth and teeth, not hair, glasses or clothes."""
+        return self._once("mask", lambda: self.region.whole(self.region.mask))
+
+    @property
+    def parse(self) -> NDArray[np.uint8]:
+        """H×W of `lineament.face.MaskClass`: what each pixel of the face's surroundings shows."""
+        return self._once("parse", lambda: self.region.whole(self.region.parse))
+
+    @property
+    def normals(self) -> NDArray[np.float32]:
+        """H×W×3 unit vectors of the last stage, zero outside the face; made when first asked for."""
+        return self._once("normals", lambda: self.stage(-1))
+
+    @property
+    def uncertainty(self) -> NDArray[np.float32] | None:
+        """H×W angular error to expect of each normal of the last stage, degrees; zero outside the face.
+
+        None if the method does not say (HFFNE, DF²Net).
+
+        It is the mean of the distribution that the network predicts. It tells hard places from easy ones; an error that
+        a whole face shares (a head read as bowed) is not in it.
+        """
+        angles = self.crop_uncertainty
+        if angles is None:
+            return None
+        return self._once("uncertainty", lambda: self.region.fill(angles, np.zeros(self._shape, np.float32)))
+
+    @cached_property
+    def surface(self) -> FaceSurface:
+        """The surface that the last stage's normals integrate to; made when first asked for.
+
+        Raises:
+            InputError: There is no face in the crop.
+        """
+        from lineament.result.surface import FaceSurface
+
+        normals = self.crop.normals_to_crop(self.stages[-1])
+        return FaceSurface.of(normals, self.region.in_crop, self.crop, self.landmarks, self.visibility)
+
+    @property
+    def depth(self) -> NDArray[np.float32]:
+        """H×W in pixels of the photo, larger is nearer, zero mean on the face; zero outside. See `surface`.
+
+        Raises:
+            InputError: There is no face in the crop.
+        """
+        return self._once("depth", lambda: self.surface.depth(self.mask))
+
+    @property
+    def albedo(self) -> NDArray[np.uint8]:
+        """H×W×3 sRGB, the face without its shading, black outside; see `lineament.result.albedo.photo_albedo`."""
+        from lineament.result.albedo import photo_albedo
+
+        return self._once("albedo", lambda: photo_albedo(self.photo, self.region))
+
+    def mesh(self) -> Mesh:
+        """The face's surface, triangulated, in millimetres of an average adult; see `FaceSurface.mesh`."""
+        return self.surface.mesh(*self._shape)
+
+    def enhance(
+        self, mesh: Mesh, pixels: NDArray[np.floating[Any]], keep: float = 0.05, base_from: float | None = None
+    ) -> Mesh:
+        """Anybody's base mesh of this face with these normals: normal-enhanced geometry (`lineament.geometry.enhance`).
+
+        Args:
+            mesh: In the photo's camera frame, in any unit.
+            pixels: [V, 2] where each vertex lies in the photo; x right and y down, pixel centres at integer + 0.5.
+            keep: How strongly vertices hold on to their places.
+            base_from: Size from which on the base is trusted more than these normals, in the mesh's unit; both as in
+                `lineament.geometry.enhance.enhance`.
+
+        Returns:
+            The mesh with moved vertices. Those outside the face's mask or turned away from the camera stay; what is
+            hidden behind other parts of the mesh is not told apart.
+
+        Raises:
+            InputError: Pixels of another number than vertices, or not finite.
+        """
+        from lineament.geometry.enhance import enhance
+        from lineament.geometry.mesh import vertex_normals
+
+        if pixels.shape != (len(mesh.vertices), 2):
+            raise InputError(f"pixels {pixels.shape} do not belong to {len(mesh.vertices)} vertices")
+        if not np.isfinite(pixels).all():
+            raise InputError("the vertices' pixels hold numbers that are not finite")
+        height, width = self._shape
+        column, row = np.floor(pixels).astype(np.int64).T
+        seen = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+        column, row = column.clip(0, width - 1), row.clip(0, height - 1)
+        seen &= self.mask[row, column] & (vertex_normals(mesh)[:, 2] > _GRAZING)
+        return enhance(mesh, self.normals[row, column] * seen[:, None], keep, base_from)
+
+    def stage(self, number: int) -> NDArray[np.float32]:
+        """Normals of one stage in the photo's frame, H×W×3, zero outside the face."""
+        return self._pasted(self.stages[number], np.zeros((*self._shape, 3), np.float32))
+
+    def __repr__(self) -> str:
+        height, width = self._shape
+        x, y, w, h = self.box
+        method, pose = self.about.get("method", "an unnamed method"), self.pose
+        return (
+            f"FaceGeometry of a {width}×{height} photo: face at ({x:.0f}, {y:.0f}), {w:.0f}×{h:.0f} pixels, "
+            f"score {self.score:.2f}\n"
+            f"  head turned {pose.yaw:+.0f}°, nodding {pose.pitch:+.0f}°, leaning {pose.roll:+.0f}°; "
+            f"normals, depth, albedo, mesh() by {method}, {len(self.stages) - 1} stages after the first\n"
+            f"  error to expect {self.check.expected_error:.0f}°; {' '.join(self.check.warnings) or 'no warnings'}"
+        )
+
+    def encoded(
+        self, convention: NormalsConvention = "opengl", onto: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.uint8]:
+        """The last stage's normals as colours, H×W×3, black outside the face.
+
+        Args:
+            convention: Sign convention of the map.
+            onto: Another face's map of the same photo, to be drawn over; it is changed.
+        """
+        colours = np.zeros((*self._shape, 3), np.uint8) if onto is None else onto
+        return self._pasted(self.stages[-1], colours, partial(encode_normals, convention=convention))
+
+    def half_float_strips(self, convention: NormalsConvention = "opengl") -> Iterator[NDArray[np.float16]]:
+        """The last stage's normals in a convention as half floats, zero outside the face, some rows at a time.
+
+        Together they are H×W×3: for a large photo that would be the largest map of all.
+        """
+        height, width = self._shape
+        written = partial(convert_normals, convention=convention)
+        rows = self.region.place[0]
+        for first in range(0, rows.start, _STRIP_ROWS):
+            yield np.zeros((min(_STRIP_ROWS, rows.start - first), width, 3), np.float16)
+        for (_, columns), strip, inside in self.region.strips(self.stages[-1], lambda s: written(unit_normals(s))):
+            onto = np.zeros((len(strip), width, 3), np.float16)
+            np.copyto(onto[:, columns], strip, casting="same_kind", where=inside)
+            yield onto
+        for first in range(rows.stop, height, _STRIP_ROWS):
+            yield np.zeros((min(_STRIP_ROWS, height - first), width, 3), np.float16)
+
+    def grey_uncertainty(self) -> NDArray[np.uint8] | None:
+        """The uncertainty as grey values H×W, `STEPS_PER_DEGREE` each, black outside the face; None if none."""
+        if self.crop_uncertainty is None:
+            return None
+        return self.region.fill(self.crop_uncertainty, np.zeros(self._shape, np.uint8), _grey_of_degrees)
+
+    def save(
+        self,
+        directory: str | PathLike[str],
+        convention: NormalsConvention = "opengl",
+        photo: str | None = None,
+        outputs: Sequence[Output] = ("normals",),
+        mesh_formats: Sequence[MeshFormat] = ("glb",),
+    ) -> Path:
+        """Write the maps, previews and ``face.json``; the folder appears whole or not at all.
+
+        Args:
+            directory: Folder, made if missing; an earlier result in it is replaced as a whole.
+            convention: Sign convention of the normal maps.
+            photo: Name of the photo, for ``face.json``.
+            outputs: "normals" (which everything else comes with), "depth" for depth.png and depth.exr, "mesh" for a
+                textured mesh, "albedo" for albedo.png.
+            mesh_formats: Files of the mesh: "glb", "obj", "ply".
+
+        Returns:
+            The folder.
+
+        Raises:
+            OutputError: It cannot be written or holds files that are no result of ours.
+            NotFiniteError: Numbers that would be written are not finite.
+            InputError: There is no face in the crop, so that it has no depth and no mesh.
+        """
+        from lineament.result.saving import SaveOptions, save_photo
+
+        folder = Path(directory)
+        save_photo([self], 1, folder, SaveOptions(convention, tuple(outputs), tuple(mesh_formats)), photo)
+        return folder
+
+    def describe(self, convention: NormalsConvention = "opengl", photo: str | None = None) -> dict[str, Any]:
+        """The content of ``face.json``, but for files that are written on demand."""
+        from lineament.result.saving import describe
+
+        return describe(self, convention, photo)
+
+    def sheet(self) -> NDArray[np.uint8]:
+        """A contact sheet, RGB: the crop, normals of every stage, shadings of the last one."""
+        import cv2
+
+        def tile(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            shown = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=-1)
+            return np.asarray(cv2.resize(shown, (_SHEET_SIDE, _SHEET_SIDE), interpolation=cv2.INTER_AREA))
+
+        mask = self.region.in_crop
+        top = [tile(self.crop_image)]
+        top += [tile(encode_normals(stage * mask[..., None]).astype(np.uint8)) for stage in self.stages]
+        last = self.stages[-1]
+        below = [tile(shade_normals(last, light, mask)) for light in LIGHTS]
+        columns = max(len(top), len(below))
+        blank = np.zeros((_SHEET_SIDE, _SHEET_SIDE, 3), np.uint8)
+        rows = [np.concatenate([*row, *[blank] * (columns - len(row))], axis=1) for row in (top, below)]
+        return np.concatenate(rows, axis=0)
+
+    def _pasted(
+        self, normals: NDArray[np.float32], onto: NDArray[Any], written: Callable[..., NDArray[Any]] = np.asarray
+    ) -> NDArray[Any]:
+        """Crop normals S×S×3 in the photo's frame where the face is, as ``written`` makes them, on a map H×W×3."""
+        return self.region.fill(normals, onto, lambda strip: written(unit_normals(strip)))
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        """Rows and columns of the photo."""
+        return self.region.height, self.region.width
+
+    def _once(self, name: str, make: Callable[[], Value]) -> Value:
+        """A map by its name, made unless it is kept."""
+        return self.last_face.kept(self._kept, name, make)
+
+
+def _grey_of_degrees(degrees: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.asarray(np.clip(np.rint(degrees * STEPS_PER_DEGREE), 0, 255), dtype=np.uint8)
+
+
+def unit_normals(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Vectors H×W×3 at unit length."""
+    length = np.sqrt(np.einsum("hwc,hwc->hw", vectors, vectors))[..., None]
+    return np.asarray(vectors / np.maximum(length, 1e-6), dtype=np.float32)
+
+
+class CombinedMap:
+    """Normals of all faces of one photo as one map of colours, drawn face by face.
+
+    Where two overlap the surer one is kept, in whatever order they come.
+    """
+
+    def __init__(self, height: int, width: int, convention: NormalsConvention = "opengl") -> None:
+        self.convention = convention
+        self.colours = np.zeros((height, width, 3), np.uint8)
+        """H×W×3, black where there is no face."""
+        self._whose = np.zeros((height, width), np.uint16)
+        self._confidences = [-1.0]  # of nobody, then of the faces
+
+    def add(self, face: FaceGeometry) -> None:
+        """Draw a face."""
+        region = face.region
+        whose = self._whose[region.place]
+        drawn = region.mask & (np.array(self._confidences)[whose] <= face.confidence)
+        whose[drawn] = len(self._confidences)
+        self._confidences.append(face.confidence)
+        replace(face, region=replace(region, mask=drawn)).encoded(self.convention, self.colours)
+
+
+def combined_map(faces: Sequence[FaceGeometry], convention: NormalsConvention = "opengl") -> NDArray[np.uint8]:
+    """Normals of all faces of one photo as one map of colours; where two overlap the surer one is kept."""
+    region = faces[0].region
+    combined = CombinedMap(region.height, region.width, convention)
+    for face in faces:
+        combined.add(face)
+    return combined.colours
