@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from lineament.datasets.yaleb import YaleB
 from lineament.evaluation.protocols.yaleb import PADDING, evaluate_yaleb
 from lineament.evaluation.systems.framing import FramedPredictor, Framing
+from lineament.face.photo_crops import face_crops
 from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.casfne.model import CasFNE
 from lineament.methods.casfne.recipe import CasFNERecipe, validate
@@ -36,7 +37,6 @@ from lineament.synth.write import write_dataset
 from lineament.training.augment import augment
 from lineament.training.data import Batch
 from lineament.training.loop import train
-from lineament.training.photos import face_crops
 from lineament.training.schedule import AveragedModel
 
 FULL = SynthConfig(size=128, seed=900, frontal=0.8, roll=15.0, pitch=30.0, span_low=0.48, span_high=0.75)

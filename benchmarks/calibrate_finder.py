@@ -24,7 +24,7 @@ from lineament.face.read import overlap, read_again, read_box
 from lineament.face.score import EVIDENCE, evidence_of, looked_at_again
 from lineament.images.read import read_image
 from lineament.models.detector.clutter import draw_shapes, rough_texture
-from lineament.models.detector.config import FinderTrainConfig
+from lineament.models.detector.config import DetectorTrainConfig
 from lineament.models.detector.data import FinderScenes
 from lineament.synth.background import background
 from lineament.synth.noise import NoiseBank
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=250)
     arguments = parser.parse_args()
     rows: list[tuple[NDArray[np.float64], bool]] = []
-    config = FinderTrainConfig(Path(), data=tuple(arguments.data), size=320, seed=5)
+    config = DetectorTrainConfig(Path(), data=tuple(arguments.data), size=320, seed=5)
     scenes = FinderScenes(config, "validation", 0)
     for number in range(arguments.scenes):
         image, faces = scenes.scene(number)

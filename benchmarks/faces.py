@@ -60,7 +60,7 @@ def main() -> None:
     turned_people(arguments.min_score)
     without_faces(arguments.min_score)
     speed()
-    sizes = {name: (FOLDER / f"{name}.safetensors").stat().st_size / 1e6 for name in ("face-finder", "face-reader")}
+    sizes = {name: (FOLDER / f"{name}.safetensors").stat().st_size / 1e6 for name in ("face-detector", "face-parser")}
     print("weights: " + ", ".join(f"{name} {size:.2f} MB" for name, size in sizes.items()))
 
 

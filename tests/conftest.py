@@ -13,9 +13,10 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights and graphs of a small, untrained Cas-FNE whose mask covers the picture's middle."""
     import torch
 
+    from lineament.methods.casfne.method import METHOD
     from lineament.methods.casfne.model import CasFNE, CasFNEConfig
-    from lineament.networks.onnx_export import export_casfne
-    from lineament.networks.weight_files import load_weights, save_weights
+    from lineament.networks.onnx_export import export_graphs
+    from lineament.networks.weight_files import save_weights
 
     torch.manual_seed(0)
     config = CasFNEConfig(width=0.125, decoder_channels=(16, 16, 8, 8, 8), normal_channels=4, crop_size=64)
@@ -24,7 +25,7 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model.initial_decoder.last.bias[3] = 8.0  # everything is face
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     save_weights(model, path)
-    export_casfne(load_weights(path, CasFNE), path)
+    export_graphs(METHOD, path)
     return path
 
 

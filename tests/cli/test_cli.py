@@ -17,12 +17,12 @@ from PIL import Image
 from skimage import data
 
 import lineament
-from lineament import estimator
 from lineament.cli import main
 from lineament.errors import NoFaceError, UsageError
 from lineament.face import Face, MaskClass
 from lineament.images import decode_normals, encode_normals
 from lineament.images.tone import camera_tones, face_contrast
+from lineament.pipeline import estimator
 from lineament.result.geometry import FaceGeometry
 from tests.images.test_read import damaged
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from lineament.cli import main
 from lineament.errors import UsageError
-from lineament.evaluation.ablation import AblationConfig, ablate
+from lineament.evaluation.ablation import AblationConfig, ablate, studied_methods, study_of
 from lineament.evaluation.cost import cost_of
 from lineament.evaluation.metrics.angular import sparsification
 from lineament.evaluation.report.pictures import (
@@ -24,7 +24,6 @@ from lineament.evaluation.report.pictures import (
     error_map,
     sparsification_plot,
 )
-from lineament.evaluation.studies import STUDIES
 from lineament.evaluation.systems.peers.mediapipe import rasterised, triangles_of
 from lineament.methods.casfne.model import CasFNE, casfne_s
 
@@ -97,7 +96,7 @@ def test_the_ablation_trains_measures_and_remembers(tmp_path: Path) -> None:
     assert not again  # nothing was trained again
     with pytest.raises(UsageError, match="rows"):
         AblationConfig(tmp_path, 1.0, rows=("CARN",))
-    assert {name: len(study().rows) for name, study in STUDIES.items()} == {"casfne": 11, "hffne": 8}
+    assert {name: len(study_of(name).rows) for name in studied_methods()} == {"casfne": 11, "hffne": 8}
 
 
 def test_the_ablation_of_hffne_shares_its_coarse_networks(tmp_path: Path) -> None:
@@ -107,7 +106,7 @@ def test_the_ablation_of_hffne_shares_its_coarse_networks(tmp_path: Path) -> Non
     table = ablate(config)
     assert [row[-1] for row in table.rows] == [15.05, 9.6, None, 11.3]
     assert all(0 < row[1] < 180 for row in table.rows)
-    assert sorted(p.name for p in tmp_path.glob("coarse-*")) == ["coarse-1", "coarse-100", "coarse-50"]
+    assert sorted(p.name for p in tmp_path.glob("coarse-*")) == ["coarse-100", "coarse-50"]
 
 
 def test_hffne_is_counted_with_and_without_its_second_stage() -> None:

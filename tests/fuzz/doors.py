@@ -138,9 +138,9 @@ def _landmarks(path: Path, rng: Random) -> Any:
 
 
 def _weights(path: Path, rng: Random) -> Any:
-    from lineament.methods.discovery import open_session
+    from lineament.methods.discovery import open_predictor
 
-    session = open_session(path.with_name("tiny.safetensors"), threads=1)
+    session = open_predictor(path.with_name("tiny.safetensors"), threads=1)
     if session.size > 256:  # sound weights may be of any size; a picture of it takes long
         return None
     maps = session.run(np.full((1, session.size, session.size, 3), 128, np.uint8))
@@ -238,11 +238,11 @@ DOORS: dict[str, tuple[Door, ...]] = {
     ),
     "landmarks": (Door("landmarks", _landmarks),),
     "weights": (
-        Door("open_session", _weights, 3),
+        Door("open_predictor", _weights, 3),
         Door("lineament estimate --method", _estimate_with),
         Door("lineament export", _export),
     ),
-    "graph": (Door("open_session", _weights, 3), Door("lineament estimate --method", _estimate_with)),
+    "graph": (Door("open_predictor", _weights, 3), Door("lineament estimate --method", _estimate_with)),
     "rig": (Door("load_rig", _rig),),
     "synth": (
         Door("write_dataset", _synth, suffixes=(".json", ".jsonl")),

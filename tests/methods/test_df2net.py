@@ -15,7 +15,7 @@ from lineament.errors import DataError, UsageError, WeightsError
 from lineament.geometry import depth_to_normals
 from lineament.methods.df2net import losses
 from lineament.methods.df2net.config import DF2NetTrainConfig
-from lineament.methods.df2net.data import DepthBatch, centred, photo_depths, rendered
+from lineament.methods.df2net.data import photo_depths
 from lineament.methods.df2net.model import ColumnConvolution, DF2Net, DF2NetConfig, Hypercolumn, df2net, df2net_s
 from lineament.methods.df2net.recipe import DF2NetRecipe
 from lineament.methods.hffne.model import HFFNE, CoarseConfig, CoarseNormals, hffne_s
@@ -27,6 +27,7 @@ from lineament.render.colour import grey
 from lineament.render.shading import spherical_harmonics_shading
 from lineament.synth.config import SynthConfig
 from lineament.synth.write import write_dataset
+from lineament.training.depth_data import DepthBatch, centred, rendered
 from lineament.training.loop import train
 
 TINY = DF2NetConfig(levels=4, width=4, channels=(4, 4, 8), finer_channels=(4, 4, 8), crop_size=64)

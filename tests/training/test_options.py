@@ -25,9 +25,9 @@ from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.df2net.config import DF2NetTrainConfig
 from lineament.methods.hffne.config import HFFNETrainConfig
 from lineament.models.albedo.config import AlbedoTrainConfig
-from lineament.models.detector.config import FinderTrainConfig
+from lineament.models.detector.config import DetectorTrainConfig
 from lineament.models.features.config import FeaturesTrainConfig
-from lineament.models.parser.config import ReaderTrainConfig
+from lineament.models.parser.config import ParserTrainConfig
 from lineament.options import check_number
 from lineament.synth.config import SynthConfig
 from lineament.synth.degrade import DegradeConfig
@@ -37,7 +37,7 @@ from lineament.training.synth_folder import labelled_samples
 
 TRAININGS = (
     *(CasFNETrainConfig, HFFNETrainConfig, DF2NetTrainConfig, AlbedoTrainConfig),
-    *(FinderTrainConfig, ReaderTrainConfig, FeaturesTrainConfig),
+    *(DetectorTrainConfig, ParserTrainConfig, FeaturesTrainConfig),
 )
 MAKERS: dict[type, Callable[..., Any]] = {
     **{kind: lambda kind=kind, **more: kind(Path("run"), **more) for kind in TRAININGS},

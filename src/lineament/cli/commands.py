@@ -12,50 +12,112 @@ import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from lineament.errors import BROKEN_PIPE, EXIT_CODES, OutputError, UsageError
+from lineament.inference.component import Reference, resolved
 
-_TORCH_COMMANDS = frozenset({"synth", "train", "export", "bench", "ablate"})
 
-_TABLES = (
-    "yaleb",
-    *("photoface-table2", "florence-table3"),
-    *("casfne-table1", "casfne-table2", "casfne-table3"),
-    *("hffne-table1", "hffne-table2", "hffne-table3"),
-    "df2net-table2",
-    *("hrn-table1-wild", "hrn-table1-lab", "hrn-table1-realy", "hrn-table2-facescape", "hrn-table2-esrc"),
-    *("hrn-table3", "hrn-table4"),
-    *("l2r-table2", "l2r-table3", "l2r-table4", "l2r-table5", "l2r-table6", "l2r-table7"),
-)
-_KINDS = {
-    "evaluate": _TABLES,
-    "ablate": ("casfne", "hffne"),
-    "train": ("casfne", "hffne", "df2net", "albedo", "finder", "reader", "features"),
-    "rig": ("build",),
+@dataclass(frozen=True)
+class Command:
+    """A command: where it is, and what it says of itself in the list of all."""
+
+    summary: str
+    run: Reference
+    """A function of the options, or of the words where there are none; with kinds, of the kind before them."""
+    options: Reference | None = None
+    """A dataclass from which the options are made."""
+    arguments: str = ""
+    """What follows the command's name, for the list."""
+    kinds: Reference | None = None
+    """A function that gives what may follow the command's name, and a few words on each."""
+    lists: Reference | None = None
+    """Options that take several values in one word, each with its values."""
+    needs_torch: bool = False
+
+
+COMMANDS = {
+    "demo": Command(
+        "estimate a photo that comes with a dependency",
+        "lineament.cli.estimate:run_demo",
+        "lineament.cli.estimate:Demo",
+    ),
+    "estimate": Command(
+        "normals, depth, mesh and albedo of every face in photos",
+        "lineament.cli.estimate:run_estimate",
+        "lineament.cli.estimate:Estimate",
+        "PHOTO...",
+        lists="lineament.cli.estimate:LISTS",
+    ),
+    "faces": Command(
+        "draw the faces that are found in photos",
+        "lineament.cli.faces:run_faces",
+        "lineament.cli.faces:FindFaces",
+        "PHOTO...",
+    ),
+    "check": Command(
+        "say whether photos are good enough, and what to improve",
+        "lineament.cli.check:run_check",
+        "lineament.cli.check:Check",
+        "PHOTO...",
+    ),
+    "evaluate": Command(
+        "measure a method, a peer or stored predictions: yaleb, or any table of the papers",
+        "lineament.cli.evaluate:run_evaluate",
+        arguments="TABLE",
+        kinds="lineament.cli.evaluate:tables",
+    ),
+    "bench": Command(
+        "parameters, operations and latency of the networks",
+        "lineament.cli.measure:run_bench",
+        "lineament.cli.measure:Bench",
+        needs_torch=True,
+    ),
+    "ablate": Command(
+        "train each row of a paper's ablation for a small budget",
+        "lineament.cli.measure:run_ablate",
+        "lineament.cli.measure:Ablate",
+        "METHOD",
+        kinds="lineament.cli.measure:ablations",
+        needs_torch=True,
+    ),
+    "synth": Command(
+        "write synthetic faces with every label",
+        "lineament.cli.synth:run_synth",
+        "lineament.cli.synth:Synth",
+        needs_torch=True,
+    ),
+    "train": Command(
+        "train a method or a helper network",
+        "lineament.cli.train:run_train",
+        arguments="NAME",
+        kinds="lineament.cli.train:trainings",
+        needs_torch=True,
+    ),
+    "export": Command(
+        "write the ONNX graphs of trained weights",
+        "lineament.cli.tools:run_export",
+        "lineament.cli.tools:Export",
+        "WEIGHTS",
+        needs_torch=True,
+    ),
+    "rig": Command(
+        "build a face rig from ICT-FaceKit",
+        "lineament.cli.tools:run_rig_build",
+        "lineament.cli.tools:RigBuild",
+        "build PATH",
+        kinds="lineament.cli.tools:rig_kinds",
+    ),
+    "version": Command("say which version this is", "lineament.cli.tools:run_version"),
 }
-"""Commands of two words: the first, and what may follow it."""
 
-_HELP = """\
+_HEAD = """\
 usage: lineament COMMAND ...
 
 One photo of a face in, its fine geometry out.
 
-  demo                  estimate a photo that comes with a dependency
-  estimate PHOTO...     normals, depth, mesh and albedo of every face in photos
-  faces PHOTO...        draw the faces that are found in photos
-  check PHOTO...        say whether photos are good enough, and what to improve
-  evaluate TABLE        measure a method, a peer or stored predictions: yaleb, or any table of the papers
-  bench                 parameters, operations and latency of the networks
-  ablate casfne, hffne  train each row of the paper's ablation for a small budget
-  synth                 write synthetic faces with every label
-  train METHOD          train casfne, hffne or df2net
-  train finder, reader  train the finder of faces, the reader of landmarks and parts
-  train features        train the features that perceptual losses compare
-  train albedo          train the network that takes the shading from photos
-  export WEIGHTS        write the ONNX graphs of trained weights
-  rig build PATH        build a face rig from ICT-FaceKit
-  version               say which version this is
-
+"""
+_FOOT = """
 `lineament COMMAND --help` lists a command's options; --debug shows the details of errors.
 
 Exit codes; of several photos, the first failure's, the others being done all the same:
@@ -155,83 +217,49 @@ def _leave_standard_output() -> None:
 
 
 def _run(words: list[str]) -> int:
-    command, rest = (words[0], words[1:]) if words else ("--help", [])
-    if command in ("--help", "-h"):
-        codes = "".join(f"  {code:>3}  {meaning}\n" for code, meaning in EXIT_CODES.items())
-        sys.stdout.write(_HELP + codes)
+    name, rest = (words[0], words[1:]) if words else ("--help", [])
+    if name in ("--help", "-h"):
+        sys.stdout.write(_help())
         return 0
-    if command in ("version", "--version"):
-        from lineament.version import __version__
-
-        sys.stdout.write(f"lineament {__version__}\n")
+    name = {"--version": "version"}.get(name, name)
+    if name not in COMMANDS:
+        raise UsageError(f"no command `{' '.join([name, *rest[:1]])}`; `lineament --help` lists them")
+    command = COMMANDS[name]
+    if command.kinds is None:
+        return _dispatch(command, f"lineament {name}", (), rest)
+    kinds: dict[str, str] = resolved(command.kinds)()
+    if rest[:1] in (["--help"], ["-h"]):
+        listed = "".join(f"  {kind:<22}  {summary}\n" for kind, summary in kinds.items())
+        usage = f"usage: lineament {name} {command.arguments} ...\n\n{command.summary.capitalize()}. There are\n"
+        sys.stdout.write(f"{usage}{listed}\n`lineament {name} {next(iter(kinds))} --help` lists its options.\n")
         return 0
-    if command in _KINDS and rest[:1] in (["--help"], ["-h"]):
-        kinds = textwrap.fill(
-            ", ".join(_KINDS[command]), 100, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
-        )
-        sys.stdout.write(f"usage: lineament {command} KIND ...\n\nKIND is one of\n{kinds}\n\n")
-        sys.stdout.write(f"`lineament {command} {_KINDS[command][0]} --help` lists its options.\n")
-        return 0
-    if command in _TORCH_COMMANDS and importlib.util.find_spec("torch") is None:
-        raise UsageError(f"`lineament {command}` needs PyTorch: pip install 'lineament[train]'")
-    return _dispatch(command, rest)
+    if not rest or rest[0] not in kinds:
+        raise UsageError(f"`lineament {name}` must be followed by: {' or '.join(kinds)}")
+    return _dispatch(command, f"lineament {name} {rest[0]}", (rest[0],), rest[1:])
 
 
-def _dispatch(command: str, rest: list[str]) -> int:
+def _dispatch(command: Command, prog: str, kind: tuple[str, ...], words: list[str]) -> int:
     """Parse a command's options and run it; only what the command needs is imported."""
+    if command.needs_torch and importlib.util.find_spec("torch") is None:
+        raise UsageError(f"`{prog}` needs PyTorch: pip install 'lineament[train]'")
+    run = resolved(command.run)
+    if command.options is None:
+        return int(run(*kind, words))
     import tyro
 
-    kind = ""
-    if command in _KINDS:
-        if not rest or rest[0] not in _KINDS[command]:
-            raise UsageError(f"`lineament {command}` must be followed by: {' or '.join(_KINDS[command])}")
-        kind, rest = rest[0], rest[1:]
-    if command == "estimate":
+    if command.lists is not None:
         from lineament.cli.arguments import check_lists
-        from lineament.cli.estimate import LISTS, Estimate, run_estimate
 
-        check_lists(rest, **LISTS)
-        return run_estimate(tyro.cli(Estimate, prog="lineament estimate", args=rest))
-    if command == "demo":
-        from lineament.cli.estimate import Demo, run_demo
+        check_lists(words, **resolved(command.lists))
+    options = tyro.cli(resolved(command.options), prog=prog, args=words)
+    return int(run(*kind, options))
 
-        return run_demo(tyro.cli(Demo, prog="lineament demo", args=rest))
-    if command == "faces":
-        from lineament.cli.faces import FindFaces, run_faces
 
-        return run_faces(tyro.cli(FindFaces, prog="lineament faces", args=rest))
-    if command == "check":
-        from lineament.cli.check import Check, run_check
-
-        return run_check(tyro.cli(Check, prog="lineament check", args=rest))
-    if command == "synth":
-        from lineament.cli.synth import Synth, run_synth
-
-        return run_synth(tyro.cli(Synth, prog="lineament synth", args=rest))
-    if command == "export":
-        from lineament.cli.tools import Export, run_export
-
-        return run_export(tyro.cli(Export, prog="lineament export", args=rest))
-    if command == "evaluate":
-        from lineament.cli.evaluate import EvaluateTable, EvaluateYaleB, evaluate_table, evaluate_yaleb
-
-        if kind == "yaleb":
-            return evaluate_yaleb(tyro.cli(EvaluateYaleB, prog="lineament evaluate yaleb", args=rest))
-        return evaluate_table(kind, tyro.cli(EvaluateTable, prog=f"lineament evaluate {kind}", args=rest))
-    if command == "bench":
-        from lineament.cli.measure import Bench, run_bench
-
-        return run_bench(tyro.cli(Bench, prog="lineament bench", args=rest))
-    if command == "ablate":
-        from lineament.cli.measure import Ablate, run_ablate
-
-        return run_ablate(kind, tyro.cli(Ablate, prog=f"lineament ablate {kind}", args=rest))
-    if command == "train":
-        from lineament.cli.train import run_train
-
-        return run_train(kind, rest)
-    if command == "rig":
-        from lineament.cli.tools import RigBuild, run_rig_build
-
-        return run_rig_build(tyro.cli(RigBuild, prog="lineament rig build", args=rest))
-    raise UsageError(f"no command `{' '.join([command, *rest[:1]])}`; `lineament --help` lists them")
+def _help() -> str:
+    """The list of commands, and of exit codes."""
+    calls = {name: f"{name} {command.arguments}".strip() for name, command in COMMANDS.items()}
+    lines = [f"  {calls[name]:<20}  {command.summary}\n" for name, command in COMMANDS.items()]
+    trained = ", ".join(resolved("lineament.cli.train:trainings")())
+    lines.append(textwrap.fill(f"NAME is one of {trained}.", 98, initial_indent="\n  ", subsequent_indent="  ") + "\n")
+    codes = [f"  {code:>3}  {meaning}\n" for code, meaning in EXIT_CODES.items()]
+    return "".join([_HEAD, *lines, _FOOT, *codes])

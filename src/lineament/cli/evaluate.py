@@ -111,6 +111,26 @@ class EvaluateTable(Systems):
     """A face-recognition network (ONNX) for identity similarity, in L2R's texture tables."""
 
 
+def tables() -> dict[str, str]:
+    """The tables that can be measured, and what each is."""
+    from lineament.evaluation.protocols.tables import ALIASES, PROTOCOLS
+    from lineament.evaluation.report.published import published_tables
+
+    published = published_tables()
+    named = {name: f"{published[name].paper}, table {published[name].number}" for name in PROTOCOLS}
+    return {"yaleb": "Extended Yale Face Database B", **named, **{name: named[of] for name, of in ALIASES.items()}}
+
+
+def run_evaluate(name: str, words: Sequence[str]) -> int:
+    """Measure a table, as the words after its name ask for."""
+    import tyro
+
+    prog = f"lineament evaluate {name}"
+    if name == "yaleb":
+        return evaluate_yaleb(tyro.cli(EvaluateYaleB, prog=prog, args=words))
+    return evaluate_table(name, tyro.cli(EvaluateTable, prog=prog, args=words))
+
+
 def evaluate_yaleb(options: EvaluateYaleB) -> int:
     """Evaluate, print the table to the console and write it if asked to.
 

@@ -14,8 +14,8 @@ from lineament.options import check_multiple, check_options
 class Bench:
     """Parameters, operations and latency of the networks on this machine's CPU (Cas-FNE, table IV)."""
 
-    method: tuple[str, ...] = ("casfne-s", "casfne", "hffne-s", "hffne", "df2net-s", "df2net")
-    """Networks to measure."""
+    method: tuple[str, ...] = ()
+    """Networks to measure, by the names of their configurations; all when left out."""
     stages: tuple[int, ...] = (0, 1, 2, 3)
     """Stages after the first to measure, of each network as many as it can have."""
     size: int = 256
@@ -28,12 +28,12 @@ class Bench:
     """Write the table here, too: .md, .csv, .json or .tex."""
 
     def __post_init__(self) -> None:
-        from lineament.evaluation.cost import SIZES
+        from lineament.methods.discovery import method_of_size
 
         check_options(self, {"stages": "[0, 5]", "size": "[32, 4096]", "threads": "[1, 1024]", "runs": "[1, 1000000]"})
         check_multiple("size", self.size, 32)
-        if not self.method or not set(self.method) <= set(SIZES):
-            raise UsageError(f"method must be some of {', '.join(SIZES)}, not {', '.join(self.method) or 'none'}")
+        for name in self.method:
+            method_of_size(name)
         if not self.stages:
             raise UsageError("stages must be some numbers from 0 to 5, not none")
 
@@ -59,16 +59,19 @@ class Ablate:
 def run_bench(options: Bench) -> int:
     """Measure and print."""
     from lineament.cli.console import plain_console
-    from lineament.evaluation.cost import MOST_STAGES, cost_of, cost_table
+    from lineament.evaluation.cost import cost_of, cost_table
     from lineament.evaluation.report.table import check_table_path, write_table
+    from lineament.methods.discovery import all_methods, method_of_size
 
     for path in options.output:
         check_table_path(path)
+    networks = options.method or [size for method in all_methods().values() for size in method.sizes]
+    most = {name: method_of_size(name).most_stages for name in networks}
     costs = [
         cost_of(method, stages, options.size, options.threads, options.runs)
-        for method in options.method
+        for method in networks
         for stages in options.stages
-        if stages <= MOST_STAGES[method]
+        if stages <= most[method]
     ]
     table = cost_table(costs, options.size, options.threads, options.runs)
     plain_console().print(table.to_markdown())
@@ -77,15 +80,22 @@ def run_bench(options: Bench) -> int:
     return 0
 
 
-def run_ablate(study: str, options: Ablate) -> int:
-    """Train, measure and print the table of "casfne" or "hffne"."""
+def ablations() -> dict[str, str]:
+    """The methods that have an ablation, and what each is."""
+    from lineament.methods.discovery import all_methods
+
+    return {name: method.title for name, method in all_methods().items() if method.study is not None}
+
+
+def run_ablate(method: str, options: Ablate) -> int:
+    """Train, measure and print a method's table."""
     from lineament.cli.console import plain_console
     from lineament.evaluation.ablation import AblationConfig, ablate
     from lineament.evaluation.report.table import check_table_path, write_table
 
     for path in options.output:
         check_table_path(path)
-    config = AblationConfig(options.folder, options.budget, study, options.faces, size=options.size, rows=options.rows)
+    config = AblationConfig(options.folder, options.budget, method, options.faces, size=options.size, rows=options.rows)
     console = plain_console(stderr=True)
     table = ablate(config, console.print)
     plain_console().print(table.to_markdown())

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -35,7 +37,20 @@ class Export:
     """A .safetensors file that `lineament train` wrote."""
 
 
-def run_rig_build(options: RigBuild) -> int:
+def rig_kinds() -> dict[str, str]:
+    """What can be done with rigs."""
+    return {"build": "build a face rig from ICT-FaceKit"}
+
+
+def run_version(words: Sequence[str]) -> int:
+    """Print the version."""
+    from lineament.version import __version__
+
+    sys.stdout.write(f"lineament {__version__}\n")
+    return 0
+
+
+def run_rig_build(kind: str, options: RigBuild) -> int:
     """Build a rig."""
     from lineament.cli.console import plain_console
     from lineament.rig.build import build_from_path
@@ -52,8 +67,9 @@ def run_rig_build(options: RigBuild) -> int:
 def run_export(options: Export) -> int:
     """Export graphs."""
     from lineament.cli.console import plain_console
+    from lineament.methods.discovery import component_of
     from lineament.networks.onnx_export import export_graphs
 
-    paths = export_graphs(options.weights)
+    paths = export_graphs(component_of(options.weights), options.weights)
     plain_console(stderr=True).print("\n".join(map(str, paths)))
     return 0

@@ -23,16 +23,19 @@ from lineament.evaluation.metrics.angular import masked_angular_error
 from lineament.evaluation.protocols.scoring import RunningAngles
 from lineament.evaluation.report.published import published_tables
 from lineament.evaluation.report.table import Cell, Table
-from lineament.evaluation.studies import STUDIES, Normals, Shared, Study
 from lineament.files.locking import folder_lock
 from lineament.files.reading import parse_json
 from lineament.images.write import write_json
+from lineament.inference.component import resolved
+from lineament.methods.discovery import all_methods
 from lineament.options import check_multiple, check_options
 from lineament.synth.config import SynthConfig
 from lineament.synth.write import write_dataset
 from lineament.training.config import FaceConfig
 from lineament.training.data import Batch, batches
-from lineament.training.loop import train, uses_bf16
+from lineament.training.loop import uses_bf16
+from lineament.training.plan import carry_out
+from lineament.training.study import Normals, Shared, Study
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +51,8 @@ class AblationConfig:
     """Folder of the runs. Rows that are there already are not trained again."""
     budget: float
     """Minutes for all rows together, without making the faces and what all rows share."""
-    study: str = "casfne"
-    """Whose table: a name in `STUDIES`."""
+    method: str = "casfne"
+    """Whose table: a method that has a study."""
     faces: int = 2000
     """Synthetic faces to train on."""
     test_faces: int = 200
@@ -71,12 +74,30 @@ class AblationConfig:
     def __post_init__(self) -> None:
         check_options(self, self.INTERVALS)
         check_multiple("size", self.size, 32)
-        if self.study not in STUDIES:
-            raise UsageError(f"study must be one of {', '.join(STUDIES)}, not {self.study!r}")
-        known = STUDIES[self.study]().rows
+        known = study_of(self.method).rows
         unknown = sorted(set(self.rows) - set(known))
         if unknown:
             raise UsageError(f"rows must be some of {', '.join(known)}, not {', '.join(unknown)}")
+
+
+def study_of(method: str) -> Study:
+    """A method's ablation.
+
+    Raises:
+        UsageError: It has none, or there is no such method.
+    """
+    known = studied_methods()
+    if method not in known:
+        raise UsageError(f"{method} has no ablation; {', '.join(known)} have")
+    reference = all_methods()[method].study
+    assert reference is not None
+    study: Study = resolved(reference)()
+    return study
+
+
+def studied_methods() -> list[str]:
+    """Names of the methods that have an ablation."""
+    return [name for name, method in all_methods().items() if method.study is not None]
 
 
 def ablate(config: AblationConfig, say: Callable[[str], None] = log.info) -> Table:
@@ -94,7 +115,7 @@ def ablate(config: AblationConfig, say: Callable[[str], None] = log.info) -> Tab
 
 
 def _ablate(config: AblationConfig, say: Callable[[str], None]) -> Table:
-    study = STUDIES[config.study]()
+    study = study_of(config.method)
     faces = config.output / "faces"
     if not (faces / "samples.jsonl").exists():
         say(f"making {config.faces} faces")
@@ -105,14 +126,15 @@ def _ablate(config: AblationConfig, say: Callable[[str], None]) -> Table:
     results_file = config.output / "results.json"
     known = _known_results(results_file)
     steps = known.get("steps") or _affordable_steps(config, study, rows, faces, say)
-    study.prepare(shared, steps)
     for row in rows:
         if row in known:
             continue
+        *shared_steps, own = study.steps(shared, row, steps)
+        carry_out(shared_steps)
         say(f"{row}: {steps} steps")
         started = time.monotonic()
-        weights = train(*study.training(shared, row, steps))
-        figures = _measured(study.normals(weights, row), tests)
+        carry_out([own])
+        figures = _measured(study.normals(own.weights, row), tests)
         known = {**known, "steps": steps, row: {"figures": figures, "minutes": (time.monotonic() - started) / 60}}
         write_json(results_file, known)
     return ablation_table(known, study, rows, config)
@@ -159,16 +181,18 @@ def _affordable_steps(
     with tempfile.TemporaryDirectory() as folder:
         shared = Shared(Path(folder), faces, config.size, config.batch_size, config.learning_rate)
         for row in rows:
-            recipe, run = study.training(shared, row, 1)
+            *before, own = study.steps(shared, row, 1)
+            carry_out(before)
+            recipe = own.ready()
             recipe.model.to(memory_format=torch.channels_last)
             optimizers = recipe.optimizers()
-            autocast = torch.autocast("cpu", torch.bfloat16, enabled=uses_bf16(run))
+            autocast = torch.autocast("cpu", torch.bfloat16, enabled=uses_bf16(own.config))
             source = recipe.batches("train", 0, device)
             taken = []
-            for step in range(_TRIAL_STEPS):
+            for number in range(_TRIAL_STEPS):
                 batch = next(source)
                 started = time.monotonic()
-                recipe.step(batch, step, optimizers, autocast)
+                recipe.step(batch, number, optimizers, autocast)
                 taken.append(time.monotonic() - started)
             seconds += min(taken)
     steps = max(10, int(60 * config.budget / seconds))

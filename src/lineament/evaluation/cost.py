@@ -12,26 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from lineament.evaluation.report.published import published_tables
 from lineament.evaluation.report.table import Cell, Table
-from lineament.methods.casfne.model import MAX_STAGES, CasFNE, casfne, casfne_s
-from lineament.methods.df2net.model import DF2Net, df2net, df2net_s
-from lineament.methods.discovery import open_session
-from lineament.methods.hffne.model import HFFNE, hffne, hffne_s
+from lineament.inference.component import resolved
+from lineament.methods.discovery import method_of_size, open_predictor
 from lineament.networks.onnx_export import export_graphs
 from lineament.networks.weight_files import save_weights
-
-SIZES: dict[str, Callable[[], CasFNE | HFFNE | DF2Net]] = {
-    "casfne-s": lambda: CasFNE(casfne_s()),
-    "casfne": lambda: CasFNE(casfne()),
-    "hffne-s": lambda: HFFNE(hffne_s(256)),
-    "hffne": lambda: HFFNE(hffne()),
-    "df2net-s": lambda: DF2Net(df2net_s()),
-    "df2net": lambda: DF2Net(df2net()),
-}
-MOST_STAGES = {name: {"casfne": MAX_STAGES, "hffne": 1, "df2net": 2}[name.removesuffix("-s")] for name in SIZES}
-"""Stages after the first that each network can have."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +39,7 @@ def cost_of(method: str, stages: int, side: int, threads: int, runs: int) -> Cos
     """Measure one configuration on the CPU; latencies are medians over ``runs`` after two to warm up.
 
     Args:
-        method: One of `SIZES`; weights are random, since only their shape matters.
+        method: A configuration, as `Method.sizes` names it; weights are random, since only their shape matters.
         stages: Stages after the first.
         side: Of the picture, pixels.
         threads: Of one operation.
@@ -61,33 +49,22 @@ def cost_of(method: str, stages: int, side: int, threads: int, runs: int) -> Cos
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    model = SIZES[method]().eval()
+    of = method_of_size(method)
+    model = resolved(of.sizes[method])().eval()
     image = torch.rand(1, 3, side, side)
 
-    def estimate() -> None:
-        if isinstance(model, CasFNE):
-            model(image, stages)
-        elif isinstance(model, DF2Net):
-            depth = model.dense(image)
-            for network in (model.fine, model.finer)[:stages]:
-                depth = network(image, depth)
-        elif stages:
-            model(image)
-        else:
-            model.coarse(image)
-
     with torch.no_grad():
+        used = _used_parameters(model, lambda: model.run_stages(image, stages))
         with FlopCounterMode(display=False) as counter:
-            estimate()
-        torch_ms = _median_ms(estimate, runs)
+            model.run_stages(image, stages)
+        torch_ms = _median_ms(lambda: model.run_stages(image, stages), runs)
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / f"{method}.safetensors"
         save_weights(model, weights)
-        export_graphs(weights)
-        session = open_session(weights, threads)
+        export_graphs(of, weights)
+        predictor = open_predictor(weights, threads)
         crop = np.zeros((1, side, side, 3), np.uint8)
-        onnx_ms = _median_ms(lambda: session.run(crop, stages), runs)
-    used = sum(p.numel() for name, p in model.named_parameters() if _used(name, stages))
+        onnx_ms = _median_ms(lambda: predictor.run(crop, stages), runs)
     return Cost(method, stages, used, int(counter.get_total_flops()), torch_ms, onnx_ms)
 
 
@@ -114,12 +91,15 @@ def cost_table(costs: Sequence[Cost], side: int, threads: int, runs: int) -> Tab
     )
 
 
-def _used(name: str, stages: int) -> bool:
-    """Whether so many stages use a parameter."""
-    if name.startswith("finer."):
-        return stages > 1
-    first = ("encoder.", "initial_decoder.", "coarse.", "dense.")
-    return not name.startswith("coarse_head") and (stages > 0 or name.startswith(first))
+def _used_parameters(model: nn.Module, run: Callable[[], object]) -> int:
+    """How many parameters belong to modules that are called."""
+    called: set[nn.Module] = set()
+    hooks = [module.register_forward_hook(lambda m, *_: called.add(m)) for module in model.modules()]
+    run()
+    for hook in hooks:
+        hook.remove()
+    parameters = {parameter for module in called for parameter in module.parameters(recurse=False)}
+    return sum(parameter.numel() for parameter in parameters)
 
 
 def _median_ms(call: Callable[[], object], runs: int) -> float:

@@ -16,7 +16,7 @@ from lineament.face.face import Detector, Face
 from lineament.face.read import overlap, read_again, read_box, with_reading
 from lineament.face.score import best_score, evidence_of, looked_at_again, score_of
 from lineament.images.resize import at_most
-from lineament.models.parser.predictor import shipped_finder
+from lineament.models.detector.predictor import shipped_detector
 
 _CELL = 8  # px, the network's stride
 _REFERENCE = 36.0  # px, its box of log size zero
@@ -142,7 +142,7 @@ def _in_tile(picture: NDArray[np.uint8]) -> list[Face]:
     height, width = picture.shape[:2]
     below, beside = -height % 32, -width % 32
     padded = np.asarray(cv2.copyMakeBorder(picture, 0, below, 0, beside, cv2.BORDER_REPLICATE), dtype=np.uint8)
-    cells = shipped_finder().run(padded)
+    cells = shipped_detector().run(padded)
     logit = cells[0]
     peak = logit >= cv2.dilate(logit, np.ones((3, 3), np.uint8))
     rows, columns = np.nonzero(peak & (logit > math.log(_CANDIDATE / (1.0 - _CANDIDATE))))

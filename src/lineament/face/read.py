@@ -13,7 +13,7 @@ from lineament.alignment.crop import Box, FaceCrop, crop_of_box, crop_of_landmar
 from lineament.annotations.landmarks import MIRROR
 from lineament.annotations.parsing import MaskClass
 from lineament.face.face import Face, FaceReading, Pose
-from lineament.models.parser.predictor import CropReading, ReaderSession, shipped_reader
+from lineament.models.parser.predictor import CropReading, ParserPredictor, shipped_parser
 
 _LOST = 0.15  # share of overlap with the box below which a reading is of something else
 _BROWS, _EYES = slice(17, 27), slice(36, 48)  # of the landmarks
@@ -31,7 +31,7 @@ def read_crop(image: NDArray[Any], crop: FaceCrop, flip: bool = True) -> FaceRea
         crop: The square; the face should stand nearly upright in it and span about 0.4 to 0.9 of its side.
         flip: Average with the reading of the mirrored square: more accurate, and twice the time.
     """
-    reader = shipped_reader()
+    reader = shipped_parser()
     crop = crop.at(reader.size)
     read = _run(reader, crop.extract(image), flip)
     (cosine, _), (sine, _) = crop.turn
@@ -46,7 +46,7 @@ def read_crop(image: NDArray[Any], crop: FaceCrop, flip: bool = True) -> FaceRea
     )
 
 
-def _run(reader: ReaderSession, picture: NDArray[np.uint8], flip: bool) -> CropReading:
+def _run(reader: ParserPredictor, picture: NDArray[np.uint8], flip: bool) -> CropReading:
     """Read a crop, perhaps averaged with its mirror image."""
     if not flip:
         return reader.run(picture[None])[0]

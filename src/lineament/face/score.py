@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lineament.alignment.crop import FaceCrop
 from lineament.annotations.parsing import FACE_CLASSES
 from lineament.face.face import Face, FaceReading
-from lineament.models.parser.predictor import shipped_finder
+from lineament.models.detector.predictor import shipped_detector
 
 EVIDENCE = ("finder", "face", "seen", "steady", "same box")
 """The finder's mean logit when it looks again at other sizes, mirrored and not; the share of the landmarks' hull that
@@ -39,7 +39,7 @@ def looked_at_again(image: NDArray[Any], face: Face) -> float:
         crop = FaceCrop(x + 0.5 * w - 0.5 * side, y + 0.5 * h - 0.5 * side, side, _VIEW, quarter)
         picture = crop.extract(image)
         views = (picture, np.ascontiguousarray(picture[:, ::-1]))
-        logits += [float(shipped_finder().run(view)[0, _MIDDLE, _MIDDLE].max()) for view in views]
+        logits += [float(shipped_detector().run(view)[0, _MIDDLE, _MIDDLE].max()) for view in views]
     return float(np.mean(logits))
 
 

@@ -12,8 +12,13 @@ from numpy.typing import NDArray
 
 from lineament.errors import WeightsError
 from lineament.inference.engine import Network
-from lineament.weights import graph_path
 from lineament.weights.file import check_shipped, read_bytes
+
+
+def graph_path(weights: Path, part: str) -> Path:
+    """The ONNX graph ("initial", "refine", ...) that belongs to a weights file."""
+    return weights.with_name(f"{weights.stem}.{part}.onnx")
+
 
 MAX_GRAPH = 1 << 24
 """Bytes of a graph without weights; the largest that ships has 250,000."""

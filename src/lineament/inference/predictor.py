@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,30 +12,61 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import UsageError, WeightsError
+from lineament.geometry.camera import Camera
+from lineament.geometry.mesh import Mesh
 from lineament.inference.graphs import open_graph
 from lineament.weights.file import read_weights
+from lineament.weights.schema import WeightsFormat
+
+Maps = tuple[NDArray[np.float32], ...]
+"""One array per stage, the first stage's first."""
 
 
 @dataclass(frozen=True)
-class NormalMaps:
-    """What a method's networks say of B crops."""
+class Prediction:
+    """What a method's networks say of B crops of S×S pixels. A method gives some of it: what is empty or None it does
+    not say. Frames are the crop's own: x right, y up, z towards the viewer.
+    """
 
-    normals: list[NDArray[np.float32]]
-    """Unit normals B×S×S×3 per stage, the first stage's first."""
-    concentrations: list[NDArray[np.float32]]
-    """κ B×S×S per stage: the larger, the surer (`expected_angle`); empty if the method does not say."""
+    normals: Maps = ()
+    """B×S×S×3 unit normals per stage."""
+    concentrations: Maps = ()
+    """B×S×S κ per stage: the larger, the surer the normal (`expected_angle`)."""
+    depths: Maps = ()
+    """B×S×S per stage, shares of the crop's side, larger is nearer, from any zero."""
+    albedo: NDArray[np.float32] | None = None
+    """B×S×S×3 in [0, 1], encoded as sRGB."""
+    position_map: NDArray[np.float32] | None = None
+    """B×U×U×3 places of the face in the UV chart, millimetres in the camera frame."""
+    deformation_map: NDArray[np.float32] | None = None
+    """B×V×V×3 offsets from the base shape in the UV chart, millimetres."""
+    displacement_map: NDArray[np.float32] | None = None
+    """B×U×U offsets along the normal in the UV chart, millimetres."""
+    coefficients: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """B×K numbers of a statistical face each, by their names ("identity", "expression")."""
+    cameras: Sequence[Camera] = ()
+    """B cameras of the crop's pixels."""
+    meshes: Sequence[Mesh] = ()
+    """B meshes, millimetres in the camera frame."""
+
+    @property
+    def stages(self) -> int:
+        """How many stages it holds."""
+        return max(len(self.normals), len(self.depths), 1)
 
 
-class NormalsSession:
-    """A method's networks, ready to run; each method has its own kind."""
+class Predictor:
+    """A method's networks, ready to run; each method has its own kind, which takes the first three from its folder's
+    ``METHOD``.
+    """
 
-    METHOD: ClassVar[str]
-    """Its name in the weights' header."""
-    GRAPHS: ClassVar[Mapping[str, tuple[str, ...]]]
-    """Its graphs, and the prefixes of the weights that each names: ONNX Runtime takes no others."""
-    MAX_STAGES: ClassVar[int]
+    FORMAT: ClassVar[WeightsFormat]
+    """What its weights files say of themselves."""
+    MOST_STAGES: ClassVar[int]
     TAKES_EXEMPLARS: ClassVar[bool] = False
     """Whether `run` can be given normals to refine."""
+    GRAPHS: ClassVar[Mapping[str, tuple[str, ...]]]
+    """Its graphs, and the prefixes of the weights that each names: ONNX Runtime takes no others."""
 
     def __init__(self, weights: Path, threads: int = 0) -> None:
         """Load weights and graphs.
@@ -47,7 +78,7 @@ class NormalsSession:
         Raises:
             WeightsError: Files that are missing, damaged or do not fit each other.
         """
-        file = read_weights(weights, self.METHOD)
+        file = read_weights(weights, self.FORMAT)
         self.weights = weights
         self.config: dict[str, Any] = file.config
         self.licence = file.licence
@@ -70,8 +101,8 @@ class NormalsSession:
         crops: NDArray[np.uint8],
         stages: int | None = None,
         exemplars: NDArray[np.float32] | None = None,
-    ) -> NormalMaps:
-        """Estimate normals of crops.
+    ) -> Prediction:
+        """Estimate crops.
 
         Args:
             crops: B×S×S×3 RGB, S being `size` or another multiple of `multiple`.
@@ -87,8 +118,8 @@ class NormalsSession:
 
     def check(self, crops: NDArray[np.uint8], stages: int) -> None:
         """Raise UsageError for crops or a number of stages that `run` does not take."""
-        if not 0 <= stages <= self.MAX_STAGES:
-            raise UsageError(f"the number of stages must be 0 to {self.MAX_STAGES}, not {stages}")
+        if not 0 <= stages <= self.MOST_STAGES:
+            raise UsageError(f"the number of stages must be 0 to {self.MOST_STAGES}, not {stages}")
         side = crops.shape[1] if crops.ndim == 4 else 0
         if crops.shape[1:] != (side, side, 3) or side == 0 or side % self.multiple or crops.dtype != np.uint8:
             raise UsageError(

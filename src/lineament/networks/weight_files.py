@@ -17,6 +17,7 @@ from lineament.errors import OutputError, TrainingError, UsageError, WeightsErro
 from lineament.images.write import atomic_path
 from lineament.training.checkpoint import LOWER_RATE, not_finite
 from lineament.weights.file import read_weights, shown
+from lineament.weights.schema import WeightsFormat
 
 LICENCE = "Apache-2.0"
 
@@ -24,7 +25,7 @@ LICENCE = "Apache-2.0"
 class Network(Protocol):
     """A network whose weights ship: it knows its method's name and is built from its configuration alone."""
 
-    METHOD: ClassVar[str]
+    FORMAT: ClassVar[WeightsFormat]
     CONFIG: ClassVar[type]
     config: Any
 
@@ -53,7 +54,7 @@ def save_weights(model: Network, path: Path, extra: Mapping[str, str] | None = N
     if wrong := not_finite(tensors):
         raise TrainingError(f"{wrong} is not finite as fp16, so no weights are written; {LOWER_RATE}")
     config = json.dumps(asdict(model.config))
-    header = {"method": model.METHOD, "config": config, "license": LICENCE, **(extra or {})}
+    header = {"method": model.FORMAT.name, "config": config, "license": LICENCE, **(extra or {})}
     try:
         with atomic_path(path) as temporary:
             save_file(tensors, temporary, header)
@@ -92,18 +93,18 @@ def load_weights(path: Path, network: type[Kind], device: torch.device | str = "
         WeightsError: The file cannot be read, holds another network, a value of it is not finite, or its tensors do not
             fit its configuration.
     """
-    file = read_weights(path, network.METHOD)
+    file = read_weights(path, network.FORMAT)
     try:
         config = network.CONFIG(**{k: tuple(v) if isinstance(v, list) else v for k, v in file.config.items()})
         with torch.device("meta"):  # takes no memory, whatever the header asks for
             expected = _learned(network(config))
     except UsageError as error:  # entries that do not go together
-        raise WeightsError(f"{path} holds no weights of {network.METHOD}: {error}") from error
+        raise WeightsError(f"{path} holds no weights of {network.FORMAT.name}: {error}") from error
     if wrong := sorted(set(expected) ^ set(file.tensors)):
         raise WeightsError(f"{path} does not fit its own configuration (first difference: {shown(wrong[0])})")
     if any(expected[name].shape != value.shape for name, value in file.tensors.items()):
         hint = "take weights that came with this version, or train them again"
-        raise WeightsError(f"{path} does not fit this version of {network.METHOD}: {hint}")
+        raise WeightsError(f"{path} does not fit this version of {network.FORMAT.name}: {hint}")
     model = network(config)
     assert isinstance(model, torch.nn.Module)
     model.load_state_dict({name: torch.from_numpy(value) for name, value in file.tensors.items()}, strict=False)

@@ -21,13 +21,12 @@ from lineament.face.paste import region_of
 from lineament.face.quality import check_face
 from lineament.images.read import as_image, read_frames, read_image
 from lineament.images.tone import camera_tones, face_contrast
-from lineament.inference.predictor import NormalsSession, expected_angle
-from lineament.methods.discovery import open_session
-from lineament.pipeline.views import CLOSER, MIRROR, Look, joined, multiple_of, resized, with_detail
+from lineament.inference.predictor import Predictor, expected_angle
+from lineament.methods.discovery import method_weights, open_predictor
+from lineament.pipeline.views import CLOSER, MIRROR, Look, joined, multiple_of, resized, with_detail, with_normals
 from lineament.result.cached_maps import LastFace
 from lineament.result.geometry import FaceGeometry, unit_normals
 from lineament.version import __version__
-from lineament.weights import weights_path
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -62,7 +61,7 @@ class CropEstimate:
 class Estimator:
     """A loaded method. Make one with `lineament.load`."""
 
-    def __init__(self, session: NormalsSession) -> None:
+    def __init__(self, session: Predictor) -> None:
         self.session = session
 
     @overload
@@ -220,7 +219,7 @@ class Estimator:
         given = [each.exemplar for each in looks if each.exemplar is not None]
         tones = camera_tones(face_contrast(look.picture))
         pictures = tones[np.stack([each.picture for each in looks])]
-        maps = self.session.run(pictures, stages, np.stack(given) if given else None)
+        maps = with_normals(self.session.run(pictures, stages, np.stack(given) if given else None))
         angles = [expected_angle(kappa) for kappa in maps.concentrations]
         if second is None:
             return CropEstimate([m[0] for m in maps.normals], [a[0] for a in angles])
@@ -234,7 +233,7 @@ class Estimator:
         if exemplar is None:
             return
         if not self.session.TAKES_EXEMPLARS:
-            raise UsageError(f"{self.session.METHOD} takes no exemplar, only hffne does")
+            raise UsageError(f"{self.session.FORMAT.name} takes no exemplar, only hffne does")
         if exemplar.shape != (height, width, 3):
             shape = "×".join(map(str, exemplar.shape))
             raise UsageError(f"the exemplar is {shape}, the photo's normals are {height}×{width}×3")
@@ -273,7 +272,7 @@ class Estimator:
             crop_uncertainty=uncertainty,
             about={
                 "lineament": __version__,
-                "method": self.session.METHOD,
+                "method": self.session.FORMAT.name,
                 "weights": {
                     "name": self.session.weights.stem,
                     "sha256": self.session.sha256,
@@ -340,7 +339,7 @@ def load(name: str = "casfne-s", threads: int = 0) -> Estimator:
     Raises:
         WeightsError: No such weights, or damaged ones.
     """
-    return Estimator(open_session(weights_path(name), threads))
+    return Estimator(open_predictor(method_weights(name), threads))
 
 
 @overload

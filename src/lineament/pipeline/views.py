@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lineament.geometry.normals import depth_to_normals
+from lineament.inference.predictor import Prediction
 from lineament.result.geometry import unit_normals
 
 CLOSER = 1.2
@@ -97,3 +99,12 @@ def with_detail(coarse: NDArray[np.float32], fine: NDArray[np.float32]) -> NDArr
     sigma = DETAIL * side
     shape = cv2.GaussianBlur(enlarged, (0, 0), sigma) + fine - cv2.GaussianBlur(fine, (0, 0), sigma)
     return unit_normals(np.asarray(shape, dtype=np.float32))
+
+
+def with_normals(prediction: Prediction) -> Prediction:
+    """A prediction with normals, those of its depths where the method gives none itself."""
+    if prediction.normals or not prediction.depths:
+        return prediction
+    side = prediction.depths[0].shape[1]
+    normals = tuple(np.stack([depth_to_normals(side * one) for one in depth]) for depth in prediction.depths)
+    return replace(prediction, normals=normals)

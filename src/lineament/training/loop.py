@@ -23,7 +23,6 @@ from lineament.training.checkpoint import (
     CURRENT,
     LOWER_RATE,
     PREVIOUS,
-    Checkpoint,
     fill,
     latest_checkpoint,
     save_checkpoint,
@@ -235,7 +234,7 @@ def _resume(
         if rank() == 0:
             write_json(folder / "config.json", config.to_json())
         return 0, 0.0
-    _check_same(checkpoint, config)
+    check_same_run(config, checkpoint.config)
     fill(checkpoint, modules, optimizers)
     wait()
     if rank() == 0 and checkpoint.path.name == PREVIOUS:  # or the next one would put the damaged one in its place
@@ -244,9 +243,9 @@ def _resume(
     return checkpoint.step, checkpoint.seconds
 
 
-def _check_same(checkpoint: Checkpoint, config: LoopConfig) -> None:
-    """Refuse to go on with another configuration."""
-    before, now = checkpoint.config, config.to_json()
+def check_same_run(config: LoopConfig, before: Mapping[str, Any]) -> None:
+    """Raise UsageError where a folder holds a run whose configuration would train otherwise than this one."""
+    now = config.to_json()
     changed = [name for name in now if name not in _FREE and now[name] != before.get(name)]
     if changed:
         raise UsageError(

@@ -78,7 +78,7 @@ class SingleNetworkRecipe(Generic[Batch]):
     def __init__(self, model: Any, config: LoopConfig) -> None:
         """Keep the network, which knows its method's name, and the configuration."""
         self.model, self.config = model, config
-        self.name: str = model.METHOD
+        self.name: str = model.FORMAT.name
 
     def losses(self, model: Any, batch: Batch, autocast: torch.autocast) -> dict[str, Tensor]:
         """All parts of the loss, by name."""

@@ -9,12 +9,9 @@ from lineament.errors import WeightsError
 
 FOLDER = Path(__file__).parent
 
-ALIASES = {"casfne": "casfne-s", "hffne": "hffne-s", "df2net": "df2net-s"}
-"""Names that stand for another one's weights: the papers' sizes have none that ship."""
-
 
 def weights_path(name: str) -> Path:
-    """The weights file of a method's name, or of a path to one.
+    """The weights file of shipped weights' name, or of a path to one.
 
     Raises:
         WeightsError: No such weights.
@@ -24,14 +21,9 @@ def weights_path(name: str) -> Path:
         if not path.exists():
             raise WeightsError(f"no weights at {path}")
         return path
-    path = FOLDER / f"{ALIASES.get(name, name)}.safetensors"
+    path = FOLDER / f"{name}.safetensors"
     if not path.exists():
-        shipped = {p.stem for p in FOLDER.glob("*.safetensors")} | set(ALIASES)
+        shipped = {p.stem for p in FOLDER.glob("*.safetensors")}
         known = sorted(other for other in shipped if not other.startswith("face-"))  # those are parts of every method
         raise WeightsError(f"no weights named {name!r}; there are {', '.join(known)}, or a path to a .safetensors")
     return path
-
-
-def graph_path(weights: Path, part: str) -> Path:
-    """The ONNX graph ("initial", "refine", ...) that belongs to a weights file."""
-    return weights.with_name(f"{weights.stem}.{part}.onnx")

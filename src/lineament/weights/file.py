@@ -18,7 +18,7 @@ from safetensors.numpy import load
 from lineament.errors import LineamentError, WeightsError
 from lineament.files.reading import parse_json
 from lineament.weights import FOLDER
-from lineament.weights.schema import check_config
+from lineament.weights.schema import WeightsFormat, check_config
 
 MAX_HEADER = 1 << 20
 """Bytes of a header; ours have some 25,000, the library takes a hundred million."""
@@ -94,19 +94,19 @@ def read_method(path: Path) -> str:
     return method
 
 
-def read_weights(path: Path, method: str) -> Weights:
+def read_weights(path: Path, kind: WeightsFormat) -> Weights:
     """Read a network's weights, widened to single precision.
 
     Args:
         path: The safetensors file.
-        method: Whose weights they must be.
+        kind: Whose weights they must be.
 
     Raises:
         WeightsError: As `read_tensors` does; or the weights are another method's, their configuration is incomplete,
             out of bounds or has entries that are not known, or the file is not the one that shipped under its name.
     """
-    if (found := read_method(path)) != method:
-        raise WeightsError(f"{path} holds no weights of {method}: it is for {shown(found)}")
+    if (found := read_method(path)) != kind.name:
+        raise WeightsError(f"{path} holds no weights of {kind.name}: it is for {shown(found)}")
     file = read_tensors(path, _HALF_OR_SINGLE, WeightsError, "weights")
     check_shipped(path, file.sha256)
     tensors = {name: values.astype(np.float32) for name, values in file.tensors.items()}
@@ -117,7 +117,7 @@ def read_weights(path: Path, method: str) -> Weights:
         config = parse_json(file.header.get("config", "{}"))
     except ValueError as problem:
         raise WeightsError(f"{path} has a header whose configuration is damaged: {first_line(problem)}") from problem
-    return Weights(tensors, method, check_config(path, method, config), licence, file.sha256)
+    return Weights(tensors, kind.name, check_config(path, kind, config), licence, file.sha256)
 
 
 def read_bytes(path: Path, most: int, error: type[LineamentError], what: str) -> bytes:

@@ -76,66 +76,37 @@ Rule = Whole | Real | Several | OneOf
 
 # Four times the channels and the side of the papers' largest networks: beyond, a header asks for memory that no network
 # needs.
-_CHANNELS = Whole(1, 2048)
-_WIDTH = Real(1 / 64, 2.0)
-_LEVELS = Whole(1, 10)
-_CROP = Whole(16, 2048)
-
-SCHEMAS: Mapping[str, Mapping[str, Rule]] = {
-    "casfne": {
-        "width": _WIDTH,
-        "decoder_channels": Several(5, _CHANNELS),
-        "normal_channels": _CHANNELS,
-        "fusion": OneOf(("cat", "adain", "fmm")),
-        "stages": Whole(0, 5),
-        "crop_size": _CROP,
-        "encoder": OneOf(("resnet18", "efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")),
-    },
-    "hffne": {
-        "coarse_levels": _LEVELS,
-        "coarse_width": _CHANNELS,
-        "vgg_width": _WIDTH,
-        "face_channels": Several(5, _CHANNELS),
-        "vector": _CHANNELS,
-        "injection": OneOf(("skips", "bottleneck", "modulation")),
-        "modulation": OneOf(("stylegan2", "adain", "none")),
-        "crop_size": _CROP,
-    },
-    "hffne-coarse": {"levels": _LEVELS, "width": _CHANNELS, "crop_size": _CROP},
-    "df2net": {
-        "levels": _LEVELS,
-        "width": _CHANNELS,
-        "channels": Several(3, _CHANNELS),
-        "finer_channels": Several(3, _CHANNELS),
-        "dense_scale": Whole(1, 16),
-        "refinement": OneOf(("finer", "plain", "stacked")),
-        "crop_size": _CROP,
-    },
-    "face-finder": {"channels": Several(5, _CHANNELS)},
-    "face-reader": {"width": _WIDTH, "decoder_channels": Several(4, _CHANNELS), "crop_size": _CROP},
-    "face-albedo": {"levels": _LEVELS, "width": _CHANNELS, "crop_size": _CROP},
-    "features": {"width": _WIDTH},
-}
-"""Per method (`METHOD` of its network), every entry of its configuration and the values that it may have."""
+CHANNELS = Whole(1, 2048)
+WIDTH = Real(1 / 64, 2.0)
+LEVELS = Whole(1, 10)
+CROP = Whole(16, 2048)
 
 
-def check_config(path: Path, method: str, config: object) -> dict[str, Any]:
-    """Hold the configuration in a weights file's header to its method's schema.
+@dataclass(frozen=True)
+class WeightsFormat:
+    """A kind of weights file."""
+
+    name: str
+    """What its header calls the method."""
+    schema: Mapping[str, Rule]
+    """Every entry of the network's configuration, and the values that it may have."""
+
+
+def check_config(path: Path, kind: WeightsFormat, config: object) -> dict[str, Any]:
+    """Hold the configuration in a weights file's header to its schema.
 
     Args:
         path: The file, for messages.
-        method: Whose weights they are.
+        kind: Whose weights they are.
         config: What the header's JSON says.
 
     Returns:
         The configuration.
 
     Raises:
-        WeightsError: A method that is not known; an entry that is missing, unknown, or of another type or size.
+        WeightsError: An entry that is missing, unknown, or of another type or size.
     """
-    if method not in SCHEMAS:
-        raise WeightsError(f"{path} is for {method}, a method that this version does not know")
-    schema = SCHEMAS[method]
+    method, schema = kind.name, kind.schema
     if not isinstance(config, dict):
         raise WeightsError(f"{path} has no configuration of {method} in its header")
     hint = "take weights that came with this version, or train them again"

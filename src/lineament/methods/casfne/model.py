@@ -20,10 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lineament.errors import UsageError
+from lineament.methods.casfne.method import WEIGHTS
 from lineament.networks.blocks import hold_frozen
 from lineament.networks.encoder import EncoderName, Pyramid, pyramid_encoder
 from lineament.networks.modulation import AdaptiveInstanceNorm, channel_deviation
 from lineament.networks.normals import unit_normals
+from lineament.weights.schema import WeightsFormat
 
 Fusion = Literal["cat", "adain", "fmm"]
 
@@ -83,7 +85,7 @@ class CasFNEOutput:
 class CasFNE(nn.Module):
     """The initial block and the shared-parameter cascade."""
 
-    METHOD: ClassVar[str] = "casfne"
+    FORMAT: ClassVar[WeightsFormat] = WEIGHTS
     CONFIG: ClassVar[type] = CasFNEConfig
 
     mean: Tensor
@@ -191,6 +193,10 @@ class CasFNE(nn.Module):
             normals.append(refined)
             concentrations.append(sureness)
         return CasFNEOutput(normals, concentrations, mask_logits)
+
+    def run_stages(self, image: Tensor, stages: int) -> None:
+        """Do the work of so many stages after the first, to measure its cost."""
+        self(image, stages)
 
 
 class Decoder(nn.Module):
@@ -315,3 +321,13 @@ def concentration(raw: Tensor) -> Tensor:
 def _check_stages(stages: int) -> None:
     if not 0 <= stages <= MAX_STAGES:
         raise UsageError(f"the number of stages must be 0 to {MAX_STAGES}, not {stages}")
+
+
+def small_network() -> CasFNE:
+    """The small size with random weights."""
+    return CasFNE(casfne_s())
+
+
+def paper_network() -> CasFNE:
+    """The paper's size with random weights."""
+    return CasFNE(casfne())

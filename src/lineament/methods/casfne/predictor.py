@@ -11,28 +11,30 @@ from numpy.typing import NDArray
 
 from lineament.errors import UsageError
 from lineament.inference.graphs import as_input
-from lineament.inference.predictor import NormalMaps, NormalsSession, channels_last
+from lineament.inference.predictor import Prediction, Predictor, channels_last
+from lineament.methods.casfne.method import METHOD
 
 _FEATURES = tuple(f"features{i}" for i in range(5))
 
 
-class CasFNESession(NormalsSession):
+class CasFNEPredictor(Predictor):
     """The initial block and the cascade."""
 
-    METHOD: ClassVar[str] = "casfne"
+    FORMAT = METHOD.weights_format
+    MOST_STAGES = METHOD.most_stages
+    TAKES_EXEMPLARS = METHOD.takes_exemplars
     GRAPHS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "initial": ("encoder.", "initial_decoder."),
         "cascade": ("normal_encoder.", "fusion.", "cascade_decoder."),
     }
-    MAX_STAGES = 5
 
     def run(
         self,
         crops: NDArray[np.uint8],
         stages: int | None = None,
         exemplars: NDArray[np.float32] | None = None,
-    ) -> NormalMaps:
-        """See `NormalsSession.run`; 0 to 5 stages, no exemplars."""
+    ) -> Prediction:
+        """See `Predictor.run`; 0 to 5 stages, no exemplars."""
         if exemplars is not None:
             raise UsageError("Cas-FNE takes no exemplar; HFFNE does")
         stages = self.config["stages"] if stages is None else stages
@@ -48,4 +50,4 @@ class CasFNESession(NormalsSession):
             normals, kappa = self._graphs["cascade"].run({**named, "previous": maps[-1]}, shapes)
             maps.append(normals)
             kappas.append(kappa)
-        return NormalMaps([channels_last(m) for m in maps], [k[:, 0] for k in kappas])
+        return Prediction(tuple(map(channels_last, maps)), tuple(k[:, 0] for k in kappas))

@@ -20,6 +20,7 @@ from lineament.networks.weight_files import load_weights, mean_weights, save_wei
 from lineament.training.augment import prepared
 from lineament.training.data import Batch, batches
 from lineament.training.parallel import draw_number
+from lineament.training.plan import Step, Training
 from lineament.training.recipe import adam, descend
 from lineament.training.relight import relit
 from lineament.training.validation import angular_errors
@@ -152,3 +153,11 @@ def validate(model: CasFNE, config: CasFNETrainConfig, device: torch.device, she
     source = islice(batches(config, "validation", 0, device), config.validation_batches)
     errors = angular_errors(source, estimate, sheet)
     return {f"validation_error_stage_{stage}": error for stage, error in enumerate(errors)}
+
+
+def steps_of(config: CasFNETrainConfig) -> list[Step]:
+    """The one step of a training."""
+    return [Step(config.model, config, lambda: CasFNERecipe(config))]
+
+
+TRAINING = Training(CasFNETrainConfig, steps_of)

@@ -13,8 +13,8 @@ from lineament.options import COUNT
 from lineament.training.config import DEPTH_PICTURES, Decay, FaceConfig, check_paths, check_photos
 from lineament.weights import weights_path
 
-Step = Literal["dense", "fine", "finer"]
-STEPS: tuple[Step, ...] = ("dense", "fine", "finer")
+NetworkName = Literal["dense", "fine", "finer"]
+STEPS: tuple[NetworkName, ...] = ("dense", "fine", "finer")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class DF2NetTrainConfig(FaceConfig):
         size = df2net_s(self.size) if self.model == "df2net-s" else df2net(self.size)
         return replace(size, refinement=self.refinement)
 
-    def of(self, step: Step) -> DF2NetTrainConfig:
+    def of(self, step: NetworkName) -> DF2NetTrainConfig:
         """The same training as the loop of one step sees it."""
         steps = self.steps if step == "dense" else self.fine_steps
         return replace(self, output=self.output / step, steps=steps)

@@ -18,10 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lineament.errors import UsageError
+from lineament.methods.df2net.method import WEIGHTS
 from lineament.networks.blocks import full_precision, hold_frozen
 from lineament.networks.unet import Pix2PixUNet, check_images
 from lineament.render.colour import LUMA
 from lineament.render.light_fit import normals_of_depth
+from lineament.weights.schema import WeightsFormat
 
 _SMALL = 0.1  # the residual's unit: Fr-Net starts close to the depth that comes in
 Refinement = Literal["finer", "plain", "stacked"]
@@ -87,7 +89,7 @@ class DF2NetOutput:
 class DF2Net(nn.Module):
     """All three networks, one after the other."""
 
-    METHOD: ClassVar[str] = "df2net"
+    FORMAT: ClassVar[WeightsFormat] = WEIGHTS
     CONFIG: ClassVar[type] = DF2NetConfig
 
     def __init__(self, config: DF2NetConfig) -> None:
@@ -117,6 +119,12 @@ class DF2Net(nn.Module):
         dense = self.dense(image)
         fine = self.fine(image, dense)
         return DF2NetOutput(dense, fine, self.finer(image, fine))
+
+    def run_stages(self, image: Tensor, stages: int) -> None:
+        """Do the work of so many stages after the first, to measure its cost."""
+        depth = self.dense(image)
+        for network in (self.fine, self.finer)[:stages]:
+            depth = network(image, depth)
 
 
 class DenseNetwork(nn.Module):
@@ -270,3 +278,13 @@ def _to_depth(channels: Sequence[int]) -> nn.Sequential:
     """1×1 convolutions from a hypercolumn to one channel."""
     inside = sum(channels)
     return nn.Sequential(ColumnConvolution(channels, inside // 2), nn.LeakyReLU(0.2), nn.Conv2d(inside // 2, 1, 1))
+
+
+def small_network() -> DF2Net:
+    """The small size with random weights."""
+    return DF2Net(df2net_s())
+
+
+def paper_network() -> DF2Net:
+    """The paper's size with random weights."""
+    return DF2Net(df2net())

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from lineament.errors import UsageError, WeightsError
 from lineament.methods.df2net import losses
-from lineament.methods.df2net.config import STEPS, DF2NetTrainConfig, Step
-from lineament.methods.df2net.data import DepthBatch, centred, photo_depths, rendered, varied
+from lineament.methods.df2net.config import STEPS, DF2NetTrainConfig, NetworkName
+from lineament.methods.df2net.data import photo_depths
 from lineament.methods.df2net.model import DF2Net, pixels
 from lineament.methods.hffne.model import HFFNE
 from lineament.models.albedo.model import AlbedoNetwork
@@ -22,6 +22,8 @@ from lineament.networks.weight_files import load_weights, save_weights
 from lineament.render.colour import decode_srgb
 from lineament.render.light_fit import normals_of_depth
 from lineament.training.data import Batch
+from lineament.training.depth_data import DepthBatch, centred, rendered, varied
+from lineament.training.plan import Step, Training
 from lineament.training.recipe import descend
 from lineament.training.validation import angular_errors
 from lineament.weights import weights_path
@@ -34,7 +36,7 @@ ALBEDO = "face-albedo"
 class DF2NetRecipe:
     """One step of the schedule."""
 
-    def __init__(self, config: DF2NetTrainConfig, step: Step, before: Path | None = None) -> None:
+    def __init__(self, config: DF2NetTrainConfig, step: NetworkName, before: Path | None = None) -> None:
         """Build the networks.
 
         Args:
@@ -66,7 +68,7 @@ class DF2NetRecipe:
     def start(self) -> None:
         """Take the networks before from their weights, and the first ones from a file, if one is named."""
         path = self.before or self.config.init
-        if path is not None and read_method(path) == HFFNE.METHOD:
+        if path is not None and read_method(path) == HFFNE.FORMAT.name:
             self.model.dense.adopt(load_weights(path, HFFNE).coarse.unet)
         elif path is not None:
             known = load_weights(path, DF2Net)
@@ -174,3 +176,19 @@ class DF2NetRecipe:
     def save(self, model: DF2Net, path: Path, metadata: Mapping[str, str]) -> None:
         """Write the averaged weights of all networks, those that have not learned yet among them."""
         save_weights(model, path, metadata)
+
+
+def steps_of(config: DF2NetTrainConfig) -> list[Step]:
+    """The three networks, one after the other."""
+    steps: list[Step] = []
+    for name in STEPS:
+        before = steps[-1].weights if steps else None
+        steps.append(_step(config.of(name), name, before))
+    return steps
+
+
+def _step(config: DF2NetTrainConfig, name: NetworkName, before: Path | None) -> Step:
+    return Step(config.model, config, lambda: DF2NetRecipe(config, name, before))
+
+
+TRAINING = Training(DF2NetTrainConfig, steps_of)

@@ -18,12 +18,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lineament.errors import UsageError
+from lineament.methods.hffne.method import COARSE_WEIGHTS, WEIGHTS
 from lineament.networks.blocks import keep_variance
 from lineament.networks.modulation import AdaptiveInstanceNorm, ModulatedConv2d
 from lineament.networks.normals import unit_normals
 from lineament.networks.unet import Pix2PixUNet, check_images
 from lineament.networks.vgg import VGG19Features, vgg_channels
 from lineament.render.colour import grey
+from lineament.weights.schema import WeightsFormat
 
 Injection = Literal["skips", "bottleneck", "modulation"]
 Modulation = Literal["stylegan2", "adain", "none"]
@@ -113,7 +115,7 @@ class HFFNEOutput:
 class CoarseNormals(nn.Module):
     """Stage one: the coarse normal of a photo, by pix2pix's generator."""
 
-    METHOD: ClassVar[str] = "hffne-coarse"
+    FORMAT: ClassVar[WeightsFormat] = COARSE_WEIGHTS
     CONFIG: ClassVar[type] = CoarseConfig
 
     def __init__(self, config: CoarseConfig) -> None:
@@ -134,7 +136,7 @@ class CoarseNormals(nn.Module):
 class HFFNE(nn.Module):
     """Both stages: the frozen coarse network, and the exemplar-based one that refines."""
 
-    METHOD: ClassVar[str] = "hffne"
+    FORMAT: ClassVar[WeightsFormat] = WEIGHTS
     CONFIG: ClassVar[type] = HFFNEConfig
 
     def __init__(self, config: HFFNEConfig) -> None:
@@ -176,6 +178,13 @@ class HFFNE(nn.Module):
         with torch.no_grad():
             coarse = self.coarse(image)
         return HFFNEOutput(coarse, self.refine(image, coarse if exemplar is None else exemplar))
+
+    def run_stages(self, image: Tensor, stages: int) -> None:
+        """Do the work of so many stages after the first, to measure its cost."""
+        if stages:
+            self(image)
+        else:
+            self.coarse(image)
 
 
 class ExemplarEncoder(nn.Module):
@@ -330,3 +339,13 @@ class DecoderLevel(nn.Module):
 def upsampled(x: Tensor) -> Tensor:
     """Twice the resolution, bilinear."""
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def small_network() -> HFFNE:
+    """The small size with random weights."""
+    return HFFNE(hffne_s())
+
+
+def paper_network() -> HFFNE:
+    """The paper's size with random weights."""
+    return HFFNE(hffne())

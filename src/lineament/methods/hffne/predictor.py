@@ -10,19 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.inference.graphs import as_input
-from lineament.inference.predictor import NormalMaps, NormalsSession, channels_last
+from lineament.inference.predictor import Prediction, Predictor, channels_last
+from lineament.methods.hffne.method import METHOD
 
 
-class HFFNESession(NormalsSession):
+class HFFNEPredictor(Predictor):
     """Stage 0 is the coarse network's answer, stage 1 the refined one."""
 
-    METHOD: ClassVar[str] = "hffne"
+    FORMAT = METHOD.weights_format
+    MOST_STAGES = METHOD.most_stages
+    TAKES_EXEMPLARS = METHOD.takes_exemplars
     GRAPHS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "coarse": ("coarse.",),
         "refine": ("face_encoder.", "exemplar_encoder.", "decoder."),
     }
-    MAX_STAGES = 1
-    TAKES_EXEMPLARS = True
 
     @property
     def multiple(self) -> int:
@@ -34,8 +35,8 @@ class HFFNESession(NormalsSession):
         crops: NDArray[np.uint8],
         stages: int | None = None,
         exemplars: NDArray[np.float32] | None = None,
-    ) -> NormalMaps:
-        """See `NormalsSession.run`; 0 or 1 stages. Exemplars take the coarse normals' place."""
+    ) -> Prediction:
+        """See `Predictor.run`; 0 or 1 stages. Exemplars take the coarse normals' place."""
         stages = 1 if stages is None else stages
         self.check(crops, stages)
         image = as_input(crops)
@@ -46,4 +47,4 @@ class HFFNESession(NormalsSession):
         maps = [coarse]
         if stages:
             maps += self._graphs["refine"].run({"image": image, "exemplar": coarse}, [image.shape])
-        return NormalMaps([channels_last(m) for m in maps], [])
+        return Prediction(tuple(map(channels_last, maps)))

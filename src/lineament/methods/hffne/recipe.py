@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lineament.errors import WeightsError
+from lineament.face.photo_crops import kept_face_crops
 from lineament.methods.hffne import losses
 from lineament.methods.hffne.config import HFFNETrainConfig
 from lineament.methods.hffne.exemplars import spoilt
@@ -26,7 +27,8 @@ from lineament.render.vectors import unit
 from lineament.training.augment import prepared
 from lineament.training.data import Batch, batches
 from lineament.training.parallel import processes, rank
-from lineament.training.photos import kept_face_crops, photo_batches
+from lineament.training.photos import photo_batches
+from lineament.training.plan import Step, Training
 from lineament.training.recipe import descend
 from lineament.training.validation import angular_errors
 from lineament.weights import weights_path
@@ -42,7 +44,7 @@ class CoarseRecipe:
     def __init__(self, config: HFFNETrainConfig) -> None:
         """Build the network and its discriminator, which sees the grey photo beside the normals."""
         self.config = config
-        self.name: str = CoarseNormals.METHOD
+        self.name: str = CoarseNormals.FORMAT.name
         self.model = CoarseNormals(config.network().coarse())
         self.discriminator = PatchDiscriminator(in_channels=4) if config.adversarial else None
 
@@ -239,3 +241,24 @@ def _features(config: HFFNETrainConfig) -> VGG19Features:
                 "checkpoint or other weights with --features, or train them with `lineament train features`"
             )
     return network.requires_grad_(False).eval()
+
+
+def coarse_step(config: HFFNETrainConfig) -> Step:
+    """Stage one."""
+    return Step(CoarseNormals.FORMAT.name, config, lambda: CoarseRecipe(config))
+
+
+def refining_step(config: HFFNETrainConfig, coarse: Path) -> Step:
+    """Stage two, on a coarse network's weights."""
+    return Step(config.model, config, lambda: HFFNERecipe(config, coarse))
+
+
+def steps_of(config: HFFNETrainConfig) -> list[Step]:
+    """Both stages; stage two alone where a coarse network is given."""
+    if config.coarse is not None:
+        return [refining_step(config, config.coarse)]
+    coarse = coarse_step(config.stage_one())
+    return [coarse, refining_step(config, coarse.weights)]
+
+
+TRAINING = Training(HFFNETrainConfig, steps_of)

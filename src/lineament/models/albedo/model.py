@@ -12,7 +12,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from lineament.models.albedo.method import WEIGHTS
 from lineament.networks.unet import Pix2PixUNet, check_images
+from lineament.weights.schema import WeightsFormat
 
 _EPSILON = 0.02  # brightness from 0 and from 1 at which a photo's logit is cut
 
@@ -32,7 +34,7 @@ class AlbedoConfig:
 class AlbedoNetwork(nn.Module):
     """From photos to albedo: the network says how they differ, as logits, so that what is no shading stays sharp."""
 
-    METHOD: ClassVar[str] = "face-albedo"
+    FORMAT: ClassVar[WeightsFormat] = WEIGHTS
     CONFIG: ClassVar[type] = AlbedoConfig
 
     def __init__(self, config: AlbedoConfig) -> None:

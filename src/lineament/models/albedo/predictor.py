@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from lineament.inference.graphs import as_input, open_graph
 from lineament.inference.predictor import channels_last
+from lineament.models.albedo.method import METHOD
 from lineament.weights import weights_path
 from lineament.weights.file import read_weights
 
 
-class AlbedoSession:
+class AlbedoPredictor:
     """The network, ready to run."""
 
     def __init__(self, weights: Path, threads: int = 0) -> None:
@@ -24,7 +25,7 @@ class AlbedoSession:
         Raises:
             WeightsError: Files that are missing, damaged or do not fit each other.
         """
-        file = read_weights(weights, "face-albedo")
+        file = read_weights(weights, METHOD.weights_format)
         self.size: int = file.config["crop_size"]
         self._network = open_graph(weights, "network", file.tensors, threads)
 
@@ -36,6 +37,6 @@ class AlbedoSession:
 
 
 @lru_cache(maxsize=1)
-def shipped_albedo() -> AlbedoSession:
+def shipped_albedo() -> AlbedoPredictor:
     """The network that ships, loaded once per process."""
-    return AlbedoSession(weights_path("face-albedo"))
+    return AlbedoPredictor(weights_path("face-albedo"))

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lineament.methods.df2net.data import DepthBatch, draws_of, moved, rendered
 from lineament.models.albedo.config import AlbedoTrainConfig
 from lineament.models.albedo.model import AlbedoConfig, AlbedoNetwork
 from lineament.networks.weight_files import load_weights
 from lineament.render.colour import encode_srgb
 from lineament.render.vectors import masked_mean
+from lineament.training.depth_data import DepthBatch, draws_of, moved, rendered
+from lineament.training.plan import Step, Training
 from lineament.training.recipe import SingleNetworkRecipe
 
 _DARK = 0.05  # added before the logarithm: black pixels say nothing of what colour they would have
@@ -101,3 +102,11 @@ def relative_error(found: Tensor, truth: Tensor, face: Tensor) -> Tensor:
     apart = torch.log(found + _DARK) - torch.log(truth + _DARK)
     mean = (apart * face).sum((2, 3), keepdim=True) / face.sum((2, 3), keepdim=True).clamp_min(1.0)
     return (apart - mean) * face
+
+
+def steps_of(config: AlbedoTrainConfig) -> list[Step]:
+    """The one step of a training."""
+    return [Step(AlbedoNetwork.FORMAT.name, config, lambda: AlbedoRecipe(config))]
+
+
+TRAINING = Training(AlbedoTrainConfig, steps_of)

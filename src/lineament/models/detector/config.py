@@ -12,7 +12,7 @@ from lineament.training.config import LoopConfig, check_paths
 
 
 @dataclass(frozen=True)
-class FinderTrainConfig(LoopConfig):
+class DetectorTrainConfig(LoopConfig):
     """A training of the finder of faces. It needs --data; scenes are composed of it while training."""
 
     size: int = 160

@@ -19,7 +19,7 @@ from lineament.annotations.parsing import MaskClass
 from lineament.errors import DataError
 from lineament.files.reading import parse_json
 from lineament.models.detector.clutter import draw_shapes, rough_texture
-from lineament.models.detector.config import FinderTrainConfig
+from lineament.models.detector.config import DetectorTrainConfig
 from lineament.models.detector.model import REFERENCE, STRIDE
 from lineament.training.parallel import dealt
 from lineament.training.picture_augment import recolour
@@ -35,7 +35,7 @@ _SPREAD = 0.11  # of the heat around a face's centre, in box sides
 
 
 @dataclass(frozen=True)
-class FinderBatch:
+class DetectorBatch:
     """Scenes and what is to be found in them, at every eighth pixel."""
 
     image: Tensor  # [B, 3, S, S] in [0, 1]
@@ -45,9 +45,9 @@ class FinderBatch:
     roll: Tensor  # [B, 2, S/8, S/8] cosine and sine, zero where unknown
     weight: Tensor  # [B, S/8, S/8] of box and roll
 
-    def to(self, device: torch.device) -> FinderBatch:
+    def to(self, device: torch.device) -> DetectorBatch:
         """Move to a device."""
-        return FinderBatch(*(value.to(device) for value in vars(self).values()))
+        return DetectorBatch(*(value.to(device) for value in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,10 @@ class Placed:
         return max(self.box[2:])
 
 
-class FinderScenes(IterableDataset[FinderBatch]):
+class FinderScenes(IterableDataset[DetectorBatch]):
     """Endless batches; batch n is a pure function of (seed, n)."""
 
-    def __init__(self, config: FinderTrainConfig, split: str, first: int) -> None:
+    def __init__(self, config: DetectorTrainConfig, split: str, first: int) -> None:
         """Read all faces into memory.
 
         Raises:
@@ -91,14 +91,14 @@ class FinderScenes(IterableDataset[FinderBatch]):
         self.photos = _photos(config.photos) if config.photos is not None and split == "train" else []
         self.backgrounds = _backgrounds(config.seed + (split == "validation"), _BACKGROUNDS, 192)
 
-    def __iter__(self) -> Iterator[FinderBatch]:
+    def __iter__(self) -> Iterator[DetectorBatch]:
         for number in dealt(self.first, self.split):
             count = self.config.batch_size
             scenes = [self.scene(number * count + i) for i in range(count)]
             image = torch.from_numpy(np.stack([scene for scene, _ in scenes])).permute(0, 3, 1, 2).float() / 255
             targets = [targets_of(faces, self.config.size) for _, faces in scenes]
             heat, counted, box, roll, weight = (torch.from_numpy(np.stack(t)) for t in zip(*targets, strict=True))
-            yield FinderBatch(image, heat, counted, box, roll, weight)
+            yield DetectorBatch(image, heat, counted, box, roll, weight)
 
     def scene(self, number: int) -> tuple[Image, list[Placed]]:
         """One scene and its faces."""
@@ -225,7 +225,7 @@ class FinderScenes(IterableDataset[FinderBatch]):
 
 
 def targets_of(faces: list[Placed], size: int) -> tuple[NDArray[Any], ...]:
-    """Heat, counted, box, roll and weight of one scene, as `FinderBatch` has them."""
+    """Heat, counted, box, roll and weight of one scene, as `DetectorBatch` has them."""
     cells = size // STRIDE
     heat, weight = np.zeros((cells, cells), np.float32), np.zeros((cells, cells), np.float32)
     counted = np.ones((cells, cells), bool)
@@ -322,7 +322,9 @@ def _backgrounds(seed: int, count: int, size: int) -> list[Image]:
     return scenes
 
 
-def finder_batches(config: FinderTrainConfig, split: str, first: int, device: torch.device) -> Iterator[FinderBatch]:
+def detector_batches(
+    config: DetectorTrainConfig, split: str, first: int, device: torch.device
+) -> Iterator[DetectorBatch]:
     """Endless batches of a split from the ``first`` on."""
     workers = config.workers if split == "train" else 0
     source = FinderScenes(config, split, first)

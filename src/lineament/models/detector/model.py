@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lineament.models.detector.method import WEIGHTS
 from lineament.networks.blocks import SeparableBlock, conv_block
 from lineament.networks.resnet import BasicBlock
+from lineament.weights.schema import WeightsFormat
 
 STRIDE = 8
 """Photo pixels per cell of the output."""
@@ -26,20 +28,20 @@ _PRIOR = -4.6  # logit of 1 %: few cells are a face's
 
 
 @dataclass(frozen=True)
-class FaceFinderConfig:
+class FaceDetectorConfig:
     """The network's size."""
 
     channels: tuple[int, int, int, int, int] = (16, 24, 40, 64, 128)
     """Channels at strides 2, 4, 8, 16 and 32."""
 
 
-class FaceFinder(nn.Module):
+class FaceDetector(nn.Module):
     """Scores and boxes of faces at every eighth pixel."""
 
-    METHOD: ClassVar[str] = "face-finder"
-    CONFIG: ClassVar[type] = FaceFinderConfig
+    FORMAT: ClassVar[WeightsFormat] = WEIGHTS
+    CONFIG: ClassVar[type] = FaceDetectorConfig
 
-    def __init__(self, config: FaceFinderConfig) -> None:
+    def __init__(self, config: FaceDetectorConfig) -> None:
         super().__init__()
         self.config = config
         c2, c4, c8, c16, c32 = config.channels

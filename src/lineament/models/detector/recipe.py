@@ -12,29 +12,30 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lineament.models.detector.config import FinderTrainConfig
-from lineament.models.detector.data import FinderBatch, finder_batches
+from lineament.models.detector.config import DetectorTrainConfig
+from lineament.models.detector.data import DetectorBatch, detector_batches
 from lineament.models.detector.losses import WEIGHTS, box_loss, roll_loss, score_loss
-from lineament.models.detector.model import FaceFinder, FaceFinderConfig
+from lineament.models.detector.model import FaceDetector, FaceDetectorConfig
+from lineament.training.plan import Step, Training
 from lineament.training.recipe import SingleNetworkRecipe
 
 
-class FaceFinderRecipe(SingleNetworkRecipe[FinderBatch]):
+class FaceDetectorRecipe(SingleNetworkRecipe[DetectorBatch]):
     """Binds the network to its data and losses."""
 
     weights = WEIGHTS
-    config: FinderTrainConfig
+    config: DetectorTrainConfig
 
-    def __init__(self, config: FinderTrainConfig) -> None:
+    def __init__(self, config: DetectorTrainConfig) -> None:
         """Build the network."""
-        super().__init__(FaceFinder(FaceFinderConfig()), config)
-        self._validation: list[FinderBatch] = []
+        super().__init__(FaceDetector(FaceDetectorConfig()), config)
+        self._validation: list[DetectorBatch] = []
 
-    def batches(self, split: str, first: int, device: torch.device) -> Iterator[FinderBatch]:
+    def batches(self, split: str, first: int, device: torch.device) -> Iterator[DetectorBatch]:
         """Scenes with their faces."""
-        return finder_batches(self.config, split, first, device)
+        return detector_batches(self.config, split, first, device)
 
-    def losses(self, model: FaceFinder, batch: FinderBatch, autocast: torch.autocast) -> dict[str, Tensor]:
+    def losses(self, model: FaceDetector, batch: DetectorBatch, autocast: torch.autocast) -> dict[str, Tensor]:
         """All parts of the loss, by name."""
         with autocast:
             out = model(self.in_layout(batch.image))
@@ -45,7 +46,7 @@ class FaceFinderRecipe(SingleNetworkRecipe[FinderBatch]):
         }
 
     @torch.no_grad()
-    def validate(self, model: FaceFinder, device: torch.device, sheet: Path) -> dict[str, float]:
+    def validate(self, model: FaceDetector, device: torch.device, sheet: Path) -> dict[str, float]:
         """Losses, and the share of faces whose centre is a peak above one half, on people kept from training."""
         if not self._validation:
             self._validation = list(islice(self.batches("validation", 0, device), self.config.validation_batches))
@@ -71,7 +72,7 @@ class FaceFinderRecipe(SingleNetworkRecipe[FinderBatch]):
         }
 
 
-def write_sheet(path: Path, batch: FinderBatch, score: Tensor, columns: int = 8) -> None:
+def write_sheet(path: Path, batch: DetectorBatch, score: Tensor, columns: int = 8) -> None:
     """Write a PNG: scenes, where faces are, where the network sees them."""
     from lineament.images.write import write_png
 
@@ -79,3 +80,11 @@ def write_sheet(path: Path, batch: FinderBatch, score: Tensor, columns: int = 8)
     heat = [F.interpolate(m[:columns, None].float(), (size, size)).expand(-1, 3, -1, -1) for m in (batch.heat, score)]
     rows = [(255 * r[:columns]).byte().permute(0, 2, 3, 1).cpu().numpy() for r in (batch.image, *heat)]
     write_png(path, np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0))
+
+
+def steps_of(config: DetectorTrainConfig) -> list[Step]:
+    """The one step of a training."""
+    return [Step(FaceDetector.FORMAT.name, config, lambda: FaceDetectorRecipe(config))]
+
+
+TRAINING = Training(DetectorTrainConfig, steps_of)

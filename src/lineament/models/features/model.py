@@ -13,8 +13,10 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lineament.models.features.method import WEIGHTS
 from lineament.networks.normals import unit_normals
 from lineament.networks.vgg import VGG19Features
+from lineament.weights.schema import WeightsFormat
 
 _HEAD = 24  # channels of the heads' common maps
 
@@ -42,7 +44,7 @@ class FaceFeaturesOutput:
 class FaceFeatures(nn.Module):
     """The features and their heads."""
 
-    METHOD: ClassVar[str] = "features"
+    FORMAT: ClassVar[WeightsFormat] = WEIGHTS
     CONFIG: ClassVar[type] = FaceFeaturesConfig
 
     def __init__(self, config: FaceFeaturesConfig) -> None:

@@ -17,6 +17,7 @@ from lineament.models.features.model import FaceFeatures, FaceFeaturesConfig
 from lineament.training.augment import prepared
 from lineament.training.data import Batch, batches
 from lineament.training.parallel import processes, rank
+from lineament.training.plan import Step, Training
 from lineament.training.recipe import SingleNetworkRecipe
 from lineament.training.validation import angular_errors
 
@@ -71,3 +72,11 @@ class FaceFeaturesRecipe(SingleNetworkRecipe[Batch]):
         source = islice(self.batches("validation", 0, device), self.config.validation_batches)
         (error,) = angular_errors(source, lambda batch: ([model(batch.image).normals], batch), sheet)
         return {"validation_error": error}
+
+
+def steps_of(config: FeaturesTrainConfig) -> list[Step]:
+    """The one step of a training."""
+    return [Step(FaceFeatures.FORMAT.name, config, lambda: FaceFeaturesRecipe(config))]
+
+
+TRAINING = Training(FeaturesTrainConfig, steps_of)

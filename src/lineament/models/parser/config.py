@@ -12,7 +12,7 @@ from lineament.training.config import LoopConfig, check_paths
 
 
 @dataclass(frozen=True)
-class ReaderTrainConfig(LoopConfig):
+class ParserTrainConfig(LoopConfig):
     """A training of the reader of found faces: landmarks, visibility, pose, parse. It needs --data."""
 
     size: int = 192

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from lineament.alignment.crop import SPAN, FaceCrop, crop_of_landmarks
 from lineament.annotations.landmarks import mirrored_landmarks
-from lineament.models.parser.config import ReaderTrainConfig
+from lineament.models.parser.config import ParserTrainConfig
 from lineament.training.parallel import dealt
 from lineament.training.picture_augment import recolour
 from lineament.training.synth_folder import labelled_samples, read_picture
@@ -24,7 +24,7 @@ _LOOSE = 0.5  # share of crops as a finder's box gives them; the rest are nearly
 
 
 @dataclass(frozen=True)
-class ReaderBatch:
+class ParserBatch:
     """Crops and what is to be read in them."""
 
     image: Tensor  # [B, 3, S, S] in [0, 1]
@@ -33,15 +33,15 @@ class ReaderBatch:
     rotation: Tensor  # [B, 3, 3] of the head in the crop
     mask: Tensor  # [B, S, S] int64, MaskClass
 
-    def to(self, device: torch.device) -> ReaderBatch:
+    def to(self, device: torch.device) -> ParserBatch:
         """Move to a device."""
-        return ReaderBatch(*(value.to(device) for value in vars(self).values()))
+        return ParserBatch(*(value.to(device) for value in vars(self).values()))
 
 
-class ReaderCrops(IterableDataset[ReaderBatch]):
+class ReaderCrops(IterableDataset[ParserBatch]):
     """Endless batches; batch n is a pure function of (seed, n)."""
 
-    def __init__(self, config: ReaderTrainConfig, split: str, first: int) -> None:
+    def __init__(self, config: ParserTrainConfig, split: str, first: int) -> None:
         """Read the lists of samples.
 
         Raises:
@@ -51,11 +51,11 @@ class ReaderCrops(IterableDataset[ReaderBatch]):
         self.config, self.split, self.first = config, split, first
         self.samples = labelled_samples(config.data, split, config.NEEDS, config.PICTURES)
 
-    def __iter__(self) -> Iterator[ReaderBatch]:
+    def __iter__(self) -> Iterator[ParserBatch]:
         for number in dealt(self.first, self.split):
             crops = [self._crop(number * self.config.batch_size + i) for i in range(self.config.batch_size)]
             image, landmarks, visible, rotation, mask = (np.stack(values) for values in zip(*crops, strict=True))
-            yield ReaderBatch(
+            yield ParserBatch(
                 torch.from_numpy(image).permute(0, 3, 1, 2).float() / 255,
                 torch.from_numpy(landmarks).float(),
                 torch.from_numpy(visible),
@@ -114,7 +114,7 @@ def _labels(mask: NDArray[np.uint8], crop: FaceCrop) -> NDArray[np.uint8]:
     return np.asarray(moved, dtype=np.uint8)
 
 
-def reader_batches(config: ReaderTrainConfig, split: str, first: int, device: torch.device) -> Iterator[ReaderBatch]:
+def parser_batches(config: ParserTrainConfig, split: str, first: int, device: torch.device) -> Iterator[ParserBatch]:
     """Endless batches of a split from the ``first`` on."""
     workers = config.workers if split == "train" else 0
     source = ReaderCrops(config, split, first)

@@ -10,15 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lineament.models.parser.method import WEIGHTS
 from lineament.networks.blocks import conv_block
 from lineament.networks.resnet import ResNet18Encoder, pyramid_channels
+from lineament.weights.schema import WeightsFormat
 
 LANDMARKS = 68
 CLASSES = 8
 
 
 @dataclass(frozen=True)
-class FaceReaderConfig:
+class FaceParserConfig:
     """The network's size."""
 
     width: float = 0.375
@@ -39,13 +41,13 @@ class Reading:
     parse: Tensor  # [B, 8, S, S] logits of `MaskClass`
 
 
-class FaceReader(nn.Module):
+class FaceParser(nn.Module):
     """Landmarks, visibility, pose and parse of a face's crop."""
 
-    METHOD: ClassVar[str] = "face-reader"
-    CONFIG: ClassVar[type] = FaceReaderConfig
+    FORMAT: ClassVar[WeightsFormat] = WEIGHTS
+    CONFIG: ClassVar[type] = FaceParserConfig
 
-    def __init__(self, config: FaceReaderConfig) -> None:
+    def __init__(self, config: FaceParserConfig) -> None:
         super().__init__()
         self.config = config
         skips = pyramid_channels(config.width)

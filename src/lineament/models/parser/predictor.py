@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running the finder and the reader on ONNX Runtime (no torch)."""
+"""Running the parser on ONNX Runtime (no torch)."""
 
 from __future__ import annotations
 
@@ -11,33 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.inference.graphs import as_input, open_graph
+from lineament.models.parser.method import METHOD
 from lineament.weights import weights_path
 from lineament.weights.file import read_weights
 
 Float32 = NDArray[np.float32]
-
-
-class FinderSession:
-    """The finder's network, ready to run."""
-
-    def __init__(self, weights: Path, threads: int = 0) -> None:
-        """Load weights and graph.
-
-        Raises:
-            WeightsError: Files that are missing, damaged or do not fit each other.
-        """
-        file = read_weights(weights, "face-finder")
-        self._network = open_graph(weights, "network", file.tensors, threads, arena=True)
-
-    def run(self, picture: NDArray[np.uint8]) -> Float32:
-        """Search a picture H×W×3 RGB, H and W multiples of 32.
-
-        Returns:
-            [7, H/8, W/8], as `lineament.models.detector.model.FaceFinder` has it.
-        """
-        height, width = picture.shape[:2]
-        (cells,) = self._network.run({"image": as_input(picture[None])}, [(1, 7, height // 8, width // 8)])
-        return np.asarray(cells[0], np.float32)
 
 
 @dataclass(frozen=True)
@@ -54,7 +32,7 @@ class CropReading:
     """[S, S, 8] probabilities of `MaskClass`."""
 
 
-class ReaderSession:
+class ParserPredictor:
     """The reader's network, ready to run."""
 
     def __init__(self, weights: Path, threads: int = 0) -> None:
@@ -63,7 +41,7 @@ class ReaderSession:
         Raises:
             WeightsError: Files that are missing, damaged or do not fit each other.
         """
-        file = read_weights(weights, "face-reader")
+        file = read_weights(weights, METHOD.weights_format)
         self.size: int = file.config["crop_size"]
         self._network = open_graph(weights, "network", file.tensors, threads)
 
@@ -79,12 +57,6 @@ class ReaderSession:
 
 
 @lru_cache(maxsize=1)
-def shipped_finder() -> FinderSession:
-    """The finder that ships, loaded once per process."""
-    return FinderSession(weights_path("face-finder"))
-
-
-@lru_cache(maxsize=1)
-def shipped_reader() -> ReaderSession:
+def shipped_parser() -> ParserPredictor:
     """The reader that ships, loaded once per process."""
-    return ReaderSession(weights_path("face-reader"))
+    return ParserPredictor(weights_path("face-parser"))

@@ -11,43 +11,44 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lineament.models.parser.config import ReaderTrainConfig
-from lineament.models.parser.data import ReaderBatch, reader_batches
+from lineament.models.parser.config import ParserTrainConfig
+from lineament.models.parser.data import ParserBatch, parser_batches
 from lineament.models.parser.losses import WEIGHTS, losses
-from lineament.models.parser.model import CLASSES, FaceReader, FaceReaderConfig, Reading, rotation_of
+from lineament.models.parser.model import CLASSES, FaceParser, FaceParserConfig, Reading, rotation_of
 from lineament.networks.weight_files import load_weights
+from lineament.training.plan import Step, Training
 from lineament.training.recipe import SingleNetworkRecipe
 
 _EYES = (36, 45)  # the outer corners
 
 
-class FaceReaderRecipe(SingleNetworkRecipe[ReaderBatch]):
+class FaceParserRecipe(SingleNetworkRecipe[ParserBatch]):
     """Binds the network to its data and losses."""
 
     weights = WEIGHTS
-    config: ReaderTrainConfig
+    config: ParserTrainConfig
 
-    def __init__(self, config: ReaderTrainConfig) -> None:
+    def __init__(self, config: ParserTrainConfig) -> None:
         """Build the network."""
-        super().__init__(FaceReader(FaceReaderConfig(width=config.width, crop_size=config.size)), config)
+        super().__init__(FaceParser(FaceParserConfig(width=config.width, crop_size=config.size)), config)
 
     def start(self) -> None:
         """Take the first weights from a file, if one is named."""
         if self.config.init is not None:
-            self.model.load_state_dict(load_weights(self.config.init, FaceReader).state_dict())
+            self.model.load_state_dict(load_weights(self.config.init, FaceParser).state_dict())
 
-    def batches(self, split: str, first: int, device: torch.device) -> Iterator[ReaderBatch]:
+    def batches(self, split: str, first: int, device: torch.device) -> Iterator[ParserBatch]:
         """Crops with their labels."""
-        return reader_batches(self.config, split, first, device)
+        return parser_batches(self.config, split, first, device)
 
-    def losses(self, model: FaceReader, batch: ReaderBatch, autocast: torch.autocast) -> dict[str, Tensor]:
+    def losses(self, model: FaceParser, batch: ParserBatch, autocast: torch.autocast) -> dict[str, Tensor]:
         """All parts of the loss, by name."""
         with autocast:
             reading = model(self.in_layout(batch.image))
         return losses(reading, batch.landmarks, batch.visible, batch.rotation, batch.mask)
 
     @torch.no_grad()
-    def validate(self, model: FaceReader, device: torch.device, sheet: Path) -> dict[str, float]:
+    def validate(self, model: FaceParser, device: torch.device, sheet: Path) -> dict[str, float]:
         """Errors on people kept from training."""
         gathered: list[dict[str, float]] = []
         for number, batch in enumerate(islice(self.batches("validation", 0, device), self.config.validation_batches)):
@@ -58,7 +59,7 @@ class FaceReaderRecipe(SingleNetworkRecipe[ReaderBatch]):
         return {f"validation_{name}": float(np.mean([g[name] for g in gathered])) for name in gathered[0]}
 
 
-def errors(reading: Reading, batch: ReaderBatch) -> dict[str, float]:
+def errors(reading: Reading, batch: ParserBatch) -> dict[str, float]:
     """What is wrong with a batch's reading.
 
     Returns:
@@ -89,7 +90,7 @@ def errors(reading: Reading, batch: ReaderBatch) -> dict[str, float]:
     }
 
 
-def write_sheet(path: Path, batch: ReaderBatch, reading: Reading, columns: int = 8) -> None:
+def write_sheet(path: Path, batch: ParserBatch, reading: Reading, columns: int = 8) -> None:
     """Write a PNG: crops with their landmarks, predicted and true parses."""
     import cv2
 
@@ -107,3 +108,11 @@ def write_sheet(path: Path, batch: ReaderBatch, reading: Reading, columns: int =
         colours_of(batch.mask[:columns].cpu().numpy().astype(np.uint8)),
     ]
     write_png(path, np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0))
+
+
+def steps_of(config: ParserTrainConfig) -> list[Step]:
+    """The one step of a training."""
+    return [Step(FaceParser.FORMAT.name, config, lambda: FaceParserRecipe(config))]
+
+
+TRAINING = Training(ParserTrainConfig, steps_of)

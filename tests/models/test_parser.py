@@ -13,16 +13,16 @@ import torch
 
 from lineament.errors import DataError
 from lineament.face import FaceCrop, Pose
-from lineament.models.parser.config import ReaderTrainConfig
-from lineament.models.parser.data import ReaderBatch, ReaderCrops, turned
+from lineament.models.parser.config import ParserTrainConfig
+from lineament.models.parser.data import ParserBatch, ReaderCrops, turned
 from lineament.models.parser.losses import losses
-from lineament.models.parser.model import FaceReader, FaceReaderConfig, Reading, expected_places, rotation_of
-from lineament.models.parser.recipe import FaceReaderRecipe, errors
+from lineament.models.parser.model import FaceParser, FaceParserConfig, Reading, expected_places, rotation_of
+from lineament.models.parser.recipe import FaceParserRecipe, errors
 from lineament.training.loop import train
 
 
-def configured(output: Path, faces: Path, **changes: object) -> ReaderTrainConfig:
-    config = ReaderTrainConfig(
+def configured(output: Path, faces: Path, **changes: object) -> ParserTrainConfig:
+    config = ParserTrainConfig(
         output,
         data=(faces,),
         size=64,
@@ -39,7 +39,7 @@ def configured(output: Path, faces: Path, **changes: object) -> ReaderTrainConfi
     return dataclasses.replace(config, **changes)
 
 
-def perfect(batch: ReaderBatch) -> Reading:
+def perfect(batch: ParserBatch) -> Reading:
     """The reading that is right in everything."""
     logits = 20.0 * torch.nn.functional.one_hot(batch.mask, 8).movedim(-1, 1).float()
     columns = torch.cat([batch.rotation[:, :, 0], batch.rotation[:, :, 1]], dim=1)
@@ -118,7 +118,7 @@ def test_old_datasets_are_named(faces: Path, tmp_path: Path) -> None:
 
 
 def test_shapes() -> None:
-    model = FaceReader(FaceReaderConfig(width=0.125, crop_size=64)).eval()
+    model = FaceParser(FaceParserConfig(width=0.125, crop_size=64)).eval()
     reading = model(torch.rand(2, 3, 64, 64))
     assert reading.landmarks.shape == (2, 68, 2)
     assert ((reading.landmarks > 0) & (reading.landmarks < 1)).all()
@@ -129,7 +129,7 @@ def test_shapes() -> None:
 def test_a_tiny_training_lowers_the_loss_and_goes_on_elsewhere(faces: Path, tmp_path: Path) -> None:
     torch.manual_seed(1)
     config = configured(tmp_path / "run", faces)
-    weights = train(FaceReaderRecipe(config), config)
+    weights = train(FaceParserRecipe(config), config)
     lines = [json.loads(line) for line in (config.output / "log.jsonl").read_text().splitlines()]
     for part in ("loss", "landmarks", "parse"):
         curve = [line[part] for line in lines if part in line]
@@ -137,7 +137,7 @@ def test_a_tiny_training_lowers_the_loss_and_goes_on_elsewhere(faces: Path, tmp_
     assert "validation_landmarks" in lines[-1]
     assert (config.output / "sheet-0000025.png").exists()
     larger = configured(tmp_path / "larger", faces, size=96, init=weights)
-    recipe = FaceReaderRecipe(larger)
+    recipe = FaceParserRecipe(larger)
     before = recipe.model.pose[0].weight.clone()
     recipe.start()
     assert not torch.equal(before, recipe.model.pose[0].weight)

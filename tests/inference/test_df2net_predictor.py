@@ -16,12 +16,14 @@ import lineament
 from lineament.cli import main
 from lineament.errors import UsageError
 from lineament.geometry import angular_error, depth_to_normals
+from lineament.methods.df2net.method import METHOD
 from lineament.methods.df2net.model import DF2Net, DF2NetConfig
-from lineament.methods.df2net.predictor import DF2NetSession
+from lineament.methods.df2net.predictor import DF2NetPredictor
 from lineament.models.albedo.model import AlbedoNetwork
 from lineament.models.albedo.predictor import shipped_albedo
 from lineament.networks.onnx_export import export_graphs
 from lineament.networks.weight_files import load_weights, save_weights
+from lineament.pipeline.views import with_normals
 from lineament.weights import weights_path
 
 BOX = [(174.0, 72.0, 96.0, 96.0)]
@@ -35,7 +37,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_weights(
         DF2Net(DF2NetConfig(levels=4, width=4, channels=(4, 4, 8), finer_channels=(4, 4, 8), crop_size=64)).eval(), path
     )
-    export_graphs(path)
+    export_graphs(METHOD, path)
     return path
 
 
@@ -54,18 +56,20 @@ def weights(request: pytest.FixtureRequest, tiny: Path) -> Path:
 
 
 def test_engines_agree(weights: Path) -> None:
-    session = DF2NetSession(weights, threads=1)
+    session = DF2NetPredictor(weights, threads=1)
     crops = random_crops(session.size)
     with torch.no_grad():
         output = load_weights(weights, DF2Net)(as_tensor(crops))
     expected = [d[:, 0].numpy() for d in (output.dense, output.fine, output.finer)]
-    for found, depth, normals in zip(session.depth(crops), expected, session.run(crops).normals, strict=True):
+    for found, depth, normals in zip(
+        session.run(crops).depths, expected, with_normals(session.run(crops)).normals, strict=True
+    ):
         assert np.abs(found - depth).max() < 1e-3
         assert np.allclose(normals[0], depth_to_normals(session.size * found[0]), atol=1e-5)
 
 
 def test_the_weights_that_ship_know_a_face() -> None:
-    path = weights_path("df2net")
+    path = weights_path("df2net-s")
     assert path.stat().st_size < 12e6
     assert path.with_suffix(".md").exists()
     photo = data.astronaut()
@@ -78,14 +82,14 @@ def test_the_weights_that_ship_know_a_face() -> None:
 
 
 def test_requests_out_of_range_are_refused(tiny: Path) -> None:
-    session = DF2NetSession(tiny, threads=1)
+    session = DF2NetPredictor(tiny, threads=1)
     with pytest.raises(UsageError, match="0 to 2"):
         session.run(random_crops(64), 3)
     with pytest.raises(UsageError, match="multiple of 16"):
         session.run(random_crops(40))
     with pytest.raises(UsageError, match="takes no exemplar"):
         session.run(random_crops(64), exemplars=np.zeros((2, 64, 64, 3), np.float32))
-    assert [m.shape for m in session.run(random_crops(96), 1).normals] == [(2, 96, 96, 3)] * 2
+    assert [m.shape for m in session.run(random_crops(96), 1).depths] == [(2, 96, 96)] * 2
 
 
 def test_the_surface_is_the_networks_depth() -> None:
@@ -94,7 +98,7 @@ def test_the_surface_is_the_networks_depth() -> None:
     assert len(face.stages) == 3
     assert face.uncertainty is None
     assert face.surface.disagreement < 3.0  # it is a depth's normals that are integrated
-    depth = face.crop.size * DF2NetSession(weights, threads=1).depth(face.crop_image[None])[-1][0]
+    depth = face.crop.size * DF2NetPredictor(weights, threads=1).run(face.crop_image[None]).depths[-1][0]
     inside = ndimage.binary_erosion(face.surface.crop_mask, iterations=3)
     again = face.surface.crop_depth * face.crop.scale
     assert np.corrcoef(again[inside], depth[inside])[0, 1] > 0.999

@@ -15,10 +15,12 @@ import torch
 from lineament.errors import UsageError, WeightsError
 from lineament.inference.predictor import expected_angle
 from lineament.methods.casfne.model import CasFNE, CasFNEConfig
-from lineament.methods.casfne.predictor import CasFNESession
-from lineament.models.detector.model import FaceFinder
-from lineament.models.parser.model import FaceReader
-from lineament.models.parser.predictor import FinderSession, ReaderSession
+from lineament.methods.casfne.predictor import CasFNEPredictor
+from lineament.methods.discovery import component_of
+from lineament.models.detector.model import FaceDetector
+from lineament.models.detector.predictor import DetectorPredictor
+from lineament.models.parser.model import FaceParser
+from lineament.models.parser.predictor import ParserPredictor
 from lineament.networks.onnx_export import export_graphs
 from lineament.networks.weight_files import load_weights, save_weights
 from lineament.weights import FOLDER, weights_path
@@ -28,7 +30,7 @@ SHIPPED = sorted(FOLDER.glob("casfne*.safetensors"))
 
 def disagreement(weights: Path, stages: int) -> list[float]:
     """Mean angle in degrees between both engines' normals, per stage."""
-    session, model = CasFNESession(weights, threads=1), load_weights(weights, CasFNE)
+    session, model = CasFNEPredictor(weights, threads=1), load_weights(weights, CasFNE)
     crops = np.random.default_rng(0).integers(0, 256, (2, session.size, session.size, 3), dtype=np.uint8)
     maps = session.run(crops, stages)
     with torch.no_grad():
@@ -54,7 +56,7 @@ def test_engines_agree_on_every_encoder(tmp_path: Path) -> None:
     config = CasFNEConfig(1.0, (16, 16, 8, 8, 8), 4, stages=1, crop_size=64, encoder="efficientnet-lite0")
     weights = tmp_path / "lite.safetensors"
     save_weights(CasFNE(config), weights)
-    assert len(export_graphs(weights)) == 2
+    assert len(export_graphs(component_of(weights), weights)) == 2
     assert max(disagreement(weights, 1)) < 0.1
 
 
@@ -66,7 +68,7 @@ def test_engines_agree_on_the_weights_that_ship(weights: Path) -> None:
 
 
 def test_requests_out_of_range_are_refused(tiny_weights: Path) -> None:
-    session = CasFNESession(tiny_weights, threads=1)
+    session = CasFNEPredictor(tiny_weights, threads=1)
     with pytest.raises(UsageError, match="0 to 5"):
         session.run(np.zeros((1, 64, 64, 3), np.uint8), 6)
     with pytest.raises(UsageError, match="crops must be"):
@@ -74,7 +76,7 @@ def test_requests_out_of_range_are_refused(tiny_weights: Path) -> None:
 
 
 def test_other_sizes_run(tiny_weights: Path) -> None:
-    maps = CasFNESession(tiny_weights, threads=1).run(np.zeros((1, 96, 96, 3), np.uint8), 1)
+    maps = CasFNEPredictor(tiny_weights, threads=1).run(np.zeros((1, 96, 96, 3), np.uint8), 1)
     assert [m.shape for m in maps.normals] == [(1, 96, 96, 3)] * 2
     assert [k.shape for k in maps.concentrations] == [(1, 96, 96)] * 2
 
@@ -88,20 +90,20 @@ def test_the_expected_angle_is_the_mean_of_the_distribution(kappa: float) -> Non
 
 
 def test_engines_agree_on_the_finder() -> None:
-    weights = weights_path("face-finder")
+    weights = weights_path("face-detector")
     picture = np.random.default_rng(0).integers(0, 256, (96, 160, 3), dtype=np.uint8)
     with torch.no_grad():
         image = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
-        expected = load_weights(weights, FaceFinder)(image)[0].numpy()
-    assert np.abs(FinderSession(weights, threads=1).run(picture) - expected).max() < 1e-2
+        expected = load_weights(weights, FaceDetector)(image)[0].numpy()
+    assert np.abs(DetectorPredictor(weights, threads=1).run(picture) - expected).max() < 1e-2
 
 
 def test_engines_agree_on_the_reader() -> None:
-    weights = weights_path("face-reader")
-    session = ReaderSession(weights, threads=1)
+    weights = weights_path("face-parser")
+    session = ParserPredictor(weights, threads=1)
     crop = np.random.default_rng(0).integers(0, 256, (session.size, session.size, 3), dtype=np.uint8)
     with torch.no_grad():
-        reading = load_weights(weights, FaceReader)(torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255)
+        reading = load_weights(weights, FaceParser)(torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255)
     (read,) = session.run(crop[None])
     assert np.abs(read.landmarks - reading.landmarks[0].numpy()).max() < 1e-3
     assert np.abs(read.visibility - torch.sigmoid(reading.visibility[0]).numpy()).max() < 1e-2
@@ -111,22 +113,22 @@ def test_engines_agree_on_the_reader() -> None:
 
 
 def test_the_weights_of_faces_are_small() -> None:
-    total = sum(weights_path(name).stat().st_size for name in ("face-finder", "face-reader"))
+    total = sum(weights_path(name).stat().st_size for name in ("face-detector", "face-parser"))
     assert total < 8e6
-    assert all(weights_path(name).with_suffix(".md").exists() for name in ("face-finder", "face-reader"))
+    assert all(weights_path(name).with_suffix(".md").exists() for name in ("face-detector", "face-parser"))
 
 
 def test_damaged_weights_are_named(tiny_weights: Path, tmp_path: Path) -> None:
     copy = tmp_path / "tiny.safetensors"
     shutil.copy(tiny_weights, copy)
     with pytest.raises(WeightsError, match="graph"):
-        CasFNESession(copy)
+        CasFNEPredictor(copy)
     for part in ("initial", "cascade"):
         shutil.copy(tiny_weights.with_name(f"tiny.{part}.onnx"), tmp_path)
-    CasFNESession(copy)
+    CasFNEPredictor(copy)
     copy.write_bytes(copy.read_bytes()[:1000])
     with pytest.raises(WeightsError, match="cannot read"):
-        CasFNESession(copy)
+        CasFNEPredictor(copy)
     with pytest.raises(WeightsError, match="no weights named"):
         weights_path("nonesuch")
 

@@ -16,9 +16,10 @@ from lineament.cli import main
 from lineament.errors import UsageError
 from lineament.face import FaceCrop
 from lineament.images.encoding import encode_normals
-from lineament.methods.discovery import open_session
+from lineament.methods.discovery import open_predictor
+from lineament.methods.hffne.method import METHOD
 from lineament.methods.hffne.model import HFFNE, HFFNEConfig
-from lineament.methods.hffne.predictor import HFFNESession
+from lineament.methods.hffne.predictor import HFFNEPredictor
 from lineament.networks.onnx_export import export_graphs
 from lineament.networks.weight_files import load_weights, save_weights
 from lineament.weights import weights_path
@@ -35,7 +36,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     path = tmp_path_factory.mktemp("hffne") / "small.safetensors"
     save_weights(HFFNE(config).eval(), path)
-    export_graphs(path)
+    export_graphs(METHOD, path)
     return path
 
 
@@ -46,7 +47,7 @@ def random_normals(*shape: int) -> np.ndarray:
 
 def disagreement(weights: Path) -> float:
     """Mean angle in degrees between both engines' coarse and refined normals, the larger of the two."""
-    session, model = HFFNESession(weights, threads=1), load_weights(weights, HFFNE)
+    session, model = HFFNEPredictor(weights, threads=1), load_weights(weights, HFFNE)
     size = session.size
     crops = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
     with torch.no_grad():
@@ -78,19 +79,19 @@ def test_engines_agree_in_every_configuration(injection: str, tmp_path: Path) ->
     )
     path = tmp_path / "other.safetensors"
     save_weights(HFFNE(config).eval(), path)
-    export_graphs(path)
+    export_graphs(METHOD, path)
     assert disagreement(path) < 0.1
 
 
 def test_sessions_are_opened_by_method(small: Path, tiny_weights: Path) -> None:
-    assert isinstance(open_session(small, 1), HFFNESession)
-    assert open_session(tiny_weights, 1).METHOD == "casfne"
-    with pytest.raises(lineament.LineamentError, match="estimates no normals"):
-        open_session(weights_path("face-reader"))
+    assert isinstance(open_predictor(small, 1), HFFNEPredictor)
+    assert open_predictor(tiny_weights, 1).FORMAT.name == "casfne"
+    with pytest.raises(lineament.LineamentError, match="estimates no face geometry"):
+        open_predictor(weights_path("face-parser"))
 
 
 def test_requests_out_of_range_are_refused(small: Path) -> None:
-    session = HFFNESession(small, threads=1)
+    session = HFFNEPredictor(small, threads=1)
     assert session.multiple == 32
     with pytest.raises(UsageError, match="0 to 1"):
         session.run(np.zeros((1, 64, 64, 3), np.uint8), 2)

@@ -23,21 +23,22 @@ from safetensors.numpy import save_file
 from lineament.errors import LineamentError, NotFiniteError, WeightsError
 from lineament.inference import graphs
 from lineament.inference.engine import Network
+from lineament.inference.graphs import graph_path
 from lineament.inference.onnx_file import EXTERNAL
 from lineament.methods.casfne.model import CasFNE
-from lineament.methods.casfne.predictor import CasFNESession
+from lineament.methods.casfne.predictor import CasFNEPredictor
 from lineament.methods.df2net.model import DF2Net
-from lineament.methods.discovery import open_session
+from lineament.methods.discovery import all_components, open_predictor
 from lineament.methods.hffne.model import HFFNE, CoarseNormals
 from lineament.models.albedo.model import AlbedoNetwork
-from lineament.models.detector.model import FaceFinder
+from lineament.models.detector.model import FaceDetector
 from lineament.models.features.model import FaceFeatures
-from lineament.models.parser.model import FaceReader
+from lineament.models.parser.model import FaceParser
 from lineament.networks.weight_files import load_weights
-from lineament.weights import FOLDER, file, graph_path, weights_path
-from lineament.weights.schema import SCHEMAS, OneOf
+from lineament.weights import FOLDER, file, weights_path
+from lineament.weights.schema import OneOf
 
-NETWORKS = (CasFNE, HFFNE, CoarseNormals, DF2Net, FaceFinder, FaceReader, AlbedoNetwork, FaceFeatures)
+NETWORKS = (CasFNE, HFFNE, CoarseNormals, DF2Net, FaceDetector, FaceParser, AlbedoNetwork, FaceFeatures)
 
 
 @pytest.fixture
@@ -68,16 +69,16 @@ def configure(**values: object) -> Callable[[dict[str, Any], dict[str, str]], No
 
 def both_refuse(path: Path, match: str) -> None:
     """Neither engine takes the weights, and each says so on one line."""
-    for load in (open_session, lambda weights: load_weights(weights, CasFNE)):
+    for load in (open_predictor, lambda weights: load_weights(weights, CasFNE)):
         with pytest.raises(WeightsError, match=match) as caught:
             load(path)
         assert "\n" not in str(caught.value)
 
 
 def test_the_schema_is_that_of_the_networks() -> None:
-    assert {network.METHOD for network in NETWORKS} == set(SCHEMAS)
+    assert {c.weights_format.name for c in all_components().values()} <= {network.FORMAT.name for network in NETWORKS}
     for network in NETWORKS:
-        schema, hints = SCHEMAS[network.METHOD], typing.get_type_hints(network.CONFIG)
+        schema, hints = network.FORMAT.schema, typing.get_type_hints(network.CONFIG)
         assert set(schema) == {field.name for field in fields(network.CONFIG)}
         defaults = json.loads(json.dumps(asdict(network.CONFIG())))
         assert all(rule.fits(defaults[name]) for name, rule in schema.items())
@@ -136,7 +137,7 @@ def test_a_header_cannot_ask_for_more_than_its_file_holds(copy: Path, monkeypatc
 def test_sides_that_the_network_cannot_halve_are_refused(copy: Path) -> None:
     rewrite(copy, configure(crop_size=70))
     with pytest.raises(WeightsError, match=r"crop_size .* must be a multiple of 32, not 70"):
-        open_session(copy)
+        open_predictor(copy)
 
 
 def damage(path: Path, how: str) -> None:
@@ -197,7 +198,7 @@ def test_a_file_is_read_up_to_a_size(copy: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.undo()
     monkeypatch.setattr(graphs, "MAX_GRAPH", 1000)
     with pytest.raises(WeightsError, match="more than the 1,000 bytes"):
-        open_session(copy)
+        open_predictor(copy)
 
 
 @pytest.mark.parametrize("config", ["[", "[1]", "7", "null", "[" * 100_000])
@@ -209,7 +210,7 @@ def test_configurations_that_are_none_are_refused(copy: Path, config: str) -> No
 def test_names_out_of_a_file_are_printed_plainly(copy: Path) -> None:
     rewrite(copy, lambda tensors, header: header.update(method="\x1b[31m\n" * 100))
     with pytest.raises(WeightsError) as caught:
-        open_session(copy)
+        open_predictor(copy)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 400 + len(str(copy))
 
@@ -287,7 +288,7 @@ def test_graphs_that_refer_to_files_or_memory_are_refused(copy: Path, name: str)
     path.write_bytes(model.SerializeToString())
     np.full(4, 42.0, np.float32).tofile(copy.parent / "secret")
     with pytest.raises(WeightsError, match="lies outside the graph") as caught:
-        open_session(copy)
+        open_predictor(copy)
     assert str(caught.value).isprintable()
 
 
@@ -332,14 +333,14 @@ def test_graphs_that_do_not_fit_their_weights_are_refused(copy: Path, change: Ca
     change(model)
     path.write_bytes(model.SerializeToString())
     with pytest.raises(WeightsError, match=r"does not fit its weights|lies outside"):
-        open_session(copy)
+        open_predictor(copy)
 
 
 @pytest.mark.parametrize("content", [b"", b"no graph", b"\x3a\xff\xff\xff\xff\x0f", b"\x3a\x04" * 5000])
 def test_damaged_graphs_are_one_line(copy: Path, content: bytes) -> None:
     graph_path(copy, "cascade").write_bytes(content)
     with pytest.raises(WeightsError, match=r"tiny\.cascade\.onnx") as caught:
-        open_session(copy)
+        open_predictor(copy)
     assert str(caught.value).isprintable()
 
 
@@ -349,12 +350,12 @@ def test_other_outputs_and_other_inputs_are_refused(copy: Path) -> None:
     kept = model.graph.output.pop()
     path.write_bytes(model.SerializeToString())
     with pytest.raises(WeightsError, match="7 outputs, not 8"):
-        open_session(copy).run(crop, 0)
+        open_predictor(copy).run(crop, 0)
     model.graph.output.append(kept)
     model.graph.output[5].CopyFrom(model.graph.output[0])
     path.write_bytes(model.SerializeToString())
     with pytest.raises(LineamentError, match=r"tiny\.initial\.onnx"):
-        open_session(copy).run(crop, 0)
+        open_predictor(copy).run(crop, 0)
 
 
 def test_normals_that_are_not_finite_are_an_error_of_their_own(copy: Path) -> None:
@@ -365,7 +366,7 @@ def test_normals_that_are_not_finite_are_an_error_of_their_own(copy: Path) -> No
 
     rewrite(copy, change)
     with pytest.raises(NotFiniteError, match="not finite"):
-        CasFNESession(copy).run(np.full((1, 64, 64, 3), 200, np.uint8), 0)
+        CasFNEPredictor(copy).run(np.full((1, 64, 64, 3), 200, np.uint8), 0)
 
 
 def test_what_ships_is_what_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

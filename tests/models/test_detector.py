@@ -14,11 +14,11 @@ import torch
 from lineament.errors import DataError
 from lineament.models.detector import data
 from lineament.models.detector.clutter import draw_shapes, rough_texture
-from lineament.models.detector.config import FinderTrainConfig
+from lineament.models.detector.config import DetectorTrainConfig
 from lineament.models.detector.data import FinderScenes, Placed, targets_of
 from lineament.models.detector.losses import box_loss, roll_loss, score_loss
-from lineament.models.detector.model import REFERENCE, FaceFinder, FaceFinderConfig
-from lineament.models.detector.recipe import FaceFinderRecipe
+from lineament.models.detector.model import REFERENCE, FaceDetector, FaceDetectorConfig
+from lineament.models.detector.recipe import FaceDetectorRecipe
 from lineament.training.loop import train
 
 
@@ -27,8 +27,8 @@ def few_backgrounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "_BACKGROUNDS", 16)
 
 
-def configured(output: Path, faces: Path, **changes: object) -> FinderTrainConfig:
-    config = FinderTrainConfig(
+def configured(output: Path, faces: Path, **changes: object) -> DetectorTrainConfig:
+    config = DetectorTrainConfig(
         output,
         data=(faces,),
         size=96,
@@ -136,7 +136,7 @@ def test_things_that_are_no_faces_vary() -> None:
 
 
 def test_any_size_runs_and_begins_unsure() -> None:
-    model = FaceFinder(FaceFinderConfig()).eval()
+    model = FaceDetector(FaceDetectorConfig()).eval()
     cells = model(torch.rand(2, 3, 64, 96))
     assert cells.shape == (2, 7, 8, 12)
     assert torch.sigmoid(cells[:, 0]).max() < 0.1
@@ -145,10 +145,10 @@ def test_any_size_runs_and_begins_unsure() -> None:
 def test_a_tiny_training_lowers_the_loss(faces: Path, tmp_path: Path) -> None:
     torch.manual_seed(1)
     config = configured(tmp_path / "run", faces)
-    weights = train(FaceFinderRecipe(config), config)
+    weights = train(FaceDetectorRecipe(config), config)
     lines = [json.loads(line) for line in (config.output / "log.jsonl").read_text().splitlines()]
     curve = [line["loss"] for line in lines if "loss" in line]
     assert sum(curve[-5:]) < 0.85 * sum(curve[:5])
     assert {"validation_recall", "validation_wrong_per_100_scenes"} <= set(lines[-1])
-    assert weights.name == "face-finder.safetensors"
+    assert weights.name == "face-detector.safetensors"
     assert (config.output / "sheet-0000025.png").exists()

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running the detector on ONNX Runtime (no torch)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineament.inference.graphs import as_input, open_graph
+from lineament.models.detector.method import METHOD
+from lineament.weights import weights_path
+from lineament.weights.file import read_weights
+
+
+class DetectorPredictor:
+    """The finder's network, ready to run."""
+
+    def __init__(self, weights: Path, threads: int = 0) -> None:
+        """Load weights and graph.
+
+        Raises:
+            WeightsError: Files that are missing, damaged or do not fit each other.
+        """
+        file = read_weights(weights, METHOD.weights_format)
+        self._network = open_graph(weights, "network", file.tensors, threads, arena=True)
+
+    def run(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Search a picture H×W×3 RGB, H and W multiples of 32.
+
+        Returns:
+            [7, H/8, W/8], as `lineament.models.detector.model.FaceDetector` has it.
+        """
+        height, width = picture.shape[:2]
+        (cells,) = self._network.run({"image": as_input(picture[None])}, [(1, 7, height // 8, width // 8)])
+        return np.asarray(cells[0], np.float32)
+
+
+@lru_cache(maxsize=1)
+def shipped_detector() -> DetectorPredictor:
+    """The finder that ships, loaded once per process."""
+    return DetectorPredictor(weights_path("face-detector"))
