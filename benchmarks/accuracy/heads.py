@@ -36,9 +36,10 @@ import lineament
 from lineament.alignment.crop import crop_of_landmarks
 from lineament.errors import LineamentError, NoFaceError
 from lineament.evaluation.metrics.detail import BLUR, compare_shape_and_detail
+from lineament.files.writing import atomic_path
 from lineament.geometry import angular_error
 from lineament.images.encoding import encode_normals
-from lineament.images.write import atomic_path, write_png
+from lineament.images.write import write_png
 
 MEAN = "mean head"  # what to hold the methods against
 NOTHING = 90.0  # degrees, of a pixel of which nothing is said

@@ -270,9 +270,10 @@ def _write_weights(folder: Path) -> None:
     """A small, untrained Cas-FNE with its graphs, once as weights and once as graphs to be damaged."""
     import torch
 
+    from lineament.methods.casfne.method import METHOD
     from lineament.methods.casfne.model import CasFNE
-    from lineament.networks.onnx_export import export_casfne
-    from lineament.networks.weight_files import load_weights, save_weights
+    from lineament.networks.onnx_export import export_graphs
+    from lineament.networks.weight_files import save_weights
 
     torch.manual_seed(0)
     model = CasFNE(TINY)
@@ -280,7 +281,7 @@ def _write_weights(folder: Path) -> None:
         path = folder / kind / "tiny" / "tiny.safetensors"
         path.parent.mkdir(parents=True)
         save_weights(model, path)
-        export_casfne(load_weights(path, CasFNE), path)
+        export_graphs(METHOD, path)
 
 
 def _write_training(folder: Path) -> None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lineament.errors import OutputError
-from lineament.images import atomic_path, decode_normals, encode_normals, write_exr, write_png
+from lineament.files.writing import atomic_path
+from lineament.images import decode_normals, encode_normals, write_exr, write_png
 
 
 def normals_of(seed: int) -> np.ndarray:

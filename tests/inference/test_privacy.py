@@ -90,4 +90,4 @@ def test_one_module_imports_onnx_runtime() -> None:
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             if any(name.split(".")[0] == "onnxruntime" for name in names):
                 importing.add(path.relative_to(ROOT).as_posix())
-    assert importing == {"src/lineament/runtime/engine.py"}
+    assert importing == {"src/lineament/inference/engine.py"}

@@ -45,8 +45,9 @@ def run_faces(options: FindFaces) -> int:
     from lineament.face import draw_faces, find
     from lineament.files.names import output_names, printable
     from lineament.files.result_folder import check_replaceable, result_folder
+    from lineament.files.writing import write_json
     from lineament.images.read import find_images, read_image
-    from lineament.images.write import write_json, write_png
+    from lineament.images.write import write_png
 
     photos = find_images(options.photos)
     check_outputs([options.output], photos, replaced=True)

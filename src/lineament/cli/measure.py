@@ -50,6 +50,8 @@ class Ablate:
     """Rows to train; all when left out."""
     faces: int = 2000
     """Synthetic faces to train on."""
+    test_faces: int = 200
+    """Synthetic faces of other people to test on."""
     size: int = 96
     """Side of the pictures, pixels; smaller ones make room for more steps."""
     output: tuple[Path, ...] = field(default=())
@@ -95,7 +97,15 @@ def run_ablate(method: str, options: Ablate) -> int:
 
     for path in options.output:
         check_table_path(path)
-    config = AblationConfig(options.folder, options.budget, method, options.faces, size=options.size, rows=options.rows)
+    config = AblationConfig(
+        options.folder,
+        options.budget,
+        method,
+        options.faces,
+        options.test_faces,
+        size=options.size,
+        rows=options.rows,
+    )
     console = plain_console(stderr=True)
     table = ablate(config, console.print)
     plain_console().print(table.to_markdown())

@@ -25,7 +25,7 @@ from lineament.evaluation.report.published import published_tables
 from lineament.evaluation.report.table import Cell, Table
 from lineament.files.locking import folder_lock
 from lineament.files.reading import parse_json
-from lineament.images.write import write_json
+from lineament.files.writing import write_json
 from lineament.inference.component import resolved
 from lineament.methods.discovery import all_methods
 from lineament.options import check_multiple, check_options
@@ -152,7 +152,7 @@ def _known_results(path: Path) -> dict[str, Any]:
 
 def ablation_table(results: Mapping[str, Any], study: Study, rows: Sequence[str], config: AblationConfig) -> Table:
     """Results in the published table's form."""
-    paper = dict(published_tables()[study.table].rows)
+    paper = {} if study.table is None else dict(published_tables()[study.table].rows)
     lines: list[tuple[Cell, ...]] = []
     for row in rows:
         if row in results:
@@ -166,7 +166,7 @@ def ablation_table(results: Mapping[str, Any], study: Study, rows: Sequence[str]
         notes=(
             f"{results.get('steps')} steps of {config.batch_size} synthetic faces of {config.size} pixels each; tested "
             f"on {config.test_faces} other synthetic people.",
-            f"The paper's column is {study.paper}.",
+            *([] if study.table is None else [f"The paper's column is {study.paper}."]),
         ),
         details={"results": dict(results)},
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lineament.errors import OutputError
-from lineament.images.write import TEMPORARY
+from lineament.files.writing import TEMPORARY
 
 LOCK = ".lock"
 """Name of the file in the folder that is locked. It may stay behind: what counts is who holds it."""

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from lineament.errors import OutputError
 from lineament.files.names import printable
 from lineament.files.reading import parse_json
-from lineament.images.write import write_json
+from lineament.files.writing import write_json
 
 MARKER = "result.json"
 """The file that says that a result is finished, lists its files, and tells what it was asked for."""

@@ -3,18 +3,16 @@
 
 from lineament.images.encoding import NormalsConvention, decode_normals, encode_normals
 from lineament.images.read import as_image, find_images, read_frames, read_image
-from lineament.images.write import atomic_path, write_exr, write_json, write_png
+from lineament.images.write import write_exr, write_png
 
 __all__ = [
     "NormalsConvention",
     "as_image",
-    "atomic_path",
     "decode_normals",
     "encode_normals",
     "find_images",
     "read_frames",
     "read_image",
     "write_exr",
-    "write_json",
     "write_png",
 ]

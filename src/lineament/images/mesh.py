@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import UsageError
+from lineament.files.writing import atomic_path, check_finite
 from lineament.geometry.mesh import Mesh, vertex_normals
-from lineament.images.write import MeshFormat, atomic_path, check_finite
+from lineament.images.write import MeshFormat
 
 
 def write_mesh(path: Path, mesh: Mesh, texture: NDArray[np.uint8] | None = None) -> list[Path]:

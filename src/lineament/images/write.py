@@ -3,13 +3,9 @@
 
 from __future__ import annotations
 
-import json
-import os
 import struct
-import uuid
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -17,74 +13,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.errors import NotFiniteError, OutputError
+from lineament.errors import OutputError
+from lineament.files.writing import atomic_path, check_finite
 
 _EXR_ROWS = 256  # that are written at a time, a multiple of what is compressed together
 
 MeshFormat = Literal["glb", "obj", "ply"]
 """Files that meshes are written to (`lineament.images.mesh`)."""
-
-
-TEMPORARY = ".lineament-"
-"""How the names of files begin that are not whole yet, or were left by a process that was killed."""
-
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path``, renamed to it when the block ends well, removed when it does not.
-
-    Raises:
-        OutputError: The file cannot be written.
-    """
-    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:12]}{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):  # where even the folder is none, there is nothing to remove
-            temporary.unlink(missing_ok=True)
-
-
-def check_finite(what: object, values: Any) -> None:
-    """Raise NotFiniteError for numbers or arrays that are not finite: such are never written.
-
-    Args:
-        what: What to call them in the error.
-        values: A number or an array, of integers, too.
-    """
-    array = np.asarray(values)
-    # By the least and the greatest: a map of flags would take much memory, and NaN is both.
-    if array.dtype.kind == "f" and array.size and not np.isfinite([array.min(), array.max()]).all():
-        strange = int(array.size - np.isfinite(array).sum())
-        raise NotFiniteError(f"{what}: {strange} of {array.size} numbers are not finite; nothing is written of them")
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write plain values as JSON, UTF-8, its text printable whatever names it holds.
-
-    Raises:
-        NotFiniteError: A number is not finite, which JSON has no word for.
-        OutputError: The file cannot be written.
-    """
-    _check_plain(path, content, "")
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    with atomic_path(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-
-
-def _check_plain(path: Path, content: Any, place: str) -> None:
-    """Raise NotFiniteError for the first number that is not finite, and name its place."""
-    if isinstance(content, Mapping):
-        for key, value in content.items():
-            _check_plain(path, value, f"{place}.{key}" if place else str(key))
-    elif isinstance(content, (list, tuple)):
-        for number, value in enumerate(content):
-            _check_plain(path, value, f"{place}[{number}]")
-    elif isinstance(content, float):
-        check_finite(f"{path.name}: {place}", content)
 
 
 def write_png(path: Path, picture: NDArray[Any], text: Mapping[str, str] | None = None, spend: bool = False) -> None:

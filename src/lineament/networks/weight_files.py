@@ -12,14 +12,16 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
+from torch import Tensor
 
 from lineament.errors import OutputError, TrainingError, UsageError, WeightsError
-from lineament.images.write import atomic_path
-from lineament.training.checkpoint import LOWER_RATE, not_finite
+from lineament.files.writing import atomic_path
 from lineament.weights.file import read_weights, shown
 from lineament.weights.schema import WeightsFormat
 
 LICENCE = "Apache-2.0"
+LOWER_RATE = "take a lower learning rate (--learning-rate) and another output folder"
+"""What to do about a training whose figures are not finite."""
 
 
 class Network(Protocol):
@@ -33,6 +35,14 @@ class Network(Protocol):
 
 
 Kind = TypeVar("Kind", bound=Network)
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> str:
+    """The name of the first tensor that holds a number that is not finite, or nothing."""
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            return name
+    return ""
 
 
 def save_weights(model: Network, path: Path, extra: Mapping[str, str] | None = None) -> None:

@@ -14,16 +14,9 @@ from numpy.typing import NDArray
 from lineament.annotations.parsing import PARSE_COLOURS, MaskClass
 from lineament.files.names import printable
 from lineament.files.result_folder import result_folder
+from lineament.files.writing import check_finite, write_json
 from lineament.images.encoding import DESCRIPTIONS, NormalsConvention
-from lineament.images.write import (
-    MeshFormat,
-    check_finite,
-    write_exr,
-    write_exr_strips,
-    write_indexed_png,
-    write_json,
-    write_png,
-)
+from lineament.images.write import MeshFormat, write_exr, write_exr_strips, write_indexed_png, write_png
 from lineament.render.preview import LIGHTS, shading_strip
 from lineament.result.geometry import STEPS_PER_DEGREE, CombinedMap, Output
 

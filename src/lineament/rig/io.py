@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from lineament.errors import RigError
 from lineament.files.reading import parse_json
-from lineament.images.write import atomic_path
+from lineament.files.writing import atomic_path
 from lineament.rig.model import Rig
 from lineament.weights.file import check_shipped, first_line, read_tensors, shown
 

@@ -31,7 +31,7 @@ from lineament.devices import device_of
 from lineament.errors import DataError, NotFiniteError, OutputError, UsageError
 from lineament.files.locking import folder_lock
 from lineament.files.reading import parse_json
-from lineament.images.write import write_json
+from lineament.files.writing import write_json
 from lineament.options import COUNT, check_number
 from lineament.rig import load_rig
 from lineament.synth.batch import MaskClass, SampleBatch

@@ -22,15 +22,14 @@ from torch import Tensor, nn
 
 from lineament.errors import OutputError, TrainingError, WeightsError
 from lineament.files.reading import parse_json
-from lineament.images.write import atomic_path
+from lineament.files.writing import atomic_path
+from lineament.networks.weight_files import LOWER_RATE, not_finite
 
 log = logging.getLogger(__name__)
 
 _FORMAT = "1"
 CURRENT, PREVIOUS = "checkpoint.safetensors", "checkpoint-previous.safetensors"
 """Names in a run's folder."""
-LOWER_RATE = "take a lower learning rate (--learning-rate) and another output folder"
-"""What to do about a training whose figures are not finite."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Checkpoint:
     step: int
     """Steps that were done when it was written."""
     seconds: float
-    """How long the run had trained."""
+    """How long the run had trained, where its time is limited."""
     config: dict[str, Any]
     """The run's configuration."""
     tensors: Mapping[str, Tensor]
@@ -63,7 +62,7 @@ def save_checkpoint(
         optimizers: Optimisers by name.
         step: How many steps are done.
         config: The run's configuration.
-        seconds: How long it has trained so far.
+        seconds: How long it has trained so far, where its time is limited.
 
     Raises:
         TrainingError: A weight or a moment of an optimiser is not finite; nothing is written.
@@ -89,14 +88,6 @@ def save_checkpoint(
                 os.replace(path, folder / PREVIOUS)
     except SafetensorError as error:
         raise OutputError(f"cannot write the checkpoint {path}: {error}") from error
-
-
-def not_finite(tensors: Mapping[str, Tensor]) -> str:
-    """The name of the first tensor that holds a number that is not finite, or nothing."""
-    for name, value in tensors.items():
-        if value.is_floating_point() and not bool(value.isfinite().all()):
-            return name
-    return ""
 
 
 def latest_checkpoint(folder: Path) -> Checkpoint | None:

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from lineament.errors import OutputError
 from lineament.files.reading import parse_json
-from lineament.images.write import atomic_path, write_png
+from lineament.files.writing import atomic_path
+from lineament.images.write import write_png
 from lineament.training.data import Batch
 
 

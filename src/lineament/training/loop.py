@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from lineament.errors import LineamentError, TrainingError, UsageError
 from lineament.files.locking import folder_lock
-from lineament.images.write import write_json
+from lineament.files.writing import write_json
+from lineament.networks.weight_files import LOWER_RATE
 from lineament.training.checkpoint import (
     CURRENT,
-    LOWER_RATE,
     PREVIOUS,
     fill,
     latest_checkpoint,
@@ -117,7 +117,7 @@ def _train(recipe: Recipe[Any], config: LoopConfig, device: torch.device, progre
     def save() -> None:
         nonlocal saved, saved_step
         if chief and step != saved_step:
-            save_checkpoint(folder, modules, optimizers, step, config.to_json(), trained())
+            save_checkpoint(folder, modules, optimizers, step, config.to_json(), trained() if config.minutes else 0.0)
             write_weights(folder / AVERAGED)
         saved, saved_step = time.monotonic(), step
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from lineament.errors import DataError
-from lineament.images.write import atomic_path
+from lineament.files.writing import atomic_path
 from lineament.training.data import Batch
 from lineament.training.parallel import dealt, rank, wait
 

@@ -47,8 +47,8 @@ class Study(Protocol):
     """One table."""
 
     title: str
-    table: str
-    """The published table."""
+    table: str | None
+    """The published table, if it is one."""
     rows: Mapping[str, dict[str, Any]]
     """What each row changes in the configuration, by the names of our table."""
     published: Mapping[str, str]

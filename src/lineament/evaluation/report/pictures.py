@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from lineament.datasets.meshes import needed
 from lineament.evaluation.metrics.angular import Sparsification
 from lineament.evaluation.protocols.scoring import RunningAngles
+from lineament.files.writing import atomic_path
 from lineament.geometry.angular import angular_error
 from lineament.images.encoding import encode_normals
-from lineament.images.write import atomic_path
 from lineament.render.preview import LIGHTS, shade_normals
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from lineament.errors import OutputError
 from lineament.evaluation.protocols.scoring import Measured
 from lineament.evaluation.protocols.yaleb import YaleBResult
 from lineament.evaluation.report.published import PublishedTable
-from lineament.images.write import atomic_path
+from lineament.files.writing import atomic_path
 
 Cell = str | float | None
 
