@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lineament.cli import main
+from lineament.cli import evaluate, main
 from lineament.errors import InputError, UsageError
 from lineament.evaluation.protocols.scoring import measure_normals
 from lineament.evaluation.protocols.tables import ALIASES, PROTOCOLS, protocol_of
