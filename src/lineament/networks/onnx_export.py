@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-import copy
 import io
-import os
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lineament.errors import OutputError, WeightsError
+from lineament.errors import WeightsError
+from lineament.images.write import atomic_path
 from lineament.inference.component import Component, resolved
 from lineament.inference.graphs import graph_path
 from lineament.inference.onnx_file import EXTERNAL
@@ -54,7 +52,7 @@ def export_graphs(component: Component, weights: Path) -> list[Path]:
     """
     if component.graphs is None:
         raise WeightsError(f"{weights} is for {component.weights_format.name}, which has no graphs")
-    model = _unalike(load_weights(weights, resolved(component.network)))
+    model = load_weights(weights, resolved(component.network))
     graphs: Mapping[str, Graph] = resolved(component.graphs)(model)
     return [_write(model, graph, graph_path(weights, part)) for part, graph in graphs.items()]
 
@@ -83,19 +81,6 @@ class _Runner(nn.Module):
         return self._run(*given)
 
 
-def _unalike(model: Any) -> Any:
-    """A copy of a network with other weights, no two alike.
-
-    Only the weights' names matter in a graph. The exporter merges weights of equal values (a block's two last biases,
-    which train alike), so each gets values of its own.
-    """
-    model = copy.deepcopy(model).eval()
-    for tensor in model.state_dict().values():
-        if tensor.dtype.is_floating_point:
-            tensor.uniform_(0.5, 1.5)
-    return model
-
-
 def _write(model: nn.Module, part: Graph, path: Path) -> Path:
     import onnx
 
@@ -105,7 +90,7 @@ def _write(model: nn.Module, part: Graph, path: Path) -> Path:
         axes[name] |= {2: f"{name}_height", 3: f"{name}_width"}
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # that this exporter is the classic one; docs/dependencies.md says why it is
         torch.onnx.export(
             _Runner(model, part).eval(),
             tuple(part.inputs.values()),
@@ -115,10 +100,12 @@ def _write(model: nn.Module, part: Graph, path: Path) -> Path:
             dynamic_axes=axes,
             opset_version=OPSET,
             do_constant_folding=False,  # keeps every weight an initializer under its own name
+            keep_initializers_as_inputs=True,  # else it merges weights of equal values
             training=torch.onnx.TrainingMode.PRESERVE,
             dynamo=False,
         )
     graph = onnx.load_from_string(buffer.getvalue())
+    del graph.graph.input[len(part.inputs) :]  # the weights, which are initializers only
     own = {f"model.{name}": name for name in model.state_dict()}
     rename = {t.name: own[t.name] for t in graph.graph.initializer if t.name in own}
     for node in graph.graph.node:
@@ -132,10 +119,6 @@ def _write(model: nn.Module, part: Graph, path: Path) -> Path:
             tensor.data_location = onnx.TensorProto.EXTERNAL
             del tensor.external_data[:]
             tensor.external_data.add(key="location", value=EXTERNAL)
-    temporary = path.with_name(path.name + ".tmp")
-    try:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(graph.SerializeToString())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
     return path
