@@ -70,10 +70,13 @@ def label_photos(
         progress: Called with the number of photos that are done.
 
     Raises:
+        InputError: A photo that is not there.
         UsageError: The folder holds a dataset of other photos, another method or another size.
         DataError: The folder's manifest or one of its lists is damaged; or none of the photos shows a face.
         OutputError: The folder cannot be written, or another process is writing into it.
     """
+    if missing := [photo for photo in photos if not photo.exists()]:
+        raise InputError(f"{missing[0]}: no such file")
     with folder_lock(output):
         try:
             begin(output, _origin(photos, estimator, size), PICTURES)

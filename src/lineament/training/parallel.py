@@ -9,6 +9,7 @@ layers of full resolution have too few channels to share among threads; with sev
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -104,17 +105,33 @@ class _Computation(nn.Module):
         return compute()
 
 
+@contextmanager
+def constant(network: nn.Module) -> Iterator[None]:
+    """A block in which a network's weights are constants: gradients pass through it, and none reach it."""
+    learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in learned:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learned:
+            parameter.requires_grad_(True)
+
+
 def averaging(network: nn.Module) -> Callable[[Callable[[], Any]], Any]:
     """What runs a step's computations with a network so that ``backward`` averages its gradients over the processes.
 
     All processes take the weights and statistics of process 0 at once. Statistics of batch norm are each process's own
     from then on, and those of process 0 are saved. Every step must run the same parts of the network, though not all of
-    them.
+    them, and nothing else may send gradients to it (`constant`).
 
     Args:
         network: On its device; something of it learns.
     """
     if processes() == 1:
         return lambda compute: compute()
-    shared = DistributedDataParallel(_Computation(network), broadcast_buffers=False, static_graph=True)
-    return shared
+    for buffer in network.buffers():
+        distributed.broadcast(buffer, 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of the option's new name, which torch 2.11 does not know
+        return DistributedDataParallel(_Computation(network), broadcast_buffers=False, static_graph=True)

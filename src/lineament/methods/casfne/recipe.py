@@ -20,7 +20,7 @@ from lineament.networks.weight_files import load_weights, mean_weights, save_wei
 from lineament.training.augment import prepared
 from lineament.training.batch import Batch
 from lineament.training.data import batches
-from lineament.training.parallel import draw_number
+from lineament.training.parallel import constant, draw_number
 from lineament.training.plan import Step, Training
 from lineament.training.recipe import Learner, adam, weighted
 from lineament.training.relight import relit
@@ -122,7 +122,7 @@ class CasFNERecipe:
         if "tv" in self.config.losses:
             parts["tv"] = losses.total_variation_loss(output.normals)
         if self.discriminator is not None:
-            with autocast:
+            with autocast, constant(self.discriminator):
                 logits = [self.discriminator(n * face) for n in output.normals]
             parts["adv"] = adversarial_loss([each.float() for each in logits])
         total, shown = weighted(parts, losses.WEIGHTS)

@@ -26,6 +26,7 @@ from lineament.render.vectors import unit
 from lineament.training.augment import draws_of, prepared
 from lineament.training.batch import Batch, concatenated
 from lineament.training.data import batches, photo_batches
+from lineament.training.parallel import constant
 from lineament.training.plan import Step, Training
 from lineament.training.recipe import Learner, adam, weighted
 from lineament.training.validation import angular_errors
@@ -75,7 +76,8 @@ class CoarseRecipe:
                 normals = self.model(batch.image)
             parts = {"rec": losses.absolute_loss(normals, batch["normals"], batch["face"])}
             if self.discriminator is not None:
-                parts["adv"] = adversarial_loss([self._judged(batch, normals, autocast)])
+                with constant(self.discriminator):
+                    parts["adv"] = adversarial_loss([self._judged(batch, normals, autocast)])
             total, shown = weighted(parts, {"rec": 1.0, "adv": self.config.adversarial})
             return total, (shown, normals.detach())
 
