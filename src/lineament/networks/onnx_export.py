@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lineament.errors import WeightsError
-from lineament.images.write import atomic_path
+from lineament.files.writing import atomic_path
 from lineament.inference.component import Component, resolved
 from lineament.inference.graphs import graph_path
 from lineament.inference.onnx_file import EXTERNAL

@@ -24,7 +24,7 @@ class Step:
     name: str
     """Stem of its weights' file."""
     config: LoopConfig
-    recipe: Callable[[], Recipe[Any]]
+    recipe: Callable[[], Recipe]
     """Makes the recipe; what it takes from steps before it must read when it starts."""
 
     @property
@@ -50,7 +50,7 @@ class Step:
         check_same_run(self.config, before)
         return True
 
-    def ready(self) -> Recipe[Any]:
+    def ready(self) -> Recipe:
         """The recipe; the first weights of its networks follow the configuration's seed."""
         torch.manual_seed(self.config.seed)
         return self.recipe()

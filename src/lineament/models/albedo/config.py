@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from lineament.options import check_multiple
-from lineament.training.config import DEPTH_PICTURES, FaceConfig, check_paths
+from lineament.training.config import DEPTH_LABELS, FaceConfig, check_paths
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class AlbedoTrainConfig(FaceConfig):
     """Channels of its first level."""
 
     INTERVALS: ClassVar[Mapping[str, str]] = {**FaceConfig.INTERVALS, "levels": "[2, 12]", "width": "[1, 1024]"}
-    PICTURES: ClassVar[tuple[str, ...]] = DEPTH_PICTURES
+    PICTURES: ClassVar[tuple[str, ...]] = ("image", *DEPTH_LABELS, "mask")
 
     def __post_init__(self) -> None:
         super().__post_init__()
