@@ -21,12 +21,14 @@ from lineament.errors import NotFiniteError, OutputError
 from lineament.files.result_folder import MARKER
 from lineament.result.geometry import FaceGeometry
 
-FAST = ["--stages", "0", "--no-flip", "--no-fine"]
+FAST = ["--stages", "0", "--no-second-view", "--no-fine-crop"]
 
 
 @pytest.fixture
 def face(tiny_weights: Path) -> FaceGeometry:
-    return lineament.load(str(tiny_weights)).estimate(data.astronaut(), stages=0, flip=False)[0]
+    return lineament.load(str(tiny_weights)).estimate(
+        data.astronaut(), options=lineament.Options(0, second_view=False)
+    )[0]
 
 
 def test_a_folder_holds_results_of_one_run(portrait: Path, tiny_weights: Path, tmp_path: Path) -> None:

@@ -94,7 +94,9 @@ def test_requests_out_of_range_are_refused(tiny: Path) -> None:
 
 def test_the_surface_is_the_networks_depth() -> None:
     weights = weights_path("df2net-s")
-    (face,) = lineament.load(str(weights)).estimate(data.astronaut(), BOX, fine=False, flip=False)
+    (face,) = lineament.load(str(weights)).estimate(
+        data.astronaut(), BOX, options=lineament.Options(second_view=False, fine_crop=False)
+    )
     assert len(face.stages) == 3
     assert face.uncertainty is None
     assert face.surface.disagreement < 3.0  # it is a depth's normals that are integrated

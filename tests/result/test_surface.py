@@ -110,11 +110,11 @@ def test_a_crop_without_a_face_has_no_surface() -> None:
 def test_depth_and_meshes_by_command(tiny_weights: Path, tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     cv2.imwrite(str(photo), data.astronaut()[..., ::-1])
-    words = ["estimate", str(photo), "-o", str(tmp_path / "out"), "--method", str(tiny_weights), "--no-fine"]
+    words = ["estimate", str(photo), "-o", str(tmp_path / "out"), "--method", str(tiny_weights), "--no-fine-crop"]
     assert main([*words, "--outputs", "depth,mesh", "--mesh-formats", "glb,obj,ply"]) == 0
     folder = tmp_path / "out" / "photo"
     said = json.loads((folder / "face.json").read_text())
-    face = lineament.load(str(tiny_weights)).estimate(data.astronaut(), fine=False)[0]
+    face = lineament.load(str(tiny_weights)).estimate(data.astronaut(), options=lineament.Options(fine_crop=False))[0]
     levels = cv2.imread(str(folder / "depth.png"), cv2.IMREAD_UNCHANGED)
     assert levels.dtype == np.uint16
     assert np.array_equal(levels > 0, face.mask)
@@ -133,7 +133,7 @@ def test_depth_and_meshes_by_command(tiny_weights: Path, tmp_path: Path) -> None
 
 
 def test_a_base_mesh_takes_over_the_faces_normals() -> None:
-    face = lineament.load().estimate(data.astronaut(), fine=False)[0]
+    face = lineament.load().estimate(data.astronaut(), options=lineament.Options(fine_crop=False))[0]
     own = face.mesh()
     pixels = own.vertices[:, :2] * face.surface.scale * [1.0, -1.0] + np.array(face.crop.centre)
     x, y, z = own.vertices.T

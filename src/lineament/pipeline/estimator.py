@@ -23,6 +23,7 @@ from lineament.images.read import as_image, read_frames, read_image
 from lineament.images.tone import camera_tones, face_contrast
 from lineament.inference.predictor import Predictor, expected_angle
 from lineament.methods.discovery import method_weights, open_predictor
+from lineament.pipeline.options import Options
 from lineament.pipeline.views import CLOSER, MIRROR, Look, joined, multiple_of, resized, with_detail, with_normals
 from lineament.result.cached_maps import LastFace
 from lineament.result.geometry import FaceGeometry, unit_normals
@@ -31,7 +32,7 @@ from lineament.version import __version__
 if TYPE_CHECKING:
     from PIL import Image
 
-Method = Literal["casfne", "casfne-s", "hffne", "hffne-s", "df2net", "df2net-s"]
+DEFAULT = Options()
 Faces = Literal["whole"] | Sequence[Box] | Detector | None
 FINER = 5 / 3
 """Side of the finer crop, of the network's own."""
@@ -61,18 +62,19 @@ class CropEstimate:
 class Estimator:
     """A loaded method. Make one with `lineament.load`."""
 
-    def __init__(self, session: Predictor) -> None:
-        self.session = session
+    def __init__(self, predictor: Predictor, options: Options = DEFAULT) -> None:
+        self.predictor = predictor
+        """The method's networks."""
+        self.options = options
+        """How faces are estimated where the caller does not say."""
 
     @overload
     def estimate(
         self,
         photo: Photo,
         faces: Faces = None,
-        stages: int | None = None,
-        flip: bool = True,
-        fine: bool = True,
         exemplar: NDArray[np.float32] | None = None,
+        options: Options | None = None,
     ) -> list[FaceGeometry]: ...
 
     @overload
@@ -80,19 +82,16 @@ class Estimator:
         self,
         photo: list[Photo] | tuple[Photo, ...],
         faces: Faces = None,
-        stages: int | None = None,
-        flip: bool = True,
-        fine: bool = True,
+        exemplar: None = None,
+        options: Options | None = None,
     ) -> list[list[FaceGeometry]]: ...
 
     def estimate(
         self,
         photo: Photo | list[Photo] | tuple[Photo, ...],
         faces: Faces = None,
-        stages: int | None = None,
-        flip: bool = True,
-        fine: bool = True,
         exemplar: NDArray[np.float32] | None = None,
+        options: Options | None = None,
     ) -> list[FaceGeometry] | list[list[FaceGeometry]]:
         """Estimate the geometry of every face in a photo, or in each of several.
 
@@ -104,12 +103,9 @@ class Estimator:
                 way; "whole" says that the picture is one face crop already (brows to chin spanning about 0.45 to 0.9
                 of it); else boxes (x, y, width, height), brows to chin. In a box the face may stand in any way: it is
                 read by the quarter turn in which it is one.
-            stages: Stages after the first (Cas-FNE: 0 to 5, HFFNE: 0 or 1, DF²Net: 0 to 2); by default as many as the
-                weights were trained with.
-            flip: Average with a second look, mirrored and closer: more accurate, and twice the time.
-            fine: Look at large faces once more, in a finer crop, for detail; more than twice the time.
             exemplar: Coarse normals H×W×3 of the same photo, upright, in the camera frame, zero where there are none:
                 HFFNE refines them in place of its own.
+            options: How; the estimator's own by default.
 
         Returns:
             One `FaceGeometry` per face, from left to right, or in the order of the boxes; for several photos a list of
@@ -122,11 +118,11 @@ class Estimator:
             InputError: A photo that cannot be used (see `lineament.errors` for its kinds).
         """
         if not isinstance(photo, (list, tuple)):
-            return list(self.iter_estimate(photo, faces, stages, flip, fine, exemplar))
+            return list(self.iter_estimate(photo, faces, exemplar, options))
         if exemplar is not None:
             raise UsageError(f"an exemplar belongs to one photo, but there are {len(photo)}")
         return [
-            list(self._faces_of(each, f"image {number}", faces, _Asked(stages, flip, fine, None)))
+            list(self._faces_of(each, f"image {number}", faces, _Asked(options or self.options, None)))
             for number, each in enumerate(photo, 1)
         ]
 
@@ -134,17 +130,15 @@ class Estimator:
         self,
         photo: Photo,
         faces: Faces = None,
-        stages: int | None = None,
-        flip: bool = True,
-        fine: bool = True,
         exemplar: NDArray[np.float32] | None = None,
+        options: Options | None = None,
     ) -> FaceEstimates:
         """Find the faces of a photo at once, and estimate each when it is asked for.
 
         Whoever lets a face go before asking for the next holds one at a time, however many there are. Arguments and
         errors are those of `estimate`.
         """
-        return self._faces_of(photo, "image", faces, _Asked(stages, flip, fine, exemplar))
+        return self._faces_of(photo, "image", faces, _Asked(options or self.options, exemplar))
 
     def _faces_of(self, photo: Photo, name: str, faces: Faces, asked: _Asked) -> FaceEstimates:
         """The faces of a photo, which errors call by its path or by a name."""
@@ -189,24 +183,23 @@ class Estimator:
     def estimate_crop(
         self,
         crop: NDArray[np.uint8],
-        stages: int | None = None,
-        flip: bool = False,
         exemplar: NDArray[np.float32] | None = None,
+        options: Options | None = None,
     ) -> CropEstimate:
         """Estimate one canonical crop, everywhere on it.
 
         Args:
             crop: S×S×3 RGB uint8, any S; it is resized to the network's.
-            stages: As in `estimate`.
-            flip: As in `estimate`.
             exemplar: S×S×3 normals to refine, in the crop's frame, zero where there are none.
+            options: How; the estimator's own by default. A large crop is seen finer, too, as a large face is.
 
         Raises:
             UsageError: A number of stages that makes no sense.
         """
-        side, size = crop.shape[0], self.session.size
+        side, size = crop.shape[0], self.predictor.size
         look = Look(crop, exemplar)
-        maps = self._run(look.at(size), stages, look.closer().at(size) if flip else None)
+        chosen = options or self.options
+        maps = self._run(look.at(size), chosen.stages, look.closer().at(size) if chosen.second_view else None)
         if side == size:
             return maps
 
@@ -219,7 +212,7 @@ class Estimator:
         given = [each.exemplar for each in looks if each.exemplar is not None]
         tones = camera_tones(face_contrast(look.picture))
         pictures = tones[np.stack([each.picture for each in looks])]
-        maps = with_normals(self.session.run(pictures, stages, np.stack(given) if given else None))
+        maps = with_normals(self.predictor.run(pictures, stages, np.stack(given) if given else None))
         angles = [expected_angle(kappa) for kappa in maps.concentrations]
         if second is None:
             return CropEstimate([m[0] for m in maps.normals], [a[0] for a in angles])
@@ -232,8 +225,8 @@ class Estimator:
         """Raise UsageError for an exemplar that the method does not take or that is of another photo."""
         if exemplar is None:
             return
-        if not self.session.TAKES_EXEMPLARS:
-            raise UsageError(f"{self.session.FORMAT.name} takes no exemplar, only hffne does")
+        if not self.predictor.TAKES_EXEMPLARS:
+            raise UsageError(f"{self.predictor.FORMAT.name} takes no exemplar, only hffne does")
         if exemplar.shape != (height, width, 3):
             shape = "×".join(map(str, exemplar.shape))
             raise UsageError(f"the exemplar is {shape}, the photo's normals are {height}×{width}×3")
@@ -245,14 +238,16 @@ class Estimator:
         face = read.face
         assert face.reading is not None
         height, width = image.shape[:2]
-        crop = face.reading.crop.at(self.session.size)
+        crop = face.reading.crop.at(self.predictor.size)
         look = asked.look(image, crop)
-        seen = self._run(look, asked.stages, asked.look(image, crop.closer(CLOSER)) if asked.flip else None)
+        seen = self._run(
+            look, asked.options.stages, asked.look(image, crop.closer(CLOSER)) if asked.options.second_view else None
+        )
         maps, uncertainty = seen.normals, seen.uncertainty[-1] if seen.uncertainty else None
-        if asked.fine and crop.side >= _FINE_FROM * crop.size:
-            crop = crop.at(multiple_of(FINER * crop.size, self.session.multiple))
+        if asked.options.fine_crop and crop.side >= _FINE_FROM * crop.size:
+            crop = crop.at(multiple_of(FINER * crop.size, self.predictor.multiple))
             look = asked.look(image, crop)
-            finer = self._run(look, asked.stages).normals
+            finer = self._run(look, asked.options.stages).normals
             maps = [with_detail(*pair) for pair in zip(maps, finer, strict=True)]
             uncertainty = None if uncertainty is None else resized(uncertainty, crop.size)
         sureness = np.abs(2.0 * face.reading.parse[..., list(FACE_CLASSES)].sum(-1) - 1.0)
@@ -272,14 +267,14 @@ class Estimator:
             crop_uncertainty=uncertainty,
             about={
                 "lineament": __version__,
-                "method": self.session.FORMAT.name,
+                "method": self.predictor.FORMAT.name,
                 "weights": {
-                    "name": self.session.weights.stem,
-                    "sha256": self.session.sha256,
-                    "licence": self.session.licence,
+                    "name": self.predictor.weights.stem,
+                    "sha256": self.predictor.sha256,
+                    "licence": self.predictor.licence,
                 },
-                "mirrored_average": asked.flip,
-                "finer_crop": crop.size > self.session.size,
+                "mirrored_average": asked.options.second_view,
+                "finer_crop": crop.size > self.predictor.size,
                 "exemplar": asked.exemplar is not None,
                 **({"animation_frame": frame} if frame > 1 else {}),
             },
@@ -303,9 +298,7 @@ class FaceEstimates(Iterator[FaceGeometry]):
 class _Asked:
     """What the caller of `Estimator.estimate` asks for, face by face."""
 
-    stages: int | None
-    flip: bool
-    fine: bool
+    options: Options
     exemplar: NDArray[np.float32] | None
 
     def look(self, image: NDArray[Any], crop: FaceCrop) -> Look:
@@ -328,42 +321,37 @@ def _no_face(name: str, frames: int) -> NoFaceError:
     )
 
 
-@lru_cache(maxsize=4)
-def load(name: str = "casfne-s", threads: int = 0) -> Estimator:
+def load(name: str = "casfne-s", threads: int = 0, options: Options = DEFAULT) -> Estimator:
     """Load a method's weights, once per process.
 
     Args:
         name: "casfne-s", "hffne-s", "df2net-s", the same without the size, or the path of a weights file.
         threads: Threads of one operation; 0 takes all cores.
+        options: How faces are estimated where a call does not say otherwise.
 
     Raises:
         WeightsError: No such weights, or damaged ones.
     """
-    return Estimator(open_predictor(method_weights(name), threads))
+    return Estimator(_predictor(name, threads), options)
+
+
+@lru_cache(maxsize=4)
+def _predictor(name: str, threads: int) -> Predictor:
+    return open_predictor(method_weights(name), threads)
+
+
+@overload
+def estimate(photo: Photo, faces: Faces = None, options: Options | None = None) -> list[FaceGeometry]: ...
 
 
 @overload
 def estimate(
-    photo: Photo, faces: Faces = None, stages: int | None = None, flip: bool = True, fine: bool = True
-) -> list[FaceGeometry]: ...
-
-
-@overload
-def estimate(
-    photo: list[Photo] | tuple[Photo, ...],
-    faces: Faces = None,
-    stages: int | None = None,
-    flip: bool = True,
-    fine: bool = True,
+    photo: list[Photo] | tuple[Photo, ...], faces: Faces = None, options: Options | None = None
 ) -> list[list[FaceGeometry]]: ...
 
 
 def estimate(
-    photo: Photo | list[Photo] | tuple[Photo, ...],
-    faces: Faces = None,
-    stages: int | None = None,
-    flip: bool = True,
-    fine: bool = True,
+    photo: Photo | list[Photo] | tuple[Photo, ...], faces: Faces = None, options: Options | None = None
 ) -> list[FaceGeometry] | list[list[FaceGeometry]]:
     """Estimate every face in a photo, or in each of several, with the default method; see `Estimator.estimate`."""
-    return load().estimate(photo, faces, stages, flip, fine)
+    return load().estimate(photo, faces, options=options)
