@@ -27,7 +27,7 @@ from scipy.spatial.transform import Rotation
 import lineament
 from lineament.annotations.parsing import FACE_CLASSES
 from lineament.datasets.yaleb import YaleB
-from lineament.evaluation.protocols.yaleb import PADDING, SUBSETS
+from lineament.evaluation.protocols.yaleb import SUBSETS
 from lineament.evaluation.systems.framing import Framing
 from lineament.geometry import angular_error
 from lineament.pipeline.estimator import Estimator
@@ -69,7 +69,7 @@ def real_people(
 ) -> Iterator[Person]:
     """The database's people, their photos with another tone curve if one is asked for."""
     curve = toned(tone)
-    framing, dataset = Framing(PADDING), YaleB(root)
+    framing, dataset = Framing(), YaleB(root)
     for name in dataset.subjects:
         samples = list(dataset.samples(name, SUBSETS["frontal35"]))
         yield Person(
@@ -95,7 +95,7 @@ def synthetic_people(
     pose = {"frontal": 1.0, "yaw": 6.0, "pitch": 25.0, "roll": 4.0, "nearest": 900.0}
     size = 320
     generator = Generator(SynthConfig(size=size, seed=1234, span_low=0.7, span_high=0.7, **bare, **pose), load_rig())
-    framing = Framing(PADDING)
+    framing = Framing()
     for index in range(count):
         sample = generator.batch([index])
         marks = sample.landmarks[0].numpy()
@@ -128,7 +128,9 @@ def estimate(
     estimator: Estimator, framing: Framing, photo: NDArray[np.uint8], stage: int, second_view: bool = True
 ) -> Normals:
     """One photo's normals."""
-    found = estimator.estimate_crop(framing.apply(photo), options=replace(estimator.options, second_view=second_view))
+    found = estimator.estimate_crop(
+        framing.apply(photo, estimator.predictor.size), options=replace(estimator.options, second_view=second_view)
+    )
     return framing.undo(found.normals[stage], HEIGHT, WIDTH)
 
 

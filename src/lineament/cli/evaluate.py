@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,10 +19,12 @@ from lineament.evaluation.systems.settings import PADDING, Counted, Crop, Settin
 from lineament.images.maps import AXES, Axes
 from lineament.options import check_options
 from lineament.pipeline.options import Options
+from lineament.version import __version__
 
 if TYPE_CHECKING:
     from lineament.datasets.dataset import Dataset
     from lineament.datasets.sample import Sample
+    from lineament.evaluation.report.table import Table
     from lineament.evaluation.systems.system import System
 
 _SHEET_ROWS = 8
@@ -83,9 +85,11 @@ class Systems:
         """How our methods are run on a table whose photos are such crops."""
         return Settings(self.crop or crop, self.padding, self.counted, self.estimation)
 
-    def header(self, settings: Settings) -> tuple[str, ...]:
-        """What a report says before its figures."""
-        return (f"{', '.join(self.methods)}: {settings.describe()}.",) if self.methods else ()
+    def described(self, table: Table, settings: Settings, systems: Sequence[System]) -> Table:
+        """A table that says before its figures how our methods were run, and in JSON what each system is."""
+        header = (f"{', '.join(self.methods)}: {settings.describe()}.",) if self.methods else ()
+        about = {"lineament": __version__, **{system.name: system.about() for system in systems}}
+        return replace(table, header=header, details={**table.details, "systems": about})
 
     def systems(self, settings: Settings) -> list[System]:
         """The systems, ready."""
@@ -170,7 +174,7 @@ def evaluate_yaleb(options: EvaluateYaleB) -> int:
                 update(place[subject] + done / of, subject)
 
             results.append(protocol.evaluate_yaleb(dataset, system, options.subset, progress))
-    table = yaleb_table(results, options.per_light, options.header(settings))
+    table = options.described(yaleb_table(results, options.per_light), settings, systems)
     plain_console().print(table.to_markdown())
     for path in options.output:
         write_table(table, path)
@@ -217,8 +221,8 @@ def evaluate_table(name: str, options: EvaluateTable) -> int:
                 update(done, name)
 
             measured[system.name] = measure(dataset, system, progress)
-    published = published_tables()[protocol.table]
-    table = published_table(published, measured, protocol.notes, protocol.table, options.header(settings))
+    table = published_table(published_tables()[protocol.table], measured, protocol.notes, protocol.table)
+    table = options.described(table, settings, systems)
     plain_console().print(table.to_markdown())
     for path in options.output:
         write_table(table, path)

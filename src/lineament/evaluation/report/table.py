@@ -121,13 +121,12 @@ class Table:
         return json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def yaleb_table(results: Sequence[YaleBResult], per_light: bool = False, header: Sequence[str] = ()) -> Table:
+def yaleb_table(results: Sequence[YaleBResult], per_light: bool = False) -> Table:
     """A row per method and stage: mean error of each subject, of all, and the shares below 20°, 25° and 30°.
 
     Args:
         results: Outcomes of the protocol; subjects and subset of the first decide the columns.
         per_light: Add a row per light with the mean over subjects, too.
-        header: How our methods were run.
 
     Returns:
         The table, with rows for the published baselines of the subjects that they cover. Their mean is taken
@@ -195,7 +194,6 @@ def yaleb_table(results: Sequence[YaleBResult], per_light: bool = False, header:
         columns=columns,
         rows=tuple(rows),
         notes=tuple(notes),
-        header=tuple(header),
         details={
             "results": [asdict(result) for result in results],
             "baselines": [asdict(baseline) for baseline in YALEB_BASELINES],
@@ -204,11 +202,7 @@ def yaleb_table(results: Sequence[YaleBResult], per_light: bool = False, header:
 
 
 def published_table(
-    table: PublishedTable,
-    measured: Mapping[str, Measured],
-    notes: Sequence[str] = (),
-    name: str = "",
-    header: Sequence[str] = (),
+    table: PublishedTable, measured: Mapping[str, Measured], notes: Sequence[str] = (), name: str = ""
 ) -> Table:
     """A published table with our figures in its own columns, ours last.
 
@@ -217,7 +211,6 @@ def published_table(
         measured: Figures by system.
         notes: What to say of how they were measured.
         name: Of the protocol.
-        header: How our methods were run.
     """
     rows: list[tuple[Cell, ...]] = [(method, "published", *figures) for method, figures in table.rows]
     for system, result in measured.items():
@@ -235,7 +228,6 @@ def published_table(
         columns=("method", "", *table.columns),
         rows=tuple(rows),
         notes=tuple(said),
-        header=tuple(header),
         details={
             system: {"samples": r.samples, "skipped": r.skipped, "not_found": r.not_found, **r.details}
             for system, r in measured.items()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lineament.alignment.crop import FaceCrop
 from lineament.errors import InputError
+from lineament.evaluation.systems.settings import PADDING
 from lineament.face.face import Face
 from lineament.face.read import read_crop
 from lineament.result.geometry import unit_normals
@@ -24,7 +25,7 @@ class Framing:
     square is its crop.
     """
 
-    padding: float
+    padding: float = PADDING
     """Margin above and below, as a share of the picture's longer side. Zero makes the longer side fill the square."""
 
     def __post_init__(self) -> None:

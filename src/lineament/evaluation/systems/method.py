@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,10 @@ class MethodSystem(System):
         across = (face.landmarks - np.array(face.crop.centre)) * np.array([1.0, -1.0]) / face.surface.scale
         _, nearest = cKDTree(vertices[:, :2]).query(across)
         return np.column_stack([across, vertices[nearest, 2]])
+
+    def about(self) -> dict[str, Any]:
+        """The weights' hash, and the settings."""
+        return {"weights_sha256": self.estimator.predictor.sha256, "settings": asdict(self.settings)}
 
     def _face(self, sample: Sample) -> FaceGeometry:
         """The face; of the last sample it is kept, since some protocols ask for several of its quantities."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,10 @@ class System:
     def views(self, sample: Sample) -> list[NDArray[np.uint8]]:
         """The estimated face rendered in other poses, [H, W, 3] each."""
         raise self._gives_no("rendered views")
+
+    def about(self) -> dict[str, Any]:
+        """What else a report should say of it in JSON, such as the hash of its weights and its options."""
+        return {}
 
     def _gives_no(self, wanted: str) -> UsageError:
         return UsageError(f"{self.name} estimates no {wanted}; give a folder of them with --predictions")
