@@ -22,7 +22,7 @@ from lineament.errors import NoFaceError, UsageError
 from lineament.face import Face, MaskClass
 from lineament.images import decode_normals, encode_normals
 from lineament.images.tone import camera_tones, face_contrast
-from lineament.pipeline import estimator
+from lineament.pipeline import crops
 from lineament.result.geometry import FaceGeometry
 from tests.images.test_read import damaged
 
@@ -295,7 +295,7 @@ def test_photos_of_linear_light_are_seen_with_a_cameras_curve(tiny_weights: Path
     assert face_contrast(known) < 0.99 * face_contrast(hard)
     seen, both = (model.estimate_crop(hard, options=each).normals[-1] for each in (ONE_VIEW, None))
     same = model.estimate_crop(crop, options=ONE_VIEW).normals[-1]
-    with mock.patch.object(estimator, "camera_tones", return_value=np.arange(256, dtype=np.uint8)):
+    with mock.patch.object(crops, "camera_tones", return_value=np.arange(256, dtype=np.uint8)):
         assert np.array_equal(seen, model.estimate_crop(known, options=ONE_VIEW).normals[-1])
         assert np.abs(both - model.estimate_crop(known).normals[-1]).mean() < 0.01  # enlarged before, after
         assert np.array_equal(same, model.estimate_crop(crop, options=ONE_VIEW).normals[-1])

@@ -86,7 +86,7 @@ def test_a_face_that_is_less_than_a_pixel_of_its_crop_is_saved_as_valid_json(
     mask = np.zeros_like(face.region.mask)
     mask[200, 200] = True
     for lost in (mask, np.zeros_like(mask)):
-        face = replace(face, region=replace(face.region, mask=lost))
+        face = replace(face, region=replace(face.region, mask=lost, crop_share=np.zeros_like(face.region.crop_share)))
         assert not face.region.in_crop.any()
         said = plain_json(face.save(tmp_path / "out") / "face.json")["uncertainty"]
         assert isinstance(said, dict)
@@ -133,7 +133,7 @@ def test_a_face_holds_its_surroundings_alone(tiny_weights: Path) -> None:
     photo = np.zeros((1500, 2000, 3), np.uint8)
     photo[400:912, 700:1212] = data.astronaut()
     face = lineament.load(str(tiny_weights)).estimate(photo, faces=[(874, 472, 96, 96)], options=ONE_VIEW)[0]
-    held = [face.region.mask, face.region.parse, face.crop_image, *face.stages]
+    held = [face.region.mask, face.region.parse, face.crop_image, *face.crop_estimate.normals]
     assert sum(part.nbytes for part in held) < 0.5 * photo[..., 0].size
     assert face.mask.shape == face.parse.shape == (1500, 2000)
     assert face.mask.dtype == bool

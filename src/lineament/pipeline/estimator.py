@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from os import PathLike
@@ -12,21 +12,23 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.alignment.crop import FaceCrop
 from lineament.annotations.parsing import FACE_CLASSES
 from lineament.errors import NoFaceError, UsageError
 from lineament.face import Box, Detector, Face, find, read_face
+from lineament.face.face import FaceReading
+from lineament.face.frames import first_faces
 from lineament.face.given_boxes import ReadFace, checked_box, read_where_given
 from lineament.face.paste import region_of
 from lineament.face.quality import check_face
 from lineament.images.read import as_image, read_frames, read_image
-from lineament.images.tone import camera_tones, face_contrast
-from lineament.inference.predictor import Predictor, expected_angle
+from lineament.inference.predictor import Predictor
 from lineament.methods.discovery import method_weights, open_predictor
+from lineament.pipeline.crops import FACES_A_RUN, estimate_square, estimate_views, views_of_photo
 from lineament.pipeline.options import Options
-from lineament.pipeline.views import CLOSER, MIRROR, Look, joined, multiple_of, resized, with_detail, with_normals
+from lineament.pipeline.view import View
 from lineament.result.cached_maps import LastFace
-from lineament.result.geometry import FaceGeometry, unit_normals
+from lineament.result.crop_estimate import CropEstimate
+from lineament.result.geometry import FaceGeometry
 from lineament.version import __version__
 
 if TYPE_CHECKING:
@@ -34,10 +36,6 @@ if TYPE_CHECKING:
 
 DEFAULT = Options()
 Faces = Literal["whole"] | Sequence[Box] | Detector | None
-FINER = 5 / 3
-"""Side of the finer crop, of the network's own."""
-
-_FINE_FROM = 2.0  # photo pixels per crop pixel from which there is detail that the crop does not show
 
 
 class Tensor(Protocol):
@@ -47,16 +45,6 @@ class Tensor(Protocol):
 
 
 Photo: TypeAlias = "str | PathLike[str] | NDArray[Any] | Image.Image | Tensor"
-
-
-@dataclass(frozen=True)
-class CropEstimate:
-    """What a method says of one crop, also where there is no face."""
-
-    normals: list[NDArray[np.float32]]
-    """S×S×3 unit normals per stage, the first stage's first; camera frame of the crop."""
-    uncertainty: list[NDArray[np.float32]]
-    """S×S per stage: the angular error to expect, degrees; empty for a method that does not say."""
 
 
 class Estimator:
@@ -133,9 +121,10 @@ class Estimator:
         exemplar: NDArray[np.float32] | None = None,
         options: Options | None = None,
     ) -> FaceEstimates:
-        """Find the faces of a photo at once, and estimate each when it is asked for.
+        """Find the faces of a photo at once, and estimate them, a few at a time, when they are asked for.
 
-        Whoever lets a face go before asking for the next holds one at a time, however many there are. Arguments and
+        Whoever lets a face go before asking for the next holds one at a time, however many there are, beside the crops
+        of the few. Arguments and
         errors are those of `estimate`.
         """
         return self._faces_of(photo, "image", faces, _Asked(options or self.options, exemplar))
@@ -143,7 +132,6 @@ class Estimator:
     def _faces_of(self, photo: Photo, name: str, faces: Faces, asked: _Asked) -> FaceEstimates:
         """The faces of a photo, which errors call by its path or by a name."""
         frame = 1
-        last_face = LastFace()
         if faces is None or callable(faces):
             image, found, frame = self._search(photo, name, faces or find, asked)
             queue = [ReadFace(face, ()) for face in found]
@@ -151,34 +139,44 @@ class Estimator:
             image = read_image(photo) if isinstance(photo, (str, PathLike)) else as_image(photo, name)
             self._check_exemplar(asked.exemplar, *image.shape[:2])
             queue = read_where_given(image, faces)
+        return FaceEstimates(self._estimated(image, queue, asked, frame), len(queue))
 
-        def estimated() -> Iterator[FaceGeometry]:
-            queue.reverse()
-            while queue:  # taken off, so that a reading goes with its face
-                yield self._face(image, queue.pop(), asked, frame, last_face)
-
-        return FaceEstimates(estimated(), len(queue))
+    def _estimated(
+        self, image: NDArray[Any], queue: list[ReadFace], asked: _Asked, frame: int
+    ) -> Iterator[FaceGeometry]:
+        """The faces that have been read; some are run through the networks together, then handed out one by one."""
+        last_face = LastFace()
+        about = self._about(asked, frame)
+        queue.reverse()
+        while queue:  # taken off, so that a reading goes with its face
+            crops = [_reading(read).crop for read in queue[: -FACES_A_RUN - 1 : -1]]
+            views = [views_of_photo(image, crop, asked.exemplar, self.predictor, asked.options) for crop in crops]
+            estimates = estimate_views(self.predictor, views, asked.options.stages)
+            estimated = list(zip((one.last.picture for one in views), estimates, strict=True))[::-1]
+            del views, estimates
+            while estimated:
+                yield _geometry(image, queue.pop(), *estimated.pop(), about, last_face, self.predictor.size)
 
     def _search(
         self, photo: Photo, name: str, detector: Detector, asked: _Asked
     ) -> tuple[NDArray[Any], list[Face], int]:
         """The first frame of a photo with a face, its faces from left to right, and the frame's number from 1."""
-        if isinstance(photo, (str, PathLike)):
-            name = str(photo)
-            frames: Iterator[NDArray[Any]] = read_frames(photo)
-        else:
-            frames = iter([as_image(photo, name)])
-        searched = 0
-        for image in frames:
+
+        def checked(image: NDArray[Any]) -> list[Face]:
             height, width = image.shape[:2]
             self._check_exemplar(asked.exemplar, height, width)
-            found = [replace(face, box=checked_box(face.box, width, height)) for face in detector(image)]
-            if found:
-                found = [face if face.reading is not None else read_face(image, face) for face in found]
-                found.sort(key=lambda face: face.box[0] + 0.5 * face.box[2])
-                return image, found, searched + 1
-            searched += 1
-        raise _no_face(name, searched)
+            return [replace(face, box=checked_box(face.box, width, height)) for face in detector(image)]
+
+        if isinstance(photo, (str, PathLike)):
+            name = str(photo)
+            found = first_faces(read_frames(photo), checked)
+        else:
+            found = first_faces([as_image(photo, name)], checked)
+        if not found.faces:
+            raise _no_face(name, found.frame)
+        faces = [face if face.reading is not None else read_face(found.image, face) for face in found.faces]
+        faces.sort(key=lambda face: face.box[0] + 0.5 * face.box[2])
+        return found.image, faces, found.frame
 
     def estimate_crop(
         self,
@@ -196,30 +194,7 @@ class Estimator:
         Raises:
             UsageError: A number of stages that makes no sense.
         """
-        side, size = crop.shape[0], self.predictor.size
-        look = Look(crop, exemplar)
-        chosen = options or self.options
-        maps = self._run(look.at(size), chosen.stages, look.closer().at(size) if chosen.second_view else None)
-        if side == size:
-            return maps
-
-        normals = [unit_normals(resized(m, side)) for m in maps.normals]
-        return CropEstimate(normals, [resized(u, side) for u in maps.uncertainty])
-
-    def _run(self, look: Look, stages: int | None, second: Look | None = None) -> CropEstimate:
-        """Estimate from one look, or from two, the second of which is closer and will be mirrored."""
-        looks = [look] if second is None else [look, second.mirrored()]
-        given = [each.exemplar for each in looks if each.exemplar is not None]
-        tones = camera_tones(face_contrast(look.picture))
-        pictures = tones[np.stack([each.picture for each in looks])]
-        maps = with_normals(self.predictor.run(pictures, stages, np.stack(given) if given else None))
-        angles = [expected_angle(kappa) for kappa in maps.concentrations]
-        if second is None:
-            return CropEstimate([m[0] for m in maps.normals], [a[0] for a in angles])
-        return CropEstimate(
-            [unit_normals(joined(m[0], m[1][:, ::-1] * MIRROR)) for m in maps.normals],
-            [joined(a[0], a[1][:, ::-1]) for a in angles],
-        )
+        return estimate_square(self.predictor, View(crop, exemplar), options or self.options)
 
     def _check_exemplar(self, exemplar: NDArray[np.float32] | None, height: int, width: int) -> None:
         """Raise UsageError for an exemplar that the method does not take or that is of another photo."""
@@ -231,55 +206,17 @@ class Estimator:
             shape = "×".join(map(str, exemplar.shape))
             raise UsageError(f"the exemplar is {shape}, the photo's normals are {height}×{width}×3")
 
-    def _face(
-        self, image: NDArray[Any], read: ReadFace, asked: _Asked, frame: int, last_face: LastFace
-    ) -> FaceGeometry:
-        """Estimate one face that has been read."""
-        face = read.face
-        assert face.reading is not None
-        height, width = image.shape[:2]
-        crop = face.reading.crop.at(self.predictor.size)
-        look = asked.look(image, crop)
-        seen = self._run(
-            look, asked.options.stages, asked.look(image, crop.closer(CLOSER)) if asked.options.second_view else None
-        )
-        maps, uncertainty = seen.normals, seen.uncertainty[-1] if seen.uncertainty else None
-        if asked.options.fine_crop and crop.side >= _FINE_FROM * crop.size:
-            crop = crop.at(multiple_of(FINER * crop.size, self.predictor.multiple))
-            look = asked.look(image, crop)
-            finer = self._run(look, asked.options.stages).normals
-            maps = [with_detail(*pair) for pair in zip(maps, finer, strict=True)]
-            uncertainty = None if uncertainty is None else resized(uncertainty, crop.size)
-        sureness = np.abs(2.0 * face.reading.parse[..., list(FACE_CLASSES)].sum(-1) - 1.0)
-        check = check_face(image, face)
-        return FaceGeometry(
-            region=region_of(face.reading, crop, height, width),
-            box=face.box,
-            score=face.score,
-            confidence=float(sureness.mean()),
-            landmarks=face.reading.landmarks,
-            visibility=face.reading.visibility,
-            pose=face.reading.pose,
-            check=replace(check, findings=(*read.findings, *check.findings)),
-            crop_image=look.picture,
-            photo=image,
-            stages=tuple(crop.normals_to_photo(m) for m in maps),
-            crop_uncertainty=uncertainty,
-            about={
-                "lineament": __version__,
-                "method": self.predictor.FORMAT.name,
-                "weights": {
-                    "name": self.predictor.weights.stem,
-                    "sha256": self.predictor.sha256,
-                    "licence": self.predictor.licence,
-                },
-                "mirrored_average": asked.options.second_view,
-                "finer_crop": crop.size > self.predictor.size,
-                "exemplar": asked.exemplar is not None,
-                **({"animation_frame": frame} if frame > 1 else {}),
-            },
-            last_face=last_face,
-        )
+    def _about(self, asked: _Asked, frame: int) -> dict[str, Any]:
+        """What ``face.json`` says of the origin of a photo's faces."""
+        predictor = self.predictor
+        return {
+            "lineament": __version__,
+            "method": predictor.FORMAT.name,
+            "weights": {"name": predictor.weights.stem, "sha256": predictor.sha256, "licence": predictor.licence},
+            "second_view": asked.options.second_view,
+            "exemplar": asked.exemplar is not None,
+            **({"animation_frame": frame} if frame > 1 else {}),
+        }
 
 
 class FaceEstimates(Iterator[FaceGeometry]):
@@ -296,15 +233,46 @@ class FaceEstimates(Iterator[FaceGeometry]):
 
 @dataclass(frozen=True)
 class _Asked:
-    """What the caller of `Estimator.estimate` asks for, face by face."""
+    """What the caller of `Estimator.estimate` asks for."""
 
     options: Options
     exemplar: NDArray[np.float32] | None
 
-    def look(self, image: NDArray[Any], crop: FaceCrop) -> Look:
-        """What a crop shows of a photo, and of the exemplar, in the crop's frame."""
-        exemplar = None if self.exemplar is None else crop.normals_from_photo(self.exemplar)
-        return Look(crop.extract(image), exemplar)
+
+def _reading(read: ReadFace) -> FaceReading:
+    assert read.face.reading is not None
+    return read.face.reading
+
+
+def _geometry(
+    image: NDArray[Any],
+    read: ReadFace,
+    picture: NDArray[np.uint8],
+    estimate: CropEstimate,
+    about: Mapping[str, Any],
+    last_face: LastFace,
+    own_size: int,
+) -> FaceGeometry:
+    """All that is known of one face; its crop has the size of the picture that the networks saw."""
+    face, reading = read.face, _reading(read)
+    sureness = np.abs(2.0 * reading.parse[..., list(FACE_CLASSES)].sum(-1) - 1.0)
+    check = check_face(image, face)
+    height, width = image.shape[:2]
+    return FaceGeometry(
+        region=region_of(reading, reading.crop.at(len(picture)), height, width),
+        box=face.box,
+        score=face.score,
+        confidence=float(sureness.mean()),
+        landmarks=reading.landmarks,
+        visibility=reading.visibility,
+        pose=reading.pose,
+        check=replace(check, findings=(*read.findings, *check.findings)),
+        crop_image=picture,
+        photo=image,
+        crop_estimate=estimate,
+        about={**about, "fine_crop": len(picture) > own_size},
+        last_face=last_face,
+    )
 
 
 def _no_face(name: str, frames: int) -> NoFaceError:
