@@ -304,7 +304,7 @@ def test_settings_are_described_and_checked() -> None:
     assert "margin of 0.4" in Settings().describe()
     options = lineament.Options(stages=1, second_view=False, fine_crop=False)
     found = Settings("found", counted="mask", options=options).describe()
-    for words in ("--crop found", "no second view", "no finer crop", "1 stages after the first", "--counted mask"):
+    for words in ("--crop found", "no second view", "no finer crop", "stages after the first: 1", "--counted mask"):
         assert words in found
     assert "padding" not in found
     for wrong in ({"padding": 2.5}, {"crop": "guessed"}, {"counted": "some"}):

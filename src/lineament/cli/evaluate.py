@@ -88,8 +88,8 @@ class Systems:
     def described(self, table: Table, settings: Settings, systems: Sequence[System]) -> Table:
         """A table that says before its figures how our methods were run, and in JSON what each system is."""
         header = (f"{', '.join(self.methods)}: {settings.describe()}.",) if self.methods else ()
-        about = {"lineament": __version__, **{system.name: system.about() for system in systems}}
-        return replace(table, header=header, details={**table.details, "systems": about})
+        about = {"lineament": __version__, "systems": {system.name: system.about() for system in systems}}
+        return replace(table, header=header, details={**table.details, **about})
 
     def systems(self, settings: Settings) -> list[System]:
         """The systems, ready."""

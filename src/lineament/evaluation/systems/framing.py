@@ -32,7 +32,7 @@ class Framing:
         if not 0.0 <= self.padding <= 2.0:
             raise InputError(f"padding must be between 0 and 2, got {self.padding}")
 
-    def crop(self, height: int, width: int, size: int) -> FaceCrop:
+    def crop(self, height: int, width: int, size: int = 256) -> FaceCrop:
         """The square around a picture of these rows and columns, seen at ``size`` pixels."""
         side = max(height, width) * (1.0 + 2.0 * self.padding)
         return FaceCrop(0.5 * (width - side), 0.5 * (height - side), side, size)
@@ -40,7 +40,7 @@ class Framing:
     def __call__(self, image: NDArray[Any], /) -> list[Face]:
         """The one face of a picture [H, W, 3], read in the square."""
         height, width = image.shape[:2]
-        reading = read_crop(image, self.crop(height, width, 256))
+        reading = read_crop(image, self.crop(height, width))
         return [Face((0.0, 0.0, float(width), float(height)), 1.0, reading=reading)]
 
     def apply(self, image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
