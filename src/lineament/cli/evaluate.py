@@ -39,7 +39,7 @@ class Systems:
     method: tuple[str, ...] = field(default=())
     """Methods whose shipped weights to measure, or files of weights; casfne-s if nothing else is named."""
     peer: tuple[str, ...] = field(default=())
-    """Other systems: Python files with load() and normals(state, image), or mediapipe."""
+    """Other systems: Python files with load() and normals(state, image), or other answers, or mediapipe."""
     predictions: tuple[Path, ...] = field(default=())
     """Folders of predictions, one file per sample, named like it."""
     axes: str = AXES
