@@ -16,17 +16,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
+from lineament.face.photo_crops import face_crops
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from lineament.datasets.sample import Sample
 from lineament.datasets.yaleb import YaleB
-from lineament.evaluation.protocols.yaleb import PADDING, evaluate_yaleb
-from lineament.evaluation.systems.framing import FramedPredictor, Framing
-from lineament.face.photo_crops import face_crops
+from lineament.evaluation.protocols.yaleb import evaluate_yaleb
+from lineament.evaluation.systems.framing import Framing
+from lineament.evaluation.systems.system import NormalsSystem
 from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.casfne.model import CasFNE
 from lineament.methods.casfne.recipe import CasFNERecipe, validate
@@ -173,17 +174,18 @@ def trained(
 @torch.no_grad()
 def measure(model: CasFNE, dataset: YaleB) -> dict[str, Any]:
     """Mean angular errors in degrees: of real people, each and all, and of synthetic ones."""
-    size = FULL.size
+    size, framing = FULL.size, Framing()
 
-    def predict(crop: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        picture = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)
+    def normals(sample: Sample) -> list[NDArray[np.float32]]:
+        picture = framing.apply(sample.image, size)
         image = torch.from_numpy(np.stack([picture, picture[:, ::-1]])).permute(0, 3, 1, 2).float() / 255.0
         first, second = model.at_half_resolution(image).normals[0]
         both = first + second.flip(-1) * torch.tensor([-1.0, 1.0, 1.0]).view(3, 1, 1)
-        full = F.interpolate(both[None], (crop.shape[0], crop.shape[1]), mode="bilinear")
-        return [F.normalize(full, dim=1)[0].permute(1, 2, 0).numpy()]
+        full = F.interpolate(both[None], (size, size), mode="bilinear")[0].permute(1, 2, 0).numpy()
+        height, width = sample.image.shape[:2]
+        return [framing.undo(full, height, width)]
 
-    result = evaluate_yaleb(dataset, FramedPredictor(predict, Framing(PADDING)), "ablation")
+    result = evaluate_yaleb(dataset, NormalsSystem("ablation", normals))
     config = CasFNETrainConfig(Path(), size=size, stages=0, half=True, losses=("rec",), seed=990, validation_batches=25)
     synthetic = validate(model, config, torch.device("cpu"), None)["validation_error_stage_0"]
     people = {subject.subject: subject.stages[0].mean for subject in result.subjects}

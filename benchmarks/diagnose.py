@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -27,7 +27,7 @@ from scipy.spatial.transform import Rotation
 import lineament
 from lineament.annotations.parsing import FACE_CLASSES
 from lineament.datasets.yaleb import YaleB
-from lineament.evaluation.protocols.yaleb import PADDING, SUBSETS
+from lineament.evaluation.protocols.yaleb import SUBSETS
 from lineament.evaluation.systems.framing import Framing
 from lineament.geometry import angular_error
 from lineament.pipeline.estimator import Estimator
@@ -64,10 +64,12 @@ class Person:
     lights: list[tuple[float, float]]  # azimuth and elevation, degrees
 
 
-def real_people(root: Path, estimator: Estimator, stage: int, tone: float = 1.0, flip: bool = True) -> Iterator[Person]:
+def real_people(
+    root: Path, estimator: Estimator, stage: int, tone: float = 1.0, second_view: bool = True
+) -> Iterator[Person]:
     """The database's people, their photos with another tone curve if one is asked for."""
     curve = toned(tone)
-    framing, dataset = Framing(PADDING), YaleB(root)
+    framing, dataset = Framing(), YaleB(root)
     for name in dataset.subjects:
         samples = list(dataset.samples(name, SUBSETS["frontal35"]))
         yield Person(
@@ -75,13 +77,13 @@ def real_people(root: Path, estimator: Estimator, stage: int, tone: float = 1.0,
             samples[0].normals,
             samples[0].mask,
             [s.image for s in samples],
-            [estimate(estimator, framing, curve[s.image], stage, flip) for s in samples],
+            [estimate(estimator, framing, curve[s.image], stage, second_view) for s in samples],
             [(float(s.meta["azimuth"]), float(s.meta["elevation"])) for s in samples],
         )
 
 
 def synthetic_people(
-    count: int, estimator: Estimator, stage: int, tone: float = 1.0, flip: bool = True
+    count: int, estimator: Estimator, stage: int, tone: float = 1.0, second_view: bool = True
 ) -> Iterator[Person]:
     """Frontal people of a seed of their own under a clean camera, grey, cut as the database's are; tones as there."""
     from lineament.rig import load_rig
@@ -93,7 +95,7 @@ def synthetic_people(
     pose = {"frontal": 1.0, "yaw": 6.0, "pitch": 25.0, "roll": 4.0, "nearest": 900.0}
     size = 320
     generator = Generator(SynthConfig(size=size, seed=1234, span_low=0.7, span_high=0.7, **bare, **pose), load_rig())
-    framing = Framing(PADDING)
+    framing = Framing()
     for index in range(count):
         sample = generator.batch([index])
         marks = sample.landmarks[0].numpy()
@@ -113,7 +115,7 @@ def synthetic_people(
         photo = toned(tone)[np.repeat((255 * cut(grey)).round().astype(np.uint8)[..., None], 3, axis=2)]
         face = np.isin(sample.mask[0, 0].numpy(), [int(c) for c in FACE_CLASSES]).astype(np.float32)
         truth = unit_normals(cut(sample.normals[0].permute(1, 2, 0).numpy()))
-        estimates = [estimate(estimator, framing, photo, stage, flip)]
+        estimates = [estimate(estimator, framing, photo, stage, second_view)]
         yield Person(f"synthetic {index}", truth, cut(face) > 0.99, [photo], estimates, [])
 
 
@@ -123,10 +125,12 @@ def toned(tone: float) -> NDArray[np.uint8]:
 
 
 def estimate(
-    estimator: Estimator, framing: Framing, photo: NDArray[np.uint8], stage: int, flip: bool = True
+    estimator: Estimator, framing: Framing, photo: NDArray[np.uint8], stage: int, second_view: bool = True
 ) -> Normals:
     """One photo's normals."""
-    found = estimator.estimate_crop(framing.apply(photo), flip=flip)
+    found = estimator.estimate_crop(
+        framing.apply(photo, estimator.predictor.size), options=replace(estimator.options, second_view=second_view)
+    )
     return framing.undo(found.normals[stage], HEIGHT, WIDTH)
 
 

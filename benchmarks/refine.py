@@ -21,9 +21,9 @@ import lineament
 from lineament.datasets.sample import Sample
 from lineament.datasets.yaleb import YaleB
 from lineament.errors import UsageError
-from lineament.evaluation.protocols.yaleb import PADDING, SUBSETS
+from lineament.evaluation.protocols.yaleb import SUBSETS
 from lineament.evaluation.systems.framing import Framing
-from lineament.evaluation.systems.system import peer_system
+from lineament.evaluation.systems.peer import peer_system
 from lineament.geometry import angular_error
 from lineament.result.geometry import unit_normals
 
@@ -38,16 +38,6 @@ def blurred(sample: Sample, share: float) -> Floats:
     inside = mask[..., None].astype(np.float32)
     smooth = cv2.GaussianBlur(normals * inside, (0, 0), sigma)
     return unit_normals(smooth) * inside
-
-
-def framed(normals: Floats, framing: Framing) -> Floats:
-    """Normals [H, W, 3] in the middle of the square that the network sees, zero around them."""
-    height, width = normals.shape[:2]
-    side, top, left = framing.place(height, width)
-    square = np.zeros((side, side, 3), np.float32)
-    square[top : top + height, left : left + width] = normals
-    small = np.asarray(cv2.resize(square, (framing.size, framing.size), interpolation=cv2.INTER_AREA))
-    return unit_normals(small) * (np.linalg.norm(small, axis=-1, keepdims=True) > 0.5)
 
 
 def sources(dataset: YaleB) -> dict[str, Source]:
@@ -80,7 +70,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="folder with yaleB01, ...")
     parser.add_argument("--method", required=True, help="weights of HFFNE")
     arguments = parser.parse_args()
-    estimator, framing, dataset = lineament.load(arguments.method), Framing(PADDING), YaleB(arguments.root)
+    estimator, framing, dataset = lineament.load(arguments.method), Framing(), YaleB(arguments.root)
     people = " | ".join(name.removeprefix("yaleB") for name in dataset.subjects)
     print(f"| exemplar | | {people} | mean |\n|---|---|{'---:|' * (len(dataset.subjects) + 1)}")
     every: dict[str, Source | None] = {"its own coarse normals": None, **sources(dataset)}
@@ -109,8 +99,9 @@ def errors_of(
     """
     truth, mask = sample.normals_and_mask()
     exemplar = None if source is None else source(sample)
-    square = None if exemplar is None else framed(exemplar, framing)
-    found = estimator.estimate_crop(framing.apply(sample.image), flip=True, exemplar=square).normals
+    size = estimator.predictor.size
+    square = None if exemplar is None else framing.crop(*mask.shape, size).normals_from_photo(exemplar)
+    found = estimator.estimate_crop(framing.apply(sample.image, size), exemplar=square).normals
     own, refined = (framing.undo(normals, *mask.shape) for normals in found)
     given = own if exemplar is None else exemplar
     there = mask & (given != 0).any(-1)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 import lineament
 from lineament.datasets.sample import Sample
 from lineament.datasets.yaleb import YaleB
-from lineament.evaluation.protocols.yaleb import PADDING, SUBSETS
+from lineament.evaluation.protocols.yaleb import SUBSETS
 from lineament.evaluation.systems.framing import Framing
 from lineament.pipeline.estimator import Estimator
 
@@ -32,7 +32,7 @@ SHOWN = ("error", "rotated", "relief", "shape")
 
 def lit_people(samples: list[Sample], estimator: Estimator, lamp: NDArray[np.float64]) -> Iterator[Person]:
     """Every person's estimate on the render of their own truth."""
-    framing = Framing(PADDING)
+    framing = Framing()
     for sample in samples:
         shading = (sample.normals @ lamp).clip(0.0)
         shading *= MEDIAN / np.median(shading[sample.mask])

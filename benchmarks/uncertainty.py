@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import lineament
 from lineament.datasets.yaleb import YaleB
 from lineament.evaluation.metrics.angular import sparsification
-from lineament.evaluation.protocols.yaleb import PADDING, SUBSETS
+from lineament.evaluation.protocols.yaleb import SUBSETS
 from lineament.evaluation.report.pictures import sparsification_plot
 from lineament.evaluation.systems.framing import Framing
 from lineament.geometry import angular_error
@@ -29,14 +29,14 @@ def main() -> None:
     parser.add_argument("--method", default="casfne-s")
     parser.add_argument("--picture", type=Path)
     arguments = parser.parse_args()
-    estimator, framing, dataset = lineament.load(arguments.method), Framing(PADDING), YaleB(arguments.root)
+    estimator, framing, dataset = lineament.load(arguments.method), Framing(), YaleB(arguments.root)
     errors: list[NDArray[np.float64]] = []
     expected: list[NDArray[np.float64]] = []
     print("| person | error, ° | expected, ° | rank correlation | area | by chance |\n|---|---:|---:|---:|---:|---:|")
     for name in dataset.subjects:
         own_errors, own_expected = [], []
         for sample in dataset.samples(name, SUBSETS["frontal35"]):
-            found = estimator.estimate_crop(framing.apply(sample.image), flip=True)
+            found = estimator.estimate_crop(framing.apply(sample.image, estimator.predictor.size))
             height, width = sample.image.shape[:2]
             normals = framing.undo(found.normals[-1], height, width)
             degrees = framing.cut(found.uncertainty[-1], height, width)
