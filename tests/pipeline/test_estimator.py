@@ -121,7 +121,7 @@ def test_faces_are_estimated_when_they_are_asked_for(tiny_weights: Path) -> None
 def test_faces_of_a_photo_run_together_and_come_out_as_one_by_one(
     tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = lineament.load(str(tiny_weights))
+    model = lineament.load(str(tiny_weights), options=lineament.Options(fine_crop=False))
     photo = np.concatenate([pair(), pair()[::-1, ::-1], pair()], axis=1)
     boxes = [(44.0 + 190.0 * number, 52.0, 96.0, 96.0) for number in range(6)]
     alone = [model.estimate(photo, [box])[0] for box in boxes]

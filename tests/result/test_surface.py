@@ -148,26 +148,29 @@ def test_a_methods_own_depth_is_taken_as_it_is() -> None:
     assert FaceSurface.of(CropEstimate(estimate.normals), mask, crop, SCALE).origin == "integrated from normals"
 
 
-@pytest.mark.parametrize("roll", [0.0, 25.0])
+@pytest.mark.parametrize("turns", [0, 1])
 def test_a_methods_own_mesh_and_albedo_reach_the_files(
-    roll: float, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    turns: int, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = lineament.Options(second_view=False, fine_crop=False)
-    (face,) = lineament.load(str(tiny_weights), options=options).estimate(data.astronaut(), [(174, 72, 96, 96)])
-    crop = replace(face.crop, roll=roll)
+    box = (72, 242, 96, 96) if turns else (174, 72, 96, 96)  # of the face that lies on its side
+    photo = np.ascontiguousarray(np.rot90(data.astronaut(), turns))
+    (face,) = lineament.load(str(tiny_weights), options=options).estimate(photo, [box])
+    crop = face.crop
+    assert abs(crop.roll + 90 * turns) < 10
     mesh = Mesh(np.array([[-40.0, 0, 0], [40.0, 0, 0], [0, 60.0, 10]]), np.array([[0, 1, 2]]))
     places = np.array([[0.3, 0.5], [0.7, 0.5], [0.5, 0.2]])
     red = np.zeros((crop.size, crop.size, 3), np.float32) + np.float32([0.9, 0.2, 0.2])
     own = replace(face.crop_estimate, mesh=mesh, mesh_places=places, albedo=red)
-    face = replace(face, crop_estimate=own, region=replace(face.region, crop=crop))
+    face = replace(face, crop_estimate=own)
     found = face.mesh()
-    cosine, sine = np.cos(np.radians(roll)), np.sin(np.radians(roll))  # clockwise as seen
+    cosine, sine = np.cos(np.radians(crop.roll)), np.sin(np.radians(crop.roll))  # clockwise as seen
     assert np.allclose(found.vertices[1], [40 * cosine, -40 * sine, 0])
     assert np.allclose(found.vertices[:, 2], [0, 0, 10])
     x, y, w, h = crop.place(512, 512)
-    photo = crop.to_photo(places * crop.size)
+    pixels = crop.to_photo(places * crop.size)
     assert found.corner_uv is not None
-    assert np.allclose(found.corner_uv[0] * [w, h], (photo - [x, y]) * [1, -1] + [0, h])
+    assert np.allclose(found.corner_uv[0] * [w, h], (pixels - [x, y]) * [1, -1] + [0, h])
     monkeypatch.setattr(albedo, "shipped_albedo", None)  # not asked
     folder = face.save(tmp_path / "out", outputs=("mesh", "albedo"), mesh_formats=("ply",))
     said = json.loads((folder / "face.json").read_text())
