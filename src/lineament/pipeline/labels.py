@@ -104,7 +104,7 @@ def label_photos(
 
 def _origin(photos: Sequence[Path], estimator: Estimator, size: int) -> dict[str, Any]:
     """All that the labels depend on, for the manifest."""
-    predictor = estimator.session
+    predictor = estimator.predictor
     guide = {"method": predictor.FORMAT.name, "weights": predictor.weights.stem, "sha256": predictor.sha256}
     listed = [{"name": printable(photo.name), "sha256": sha256_of(photo)} for photo in photos]
     return {"lineament": __version__, "guide": guide, "size": size, "photos": listed}
