@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from lineament.alignment.crop import FaceCrop, crop_of_landmarks
 from lineament.annotations.parsing import FACE_CLASSES
-from lineament.models.parser.predictor import shipped_reader
+from lineament.models.parser.predictor import shipped_parser
 from lineament.pipeline.augmentation import DETAIL, detailed_normals
 from lineament.pipeline.crops import finer_side, run_views
 from lineament.pipeline.estimator import Estimator, load
@@ -86,7 +86,7 @@ def ways(estimator: Estimator, crop: FaceCrop, image: NDArray[np.uint8]) -> dict
 
 def masks_of(crop: FaceCrop, image: NDArray[np.uint8]) -> dict[str, NDArray[np.bool_]]:
     """The face's mask SIZE×SIZE in a photo, by name of the way."""
-    reader = shipped_reader()
+    reader = shipped_parser()
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     shares = {}
     for side in (reader.size, finer_side(reader.size, 32)):
