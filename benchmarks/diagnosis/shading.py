@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How well a method reads shading: ``python benchmarks/shading.py --root YALEB --method WEIGHTS [WEIGHTS ...]``.
+"""How well a method reads shading:
+``python benchmarks/diagnosis/shading.py --root YALEB --method WEIGHTS [WEIGHTS ...]``.
 
 The measured normals of Extended Yale B's people are lit by Lambert's law with one lamp and one albedo, in place of the
 face in their photos: no beard, no gloss, no shadow, a camera without a tone curve. What a method errs on these pictures
@@ -9,7 +10,6 @@ bas-relief of each person's estimate would leave, and the error of shape alone (
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +21,8 @@ import lineament
 from lineament.datasets.sample import Sample
 from lineament.datasets.yaleb import YaleB
 from lineament.evaluation.protocols.yaleb import PADDING, SUBSETS
+from lineament.evaluation.report.benchmark import benchmark_parser, report
+from lineament.evaluation.report.table import Cell, Table
 from lineament.evaluation.systems.framing import Framing
 from lineament.pipeline.estimator import Estimator
 
@@ -44,20 +46,22 @@ def lit_people(samples: list[Sample], estimator: Estimator, lamp: NDArray[np.flo
 
 
 def main() -> None:
-    """Print a table per method."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure every method under every lamp."""
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder with yaleB01, ...")
     parser.add_argument("--method", nargs="+", default=["casfne-s"])
     arguments = parser.parse_args()
     dataset = YaleB(arguments.root)
     samples = [next(iter(dataset.samples(name, SUBSETS["front"]))) for name in dataset.subjects]
+    rows: list[tuple[Cell, ...]] = []
     for method in arguments.method:
         estimator = lineament.load(method)
-        print(f"\n{method}\n\n| lamp | " + " | ".join(SHOWN) + " |\n|---|" + "---:|" * len(SHOWN))
         for name, direction in LAMPS.items():
             lamp = np.array(direction) / np.linalg.norm(direction)
             kinds = [figures(person) for person in lit_people(samples, estimator, lamp)]
-            print(f"| {name} | " + " | ".join(f"{np.mean([k[kind] for k in kinds]):.1f}" for kind in SHOWN) + " |")
+            rows.append((method, name, *(float(np.mean([k[kind] for k in kinds])) for kind in SHOWN)))
+    table = Table("Real heads lit evenly: error, °", ("method", "lamp", *SHOWN), tuple(rows))
+    report([table], arguments.output, arguments.method)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How well found faces are read: ``python benchmarks/reader.py [--faces 300] [--portraits FOLDER] [--photos 200]``.
+"""How well found faces are read:
+``python benchmarks/accuracy/parsing.py [--faces 300] [--portraits FOLDER] [--photos 200]``.
 
-On synthetic people of another seed, from a box as loose as the finder's: landmarks, visibility, pose and parse against
+On synthetic people of another seed, from a box as loose as the detector's: landmarks, visibility, pose and parse against
 the truth. On real photos, which have no truth: how far the landmarks of the same face move when the photo is mirrored,
 shifted, made smaller or larger, or turned. Distances are per cent of the inter-ocular distance, between the outer
 corners of the eyes, as long as it would look from the front.
@@ -9,10 +10,9 @@ corners of the eyes, as long as it would look from the front.
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.annotations.landmarks import mirrored_landmarks
+from lineament.evaluation.report.benchmark import benchmark_parser, report
+from lineament.evaluation.report.table import Table
 from lineament.face import Face, MaskClass, find, read_face
 from lineament.face.read import box_of
 from lineament.images.read import find_images, read_image
@@ -33,17 +35,18 @@ TURN, SHIFT, SCALES = 15.0, 0.08, (0.6, 1.5)
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--faces", type=int, default=300)
     parser.add_argument("--portraits", type=Path)
     parser.add_argument("--photos", type=int, default=200)
     arguments = parser.parse_args()
-    synthetic(arguments.faces)
+    tables = synthetic(arguments.faces)
     if arguments.portraits is not None:
-        consistency(arguments.portraits, arguments.photos)
+        tables.append(consistency(arguments.portraits, arguments.photos))
+    report(tables, arguments.output, ["face-parser"])
 
 
-def synthetic(count: int) -> None:
+def synthetic(count: int) -> list[Table]:
     """Against the truth."""
     generator, random = Generator(SynthConfig(size=256, seed=99), load_rig()), np.random.default_rng(3)
     figures: dict[str, list[float]] = defaultdict(list)
@@ -80,12 +83,19 @@ def synthetic(count: int) -> None:
                 here, there = told == int(part), parse == int(part)
                 both[part] += (here & there).sum()
                 either[part] += ((here | there) & (parse < 255)).sum()
-    print(f"{count} synthetic people:")
-    for name, values in figures.items():
-        unit = "°" if "off" in name else " %"
-        print(f"  {name:28}{np.mean(values):6.2f}{unit}")
-    shares = ", ".join(f"{part.name.lower()} {100 * both[part] / either[part]:.0f}" for part in MaskClass)
-    print(f"  parse, intersection over union, %: {shares}; mean {100 * (both / either).mean():.1f}")
+    shares = [(part.name.lower(), 100 * float(both[part] / either[part])) for part in MaskClass]
+    return [
+        Table(
+            title=f"Landmarks and pose of {count} synthetic people",
+            columns=("", "mean", "unit"),
+            rows=tuple((name, float(np.mean(v)), "°" if "off" in name else "%") for name, v in figures.items()),
+        ),
+        Table(
+            title="Parse",
+            columns=("part", "intersection over union, %"),
+            rows=(*shares, ("mean", 100 * float((both / either).mean()))),
+        ),
+    ]
 
 
 def seen_in_crop(mask: NDArray[np.uint8], corners: Points, size: int) -> NDArray[np.uint8]:
@@ -98,7 +108,7 @@ def seen_in_crop(mask: NDArray[np.uint8], corners: Points, size: int) -> NDArray
     return np.asarray(moved, dtype=np.uint8)
 
 
-def consistency(folder: Path, count: int) -> None:
+def consistency(folder: Path, count: int) -> Table:
     """Against the same face in the photo changed."""
     moved: dict[str, list[float]] = defaultdict(list)
     for path in find_images([str(folder)])[:: max(1, 729 // count)][:count]:
@@ -114,13 +124,17 @@ def consistency(folder: Path, count: int) -> None:
             assert read is not None
             away = np.linalg.norm(back(read.landmarks) - marks, axis=1).mean()
             moved[name].append(100.0 * float(away / ocular))
-    print(f"{len(next(iter(moved.values())))} real photos, landmarks move by:")
-    for name, values in moved.items():
-        print(f"  {name:28}{np.mean(values):6.2f} %   (95th percentile {np.percentile(values, 95):.2f} %)")
-    print(f"  {'all':28}{np.mean([np.mean(v) for v in moved.values()]):6.2f} %")
+    rows = [(name, float(np.mean(values)), float(np.percentile(values, 95))) for name, values in moved.items()]
+    return Table(
+        title=f"How far landmarks move in {len(next(iter(moved.values())))} real photos",
+        columns=("change", "mean, %", "95th percentile, %"),
+        rows=(*rows, ("all", float(np.mean([row[1] for row in rows])), None)),
+    )
 
 
-def changed(image: NDArray[np.uint8], face: Face) -> Iterator[tuple[str, NDArray[np.uint8], Face, object]]:
+def changed(
+    image: NDArray[np.uint8], face: Face
+) -> Iterator[tuple[str, NDArray[np.uint8], Face, Callable[[Points], Points]]]:
     """The photo changed, the face's box there, and the way back for points."""
     height, width = image.shape[:2]
     x, y, w, h = face.box

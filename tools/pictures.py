@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make the README's pictures with the current code: ``python docs/pictures.py``."""
+"""Make the README's pictures with the current code: ``python tools/pictures.py``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lineament.render.preview import shade_normals
 from lineament.rig import load_rig
 from lineament.synth import Generator, SynthConfig
 
-FOLDER = Path(__file__).parent / "images"
+FOLDER = Path(__file__).parent.parent / "docs" / "images"
 
 
 def main() -> None:

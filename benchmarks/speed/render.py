@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Milliseconds per picture of rasteriser and shading: ``python benchmarks/render.py [--size 256] [--threads 1]``.
+"""Milliseconds per picture of rasteriser and shading: ``python benchmarks/speed/render.py [--size 256] [--threads 1]``.
 
 The subject is an ellipsoid of about 7,000 vertices that covers some 60 % of the picture, each of the batch turned and
 placed a little differently. Medians of several runs; beside them the processor's own time, which a busy machine does
@@ -8,7 +8,6 @@ not stretch.
 
 from __future__ import annotations
 
-import argparse
 import math
 import statistics
 import time
@@ -18,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lineament.evaluation.report.benchmark import benchmark_parser, report
+from lineament.evaluation.report.table import Table
 from lineament.render.raster import interpolate, rasterize, vertex_normals
 from lineament.render.shading import blinn_phong, cast_shadow, cavity_occlusion, spherical_harmonics_shading
 
@@ -57,7 +58,7 @@ def measure(work: Callable[[], object], runs: int, pictures: int, device: str) -
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)
@@ -91,7 +92,7 @@ def main() -> None:
         seen = rasterize(moved, faces, size, size, inverse)
         interpolate(attributes, faces, seen).square().mean().backward()
 
-    rows: dict[str, Callable[[], object]] = {
+    works: dict[str, Callable[[], object]] = {
         "rasterize": lambda: rasterize(points, faces, size, size, inverse),
         "interpolate, 8 channels": lambda: interpolate(attributes, faces, fragments),
         "rasterize, interpolate, backward": backward,
@@ -101,15 +102,17 @@ def main() -> None:
         "cast shadow": lambda: cast_shadow(fragments.depth, fragments.mask, light, soft),
         "cavity occlusion": lambda: cavity_occlusion(fragments.depth, fragments.mask, 0.06 * size),
     }
-    print(f"{'milliseconds per picture':34}   wall    cpu")
-    for name, work in rows.items():
-        wall, processor = measure(work, arguments.runs, batch, device)
-        print(f"{name:34} {wall:6.2f} {processor:6.2f}")
-    print(
-        f"{size}², batch {batch}, {len(head)} vertices, {len(faces)} triangles, "
-        f"{float(fragments.mask.float().mean()):.0%} covered, {device}, {arguments.threads} thread(s), "
-        f"median of {arguments.runs}"
+    table = Table(
+        title="Milliseconds per picture",
+        columns=("part", "wall", "processor"),
+        rows=tuple((name, *measure(work, arguments.runs, batch, device)) for name, work in works.items()),
+        notes=(
+            f"{size}², batch {batch}, {len(head)} vertices, {len(faces)} triangles, "
+            f"{float(fragments.mask.float().mean()):.0%} covered, {device}, {arguments.threads} thread(s), "
+            f"median of {arguments.runs}.",
+        ),
     )
+    report([table], arguments.output)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images per second of the generator: ``python benchmarks/synth.py [--size 256] [--processes 2] [--device cpu]``."""
+"""Images per second of the generator:
+``python benchmarks/speed/synth.py [--size 256] [--processes 2] [--device cpu]``.
+"""
 
 from __future__ import annotations
 
-import argparse
 import time
 from multiprocessing import get_context
 
 import torch
 
+from lineament.evaluation.report.benchmark import benchmark_parser, report
+from lineament.evaluation.report.table import Table
 from lineament.rig import load_rig
 from lineament.synth import Generator, SynthConfig
 
@@ -26,8 +29,8 @@ def measure(size: int, device: str, batch: int, seconds: float, threads: int) ->
 
 
 def main() -> None:
-    """Measure and print one line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure and print."""
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--processes", type=int, default=2)
@@ -41,10 +44,12 @@ def main() -> None:
     else:
         results = [measure(*job)]
     rate = sum(made / taken for made, taken in results)
-    print(
-        f"{rate:.1f} images per second at {arguments.size}² on {arguments.device}, "
-        f"{len(results)} process(es) of one thread, batch {arguments.batch}"
+    table = Table(
+        title="Images per second of the generator",
+        columns=("side, px", "device", "processes of one thread", "batch", "images per second"),
+        rows=((str(arguments.size), arguments.device, str(len(results)), str(arguments.batch), rate),),
     )
+    report([table], arguments.output)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fit the error that a photo's flaws let expect: ``python benchmarks/calibrate_check.py [--faces 600]``.
+"""Fit the error that a photo's flaws let expect: ``python tools/calibrate_check.py [--faces 600]``.
 
 Synthetic faces of another seed, many of them small, blurred, dark, turned or covered, are measured by
 `lineament.face.quality` and estimated by what ships. The logarithm of the mean angular error is fitted by a sum of

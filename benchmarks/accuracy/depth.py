@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Depth of every stage of DF²Net on synthetic people that no training saw, in the form of the paper's table 2:
-``python benchmarks/depth.py --method WEIGHTS [--faces 100]``.
+``python benchmarks/accuracy/depth.py --method WEIGHTS [--faces 100]``.
 
 Depth is brought onto the truth by RANSAC and compared in millimetres within the outline of the landmarks, as in the
 paper. Beside it the angular error of the depth's normals; that of their shape (both blurred); and how far their detail
@@ -9,8 +9,6 @@ paper. Beside it the angular error of the depth's normals; that of their shape (
 
 from __future__ import annotations
 
-import argparse
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +16,14 @@ from scipy import ndimage
 
 from lineament.evaluation.metrics.depth import align_depth, depth_error_statistics
 from lineament.evaluation.metrics.detail import BLUR, compare_shape_and_detail
+from lineament.evaluation.report.benchmark import benchmark_parser, report
+from lineament.evaluation.report.table import Table
 from lineament.geometry import angular_error, depth_to_normals
-from lineament.methods.df2net.predictor import DF2NetSession
+from lineament.methods.df2net.predictor import DF2NetPredictor
+from lineament.methods.discovery import method_weights
 from lineament.rig import load_rig
 from lineament.synth import Generator, SynthConfig
 from lineament.training.data import face_of
-from lineament.weights import weights_path
 
 STAGES = ("D-Net", "F-Net", "Fr-Net")
 EDGE = 4  # pixels off the face's outline, where a blur mixes it with nothing
@@ -32,13 +32,13 @@ Floats = NDArray[np.float32]
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--method", required=True, help="weights of DF²Net")
     parser.add_argument("--faces", type=int, default=100)
     parser.add_argument("--yaw", type=float, default=30.0, help="largest turn of the head, degrees")
     arguments = parser.parse_args()
-    session = DF2NetSession(weights_path(arguments.method))
-    config = SynthConfig(size=session.size, seed=99, yaw=arguments.yaw, hats=0.0, covered=0.0, glasses=0.0)
+    predictor = DF2NetPredictor(method_weights(arguments.method))
+    config = SynthConfig(size=predictor.size, seed=99, yaw=arguments.yaw, hats=0.0, covered=0.0, glasses=0.0)
     generator = Generator(config, load_rig())
     errors: list[list[Floats]] = [[] for _ in STAGES]
     others: list[list[tuple[float, ...]]] = [[] for _ in STAGES]
@@ -51,16 +51,19 @@ def main() -> None:
         if not mask.any():
             continue
         truth, scale = sample.depth[0, 0].numpy(), float(sample.camera.scale[0])
-        for stage, depth in enumerate(session.depth(crop)):
-            aligned = align_depth(session.size * depth[0], truth, mask)
+        for stage, depth in enumerate(predictor.run(crop).depths):
+            aligned = align_depth(predictor.size * depth[0], truth, mask)
             errors[stage].append(np.abs(aligned - truth)[mask].astype(np.float32) / scale)
-            normals = depth_to_normals(session.size * depth[0])
+            normals = depth_to_normals(predictor.size * depth[0])
             others[stage].append(compared(normals, depth_to_normals(truth), mask))
-    print("| | mean, mm | std | median | 90 % | normals ° | shape ° | detail r | detail × |\n|---|" + "---:|" * 8)
+    rows = []
     for name, apart, more in zip(STAGES, errors, others, strict=True):
         table = depth_error_statistics(np.concatenate(apart))
-        figures = (table.mean, table.std, table.median, table.largest_90, *np.mean(more, axis=0))
-        print(f"| {name} | " + " | ".join(f"{value:.2f}" for value in figures) + " |")
+        figures = (table.mean, table.std, table.median, table.largest_90, *map(float, np.mean(more, axis=0)))
+        rows.append((name, *figures))
+    columns = ("", "mean, mm", "std", "median", "90 %", "normals °", "shape °", "detail r", "detail ×")
+    title = f"Depth on {arguments.faces} synthetic people, turned by up to {arguments.yaw:g}°"
+    report([Table(title, columns, tuple(rows))], arguments.output, [arguments.method])
 
 
 def compared(normals: Floats, truth: Floats, mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:

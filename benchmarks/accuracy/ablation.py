@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each part of the synthesis and of the training is worth: ``python benchmarks/ablation.py --root YALEB``.
+"""What each part of the synthesis and of the training is worth:
+``python benchmarks/accuracy/ablation.py --root YALEB --init WEIGHTS``.
 
 Every row goes on from the same weights, for the same number of steps, on as many faces of the same seeds, with one
 thing changed. Measured are real faces (Extended Yale B, lights within 35°, at the padding of `lineament evaluate
@@ -25,6 +26,8 @@ from torch.nn import functional as F
 
 from lineament.datasets.yaleb import YaleB
 from lineament.evaluation.protocols.yaleb import PADDING, evaluate_yaleb
+from lineament.evaluation.report.benchmark import benchmark_parser, report
+from lineament.evaluation.report.table import Table
 from lineament.evaluation.systems.framing import FramedPredictor, Framing
 from lineament.face.photo_crops import face_crops
 from lineament.methods.casfne.config import CasFNETrainConfig
@@ -112,18 +115,18 @@ class TeacherRecipe(CasFNERecipe):
 
 def main() -> None:
     """Train and measure every row, then print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder with yaleB01, ...")
     parser.add_argument("--init", type=Path, required=True, help="weights from which every row goes on")
     parser.add_argument("--photos", type=Path, help="folder with photos of faces, for one more row")
-    parser.add_argument("--output", type=Path, default=Path("ablation"))
+    parser.add_argument("--folder", type=Path, default=Path("ablation"), help="for faces, trainings and what is done")
     parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="ROW", default=list(ROWS), help="by name")
     parser.add_argument("--faces", type=int, default=1200)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    results = arguments.output / "results.json"
+    results = arguments.folder / "results.json"
     done: dict[str, Any] = json.loads(results.read_text()) if results.exists() else {}
     dataset = YaleB(arguments.root)
     if "start" not in done:
@@ -135,7 +138,13 @@ def main() -> None:
             done[name] = measure(trained(arguments, number, name, faces, training), dataset)
         results.parent.mkdir(parents=True, exist_ok=True)
         results.write_text(json.dumps(done, indent=1))
-        print(f"| {name} | {done[name]['real']:.2f} | {done[name]['synthetic']:.2f} |", flush=True)
+    table = Table(
+        title="What each part is worth",
+        columns=("row", "real °", "synthetic °"),
+        rows=tuple((name, row["real"], row["synthetic"]) for name, row in done.items()),
+        notes=(f"{arguments.steps} steps of 32 of {arguments.faces} faces at {FULL.size} pixels, half resolution.",),
+    )
+    report([table], arguments.output)
 
 
 def trained(
@@ -143,10 +152,10 @@ def trained(
 ) -> CasFNE:
     """The network that a row's faces and training give."""
     synth = replace(FULL, **faces)
-    folder = arguments.output / f"faces-{'full' if synth == FULL else number}"
+    folder = arguments.folder / f"faces-{'full' if synth == FULL else number}"
     write_dataset(folder, arguments.faces, synth, pictures=("image", "normals", "mask"))
     config = CasFNETrainConfig(
-        output=arguments.output / f"run-{number}",
+        output=arguments.folder / f"run-{number}",
         data=(folder,),
         init=(arguments.init,),
         size=synth.size,

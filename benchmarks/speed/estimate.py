@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time and memory of estimating one photo: ``python benchmarks/estimate.py [--side 1024] [--threads 2]``.
+"""Time and memory of estimating one photo: ``python benchmarks/speed/estimate.py [--side 1024] [--threads 2]``.
 
 The photo is scikit-image's astronaut, enlarged. Each part is timed by itself; medians of several runs.
 """
 
 from __future__ import annotations
 
-import argparse
 import resource
 import statistics
 import time
@@ -16,6 +15,8 @@ import cv2
 from skimage import data
 
 import lineament
+from lineament.evaluation.report.benchmark import benchmark_parser, report
+from lineament.evaluation.report.table import Table
 from lineament.face import find
 
 
@@ -32,7 +33,7 @@ def median_ms(work: Callable[[], object], runs: int) -> float:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--side", type=int, default=1024)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=9)
@@ -41,20 +42,28 @@ def main() -> None:
     cv2.setNumThreads(arguments.threads)
     start = time.perf_counter()
     model = lineament.load(arguments.method, arguments.threads)
-    print(f"loading                      {1e3 * (time.perf_counter() - start):7.0f} ms")
+    loading = 1e3 * (time.perf_counter() - start)
     photo = cv2.resize(data.astronaut(), (arguments.side, arguments.side), interpolation=cv2.INTER_CUBIC)
     box = find(photo)[0].box
-    rows = {
+    works: dict[str, Callable[[], object]] = {
         "finding": lambda: find(photo),
         "estimating, box given": lambda: model.estimate(photo, [box]),
-        "estimating, box given, no flip": lambda: model.estimate(photo, [box], flip=False),
+        "estimating, box given, one view": lambda: model.estimate(photo, [box], flip=False),
         "finding and estimating": lambda: model.estimate(photo),
     }
-    for name, work in rows.items():
-        print(f"{name:30} {median_ms(work, arguments.runs):5.0f} ms")
+    times = {"loading": loading, **{name: median_ms(work, arguments.runs) for name, work in works.items()}}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"peak memory of the process     {peak:5.0f} MB")
-    print(f"photo {arguments.side}², one face, {arguments.threads} threads, median of {arguments.runs}")
+    table = Table(
+        title="Estimating one photo",
+        columns=("part", "ms"),
+        rows=tuple(times.items()),
+        notes=(
+            f"{arguments.method}, photo {arguments.side}², one face, {arguments.threads} threads, "
+            f"median of {arguments.runs}.",
+            f"Peak memory of the process: {peak:.0f} MB.",
+        ),
+    )
+    report([table], arguments.output, [arguments.method])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fit the finder's score to data: ``python benchmarks/calibrate_finder.py --data DATASET... [--photos faces.json]``.
+"""Fit the detector's score to data: ``python tools/calibrate_detector.py --data DATASET... [--photos faces.json]``.
 
 Candidates come from scenes of faces kept from training, from pictures without faces, and from real photos with one
 known face each (a list that `lineament faces` wrote). A logistic regression on `lineament.face.score.EVIDENCE` tells
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from lineament.face import find_boxes
-from lineament.face.detect import _WORTH_READING
+from lineament.face.detect import WORTH_READING
 from lineament.face.read import overlap, read_again, read_box
 from lineament.face.score import EVIDENCE, evidence_of, looked_at_again
 from lineament.images.read import read_image
@@ -80,7 +80,7 @@ def main() -> None:
 def candidates(image: NDArray[np.uint8], known: list[Box]) -> list[tuple[NDArray[np.float64], bool]]:
     """Evidence of all candidates in a picture, and whether each is a face; those in between are left out."""
     rows = []
-    for face in find_boxes(image, _WORTH_READING):
+    for face in find_boxes(image, WORTH_READING):
         best = max((overlap(face.box, box) for box in known), default=0.0)
         if best > 0.45 or best < 0.1:
             first = read_box(image, face)

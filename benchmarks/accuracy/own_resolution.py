@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ways to bring a crop's normals to the photo's resolution: ``python benchmarks/own_resolution.py [--faces 24]``.
+"""Ways to bring a crop's normals to the photo's resolution:
+``python benchmarks/accuracy/own_resolution.py [--faces 24]``.
 
 Detailed synthetic faces of 768 pixels, seen by the network at its own size. Compared are cubic enlargement, guided
 filtering by the photo (He et al. 2013), the network on a finer crop, and what ships: the shape of the crop with the
@@ -9,7 +10,6 @@ coarser than the crop's blur is taken from the truth.
 
 from __future__ import annotations
 
-import argparse
 from collections import defaultdict
 from dataclasses import replace
 
@@ -19,9 +19,12 @@ from numpy.typing import NDArray
 
 from lineament.alignment.crop import FaceCrop, crop_of_landmarks
 from lineament.annotations.parsing import FACE_CLASSES
+from lineament.evaluation.report.benchmark import benchmark_parser, report
+from lineament.evaluation.report.table import Table
+from lineament.images.tone import camera_tones, face_contrast
 from lineament.models.parser.predictor import shipped_reader
 from lineament.pipeline.estimator import FINER, Estimator, load
-from lineament.pipeline.views import DETAIL, Look, multiple_of, with_detail
+from lineament.pipeline.views import DETAIL, multiple_of, with_detail, with_normals
 from lineament.result.geometry import unit_normals
 from lineament.rig import load_rig
 from lineament.synth import Generator, SynthConfig
@@ -33,7 +36,7 @@ Normals = NDArray[np.float32]
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--faces", type=int, default=24)
     arguments = parser.parse_args()
     camera = replace(DegradeConfig(), low_resolution=0.0, defocus=0.0, motion=0.0, jpeg_lowest=60.0)
@@ -56,20 +59,29 @@ def main() -> None:
             sigma = DETAIL * crop.side
             detail = unit_normals(blurred(truth, sigma) + normals - blurred(normals, sigma))
             figures[name].append((angle(normals, truth, mask), angle(detail, truth, mask)))
-    print(f"{'normals':30}{'error':>8}{'detail':>8}")
-    for name, values in figures.items():
-        error, detail = np.mean(values, axis=0)
-        print(f"{name:30}{error:7.2f}°{detail:7.2f}°")
-    print(f"{'mask':30}{'overlap':>8}")
-    for name, overlaps in masks.items():
-        print(f"{name:30}{100 * np.mean(overlaps):7.2f} %")
+    tables = [
+        Table(
+            title="Normals at the photo's resolution",
+            columns=("normals", "error °", "detail °"),
+            rows=tuple((name, *map(float, np.mean(values, axis=0))) for name, values in figures.items()),
+            notes=(f"{arguments.faces} synthetic faces of {SIZE} pixels.",),
+        ),
+        Table(
+            title="Masks at the photo's resolution",
+            columns=("mask", "intersection over union, %"),
+            rows=tuple((name, 100.0 * float(np.mean(overlaps))) for name, overlaps in masks.items()),
+        ),
+    ]
+    report(tables, arguments.output, ["casfne-s"])
 
 
 def ways(estimator: Estimator, crop: FaceCrop, image: NDArray[np.uint8]) -> dict[str, Normals]:
     """Normals SIZE×SIZE×3 of a photo, by name of the way."""
     finer = crop.at(multiple_of(FINER * crop.size, estimator.session.multiple))
     coarse = estimator.estimate_crop(crop.extract(image), flip=True).normals[-1]
-    fine = estimator._run(Look(finer.extract(image), None), None).normals[-1]
+    seen = finer.extract(image)
+    tones = camera_tones(face_contrast(seen))
+    fine = with_normals(estimator.session.run(tones[seen][None])).normals[-1][0]
     cubic = in_photo(crop, coarse)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     planes = [guided(grey, np.ascontiguousarray(cubic[..., i]), 9, 1e-3) for i in range(3)]

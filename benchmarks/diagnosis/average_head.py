@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How measured heads differ from the generator's on average: ``python benchmarks/average_head.py --root YALEB``.
+"""How measured heads differ from the generator's on average:
+``python benchmarks/diagnosis/average_head.py --root YALEB``.
 
 The mean normals of Extended Yale B's people and of frontal synthetic people are brought to one frame by the centres of
 eyes and mouth. Printed is the angle between both means, by which depth factor and shear (degrees; positive, if the chin
@@ -12,17 +13,18 @@ one is larger).
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import cv2
 import numpy as np
-import yaleb_lights
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from yaleb_lights import fit
 
 from lineament.annotations.parsing import FACE_CLASSES
 from lineament.datasets.yaleb import YaleB
+from lineament.evaluation.report.benchmark import benchmark_parser, report
+from lineament.evaluation.report.table import Cell, Table
 from lineament.face import crop_of_whole, read_crop
 from lineament.geometry import angular_error
 from lineament.images.write import write_png
@@ -42,16 +44,16 @@ Person = tuple[Floats, NDArray[np.bool_]]
 
 def main() -> None:
     """Print both comparisons."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder with yaleB01, ...")
     parser.add_argument("--faces", type=int, default=320)
     parser.add_argument("--plain", action="store_true")
     parser.add_argument("--picture", type=Path)
     arguments = parser.parse_args()
-    yaleb_lights.EVERY = 1
     dataset = YaleB(arguments.root)
     made = synthetic_people(arguments.faces, PLAIN if arguments.plain else {})
     synthetic = mean_of(made, arguments.faces // 2)
+    rows: list[tuple[Cell, ...]] = []
     for name, fitted in (("protocol's truth", False), ("strobes' strengths fitted", True)):
         people = [real_person(dataset, subject, fitted) for subject in dataset.subjects]
         real = mean_of(people, 4)
@@ -63,17 +65,18 @@ def main() -> None:
         def apart(x: Floats, mean: Floats = mean, truth: Floats = truth) -> float:
             return float(angular_error(deepened(mean, x[0], x[1]), truth).mean())
 
-        spread = {
-            "a real person from the real mean": from_mean(people, real),
-            "a real person from the synthetic mean": from_mean(people, synthetic),
-            "a synthetic person from the synthetic mean": from_mean(made[: 8 * len(people)], synthetic),
-        }
-        best = minimize(apart, [1.0, 0.0], method="Nelder-Mead")
-        print(
-            f"{name}: means {apart(np.array([1.0, 0.0])):.1f}° apart; "
-            f"{best.fun:.1f}° if heads were {best.x[0]:.2f} times as deep and sheared by {best.x[1]:+.1f}°; "
-            + ", ".join(f"{what} {degrees:.1f}°" for what, degrees in spread.items())
+        spread = (
+            from_mean(people, real),
+            from_mean(people, synthetic),
+            from_mean(made[: 8 * len(people)], synthetic),
         )
+        best = minimize(apart, [1.0, 0.0], method="Nelder-Mead")
+        rows.append((name, apart(np.array([1.0, 0.0])), float(best.fun), *map(float, best.x), *spread))
+    columns = (
+        *("truth", "means apart °", "at best °", "if heads were × as deep", "and sheared by °"),
+        *("real from real mean °", "real from synthetic mean °", "synthetic from synthetic mean °"),
+    )
+    report([Table("Average heads", columns, tuple(rows))], arguments.output)
 
 
 def from_mean(people: list[Person], mean: Person) -> float:
@@ -120,7 +123,7 @@ def real_person(dataset: YaleB, name: str, fitted: bool) -> Person:
     normals = truth.normals.astype(np.float64)
     if fitted:
         normals = np.zeros_like(normals)
-        normals[truth.mask] = yaleb_lights.fit(dataset, name)[1]
+        normals[truth.mask] = fit(dataset, name, every=1)[1]
     height, width = subject.photos[0].shape
     margin = round(MARGIN * height)
     left = margin + (height - width) // 2

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What kind of error a method makes on real faces, and on synthetic ones cut alike: ``python benchmarks/diagnose.py
---root YALEB [--maps maps.png]``.
+"""What kind of error a method makes on real faces, and on synthetic ones cut alike:
+``python benchmarks/diagnosis/diagnose.py --root YALEB [--maps maps.png]``.
 
 Of every person's photos under lights within 35°: the mean angular error; how much of it is *bias*, the error of the
 mean of the person's estimates, and how much *spread* around that mean; which rotation of the estimates would fit the
@@ -13,7 +13,6 @@ curves change. The synthetic people are looked at in one photo each, cut and pad
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,8 @@ import lineament
 from lineament.annotations.parsing import FACE_CLASSES
 from lineament.datasets.yaleb import YaleB
 from lineament.evaluation.protocols.yaleb import PADDING, SUBSETS
+from lineament.evaluation.report.benchmark import benchmark_parser, report
+from lineament.evaluation.report.table import Cell, Table
 from lineament.evaluation.systems.framing import Framing
 from lineament.geometry import angular_error
 from lineament.pipeline.estimator import Estimator
@@ -254,9 +255,17 @@ def write_maps(people: list[Person], path: Path) -> None:
     cv2.imwrite(str(path), np.concatenate(columns, axis=1)[..., ::-1])
 
 
+def by_person(real: list[Person], synthetic: list[Person]) -> Table:
+    """The kinds of error of every real person, and their means over real and synthetic people."""
+    rows: list[tuple[Cell, ...]] = [(person.name, *figures(person).values()) for person in real]
+    for name, people in (("mean, real", real), ("mean, synthetic", synthetic)):
+        rows.append((name, *map(float, np.mean([list(figures(p).values()) for p in people], axis=0))))
+    return Table("Kinds of error, °", ("person", *figures(real[0])), tuple(rows))
+
+
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder with yaleB01, ...")
     parser.add_argument("--method", default="casfne-s")
     parser.add_argument("--stage", type=int, default=-1)
@@ -267,28 +276,20 @@ def main() -> None:
     estimator = lineament.load(arguments.method)
     real = list(real_people(arguments.root, estimator, arguments.stage))
     synthetic = list(synthetic_people(arguments.synthetic, estimator, arguments.stage))
-    print("| person | " + " | ".join(figures(real[0])) + " |\n|---|" + "---:|" * len(figures(real[0])))
-    for person in real:
-        print(f"| {person.name} | " + " | ".join(f"{v:.1f}" for v in figures(person).values()) + " |")
-    for name, people in (("mean, real", real), ("mean, synthetic", synthetic)):
-        means = np.mean([list(figures(p).values()) for p in people], axis=0)
-        print(f"| {name} | " + " | ".join(f"{v:.1f}" for v in means) + " |")
-    print("\n| region | real | synthetic |\n|---|---:|---:|")
-    for (name, error), other in zip(by_region(real).items(), by_region(synthetic).values(), strict=True):
-        print(f"| {name} | {error:.1f} | {other:.1f} |")
-    print("\n| light | real |\n|---|---:|")
-    for name, error in by_light(real).items():
-        print(f"| {name} | {error:.1f} |")
-    print("\n| both blurred by, px | real | synthetic |\n|---|---:|---:|")
+    tables = [by_person(real, synthetic)]
+    pairs = zip(by_region(real).items(), by_region(synthetic).values(), strict=True)
+    tables.append(Table("By region", ("region", "real °", "synthetic °"), tuple((*one, other) for one, other in pairs)))
+    tables.append(Table("By light", ("light", "real °"), tuple(by_light(real).items())))
     scales = by_scale(synthetic)
-    for sigma, error in by_scale(real).items():
-        print(f"| {sigma:g} | {error:.1f} | {scales[sigma]:.1f} |")
+    rows = tuple((f"{sigma:g}", error, scales[sigma]) for sigma, error in by_scale(real).items())
+    tables.append(Table("Mean estimates, both blurred", ("blur, px", "real °", "synthetic °"), rows))
     left = without_shared_bias(real)
-    cells = " ".join(f"{error:.1f}" for error in left)
-    print(f"\nwithout the bias that the others share: {cells}, mean {np.mean(left):.2f}")
+    of_tones: list[tuple[Cell, ...]] = [("without the bias that the others share", *left, float(np.mean(left)))]
     for tone in TONES if arguments.tones else ():
         errors = [mean_error(p) for p in real_people(arguments.root, estimator, arguments.stage, tone)]
-        print(f"photos to the power of 1/{tone:g}: {' '.join(f'{e:.1f}' for e in errors)}, mean {np.mean(errors):.2f}")
+        of_tones.append((f"photos to the power of 1/{tone:g}", *errors, float(np.mean(errors))))
+    tables.append(Table("Error by person, °", ("", *(p.name for p in real), "mean"), tuple(of_tones)))
+    report(tables, arguments.output, [arguments.method])
     if arguments.maps:
         write_maps(real, arguments.maps)
 

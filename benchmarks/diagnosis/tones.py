@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What giving photos the contrast of cameras is worth: ``python benchmarks/tones.py --root YALEB [--portraits DIR]``.
+"""What giving photos the contrast of cameras is worth:
+``python benchmarks/diagnosis/tones.py --root YALEB [--portraits DIR]``.
 
 The database's photos hold linear light, synthetic ones have a camera's curve, or none if it is taken away. Printed is
 the mean angular error over real people (every light within 35°) and over synthetic ones cut alike, as the estimator
@@ -8,7 +9,6 @@ works and with tones as they are; and quantiles of the contrast of all faces tha
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -19,10 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lineament
-from lineament import estimator as module
 from lineament.errors import LineamentError
+from lineament.evaluation.report.benchmark import benchmark_parser, report
+from lineament.evaluation.report.table import Cell, Table
 from lineament.images import find_images, read_image
 from lineament.images.tone import camera_tones, face_contrast
+from lineament.pipeline import estimator as module
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 CURVE = 2.2  # exponent that takes a camera's curve away
@@ -30,7 +32,7 @@ CURVE = 2.2  # exponent that takes a camera's curve away
 
 def main() -> None:
     """Print both tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder with yaleB01, ...")
     parser.add_argument("--method", default="casfne-s")
     parser.add_argument("--synthetic", type=int, default=64, help="synthetic people")
@@ -44,21 +46,22 @@ def main() -> None:
         "synthetic, a camera's curve": synthetic,
     }
     contrasts: dict[str, list[float]] = {}
-    print("| photos | tones as they are, ° | with usual contrast, ° |\n|---|---:|---:|")
+    rows: list[tuple[Cell, ...]] = []
     for name, people in kinds.items():
-        errors = []
+        errors: list[float] = []
         for tones in (lambda contrast: np.arange(256, dtype=np.uint8), camera_tones):
             seen = contrasts[name] = []
             with mock.patch.object(module, "camera_tones", noting(tones, seen)):
-                errors.append(np.mean([diagnose.mean_error(person) for person in people()]))
-        print(f"| {name} | " + " | ".join(f"{error:.2f}" for error in errors) + " |", flush=True)
+                errors.append(float(np.mean([diagnose.mean_error(person) for person in people()])))
+        rows.append((name, *errors))
     if arguments.portraits:
         contrasts["portraits"] = list(portrait_contrasts(arguments.portraits, estimator.session.size))
-    print(
-        "\n| contrast | " + " | ".join(f"{100 * q:.0f} %" for q in QUANTILES) + " |\n|---|" + "---:|" * len(QUANTILES)
-    )
-    for name, values in contrasts.items():
-        print(f"| {name} | " + " | ".join(f"{value:.2f}" for value in np.quantile(values, QUANTILES)) + " |")
+    quantiles = ((name, *map(float, np.quantile(values, QUANTILES))) for name, values in contrasts.items())
+    tables = [
+        Table("Error, °", ("photos", "tones as they are", "with usual contrast"), tuple(rows)),
+        Table("Contrast", ("photos", *(f"{100 * q:.0f} %" for q in QUANTILES)), tuple(quantiles)),
+    ]
+    report(tables, arguments.output, [arguments.method])
 
 
 def noting(tones: Callable[[float], NDArray[np.uint8]], seen: list[float]) -> Callable[[float], NDArray[np.uint8]]:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a refinement by shading could find: ``python benchmarks/residual.py --root YALEB [--method casfne-s]``.
+"""What a refinement by shading could find:
+``python benchmarks/diagnosis/residual.py --root YALEB [--method casfne-s]``.
 
 Refinement by shading changes normals until, lit, they explain the photo. So the light that explains a photo best with
 the estimated normals and one albedo is fitted (`lineament.render.light_fit.fit_light`), and what that leaves of the
@@ -10,7 +11,6 @@ is small, what is left is skin, gloss, hair and shadows, and whoever explains it
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,8 @@ import torch
 from numpy.typing import NDArray
 
 import lineament
+from lineament.evaluation.report.benchmark import benchmark_parser, report
+from lineament.evaluation.report.table import Cell, Table
 from lineament.render.colour import decode_srgb
 from lineament.render.light_fit import fit_light
 from lineament.render.shading import spherical_harmonics_shading
@@ -32,7 +34,7 @@ Light = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder with yaleB01, ...")
     parser.add_argument("--method", default="casfne-s")
     parser.add_argument("--synthetic", type=int, default=64, help="synthetic people")
@@ -42,11 +44,13 @@ def main() -> None:
         "real": (partial(diagnose.real_people, arguments.root, estimator, -1), as_stored),
         "synthetic": (partial(diagnose.synthetic_people, arguments.synthetic, estimator, -1), decoded),
     }
-    print("| people | blur, px | left | to find | correlation |\n|---|---:|---:|---:|---:|")
+    rows: list[tuple[Cell, ...]] = []
     for name, (people, light) in kinds.items():
         figures = [figure for person in people() for figure in compared(person, light)]
         for blur, (left, sought, correlation) in zip(BLURS, np.mean(figures, axis=0), strict=True):
-            print(f"| {name} | {blur:g} | {100 * left:.1f} % | {100 * sought:.1f} % | {correlation:.2f} |")
+            rows.append((name, f"{blur:g}", 100 * float(left), 100 * float(sought), float(correlation)))
+    columns = ("people", "blur, px", "left, %", "to find, %", "correlation")
+    report([Table(f"Shading, {arguments.method}", columns, tuple(rows))], arguments.output, [arguments.method])
 
 
 def as_stored(photo: NDArray[np.uint8]) -> NDArray[np.float32]:

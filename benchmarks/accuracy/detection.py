@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the finder finds, and how fast: ``python benchmarks/faces.py [--portraits FOLDER] [--list]``.
+"""What the detector finds, and how fast: ``python benchmarks/accuracy/detection.py [--portraits FOLDER] [--list]``.
 
 - portraits: photos with one face each; how many give exactly one, whose box overlaps the middle of the photo. The
-  finder was trained on every other one of the folder's photos (in the order of their names), so both halves are told.
+  detector was trained on every other one of the folder's photos (in the order of their names), so both halves are told.
 - pictures without faces: those of scikit-image that need no download and show no person, painted backgrounds of the
   generator, rough textures and shapes.
 - the portraits changed: how often the same face is found when it is small, leaning, dark or fills the frame.
@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections import Counter
 from pathlib import Path
@@ -23,6 +22,8 @@ import torch
 from numpy.typing import NDArray
 from skimage import data
 
+from lineament.evaluation.report.benchmark import benchmark_parser, report
+from lineament.evaluation.report.table import Cell, Table
 from lineament.face import find, find_boxes, read_face
 from lineament.face.detect import SMALLEST_SCORE
 from lineament.face.read import box_of, overlap
@@ -49,40 +50,44 @@ Image = NDArray[np.uint8]
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--portraits", type=Path)
     parser.add_argument("--list", action="store_true", help="name the portraits that fail")
     parser.add_argument("--min-score", type=float, default=SMALLEST_SCORE)
     arguments = parser.parse_args()
+    tables: list[Table] = []
     if arguments.portraits is not None:
-        portraits(arguments.portraits, arguments.min_score, arguments.list)
-        changed_portraits(arguments.portraits, arguments.min_score)
-    turned_people(arguments.min_score)
-    without_faces(arguments.min_score)
-    speed()
-    sizes = {name: (FOLDER / f"{name}.safetensors").stat().st_size / 1e6 for name in ("face-detector", "face-parser")}
-    print("weights: " + ", ".join(f"{name} {size:.2f} MB" for name, size in sizes.items()))
+        tables += portraits(arguments.portraits, arguments.min_score, arguments.list)
+        tables.append(changed_portraits(arguments.portraits, arguments.min_score))
+    tables += [turned_people(arguments.min_score), without_faces(arguments.min_score), speed()]
+    report(tables, arguments.output, ["face-detector", "face-parser"])
 
 
-def portraits(folder: Path, min_score: float, listed: bool) -> None:
+def portraits(folder: Path, min_score: float, listed: bool) -> list[Table]:
     """Photos with one face each."""
     photos = find_images([str(folder)])
     found = [candidates(read_image(photo)) for photo in photos]
     seen, unseen = (len(photos) + 1) // 2, len(photos) // 2
-    print("score   portraits with exactly one face   of those trained on   of the others   none   several")
+    rows: list[tuple[Cell, ...]] = []
     for score in sorted({*SCORES, min_score}):
         right = [one_in_middle(faces, score) for faces in found]
         none, several = (sum(test(count(f, score)) for f in found) for test in (lambda n: n == 0, lambda n: n > 1))
-        share = f"{sum(right)} of {len(photos)} ({100 * sum(right) / len(photos):.1f} %)"
-        halves = f"{sum(right[::2])} of {seen}      {sum(right[1::2])} of {unseen}"
-        print(f"{score:.2f}    {share:32}  {halves}   {none:4}   {several:4}")
+        shares = (
+            f"{sum(right)} of {len(photos)} ({100 * sum(right) / len(photos):.1f} %)",
+            f"{sum(right[::2])} of {seen}",
+            f"{sum(right[1::2])} of {unseen}",
+        )
+        rows.append((f"{score:.2f}", *shares, str(none), str(several)))
+    columns = ("score", "exactly one face", "of those trained on", "of the others", "none", "several")
+    notes: tuple[str, ...] = ()
     if listed:
         wrong = [
             f"{photo.stem} ({count(faces, min_score)})"
             for photo, faces in zip(photos, found, strict=True)
             if not one_in_middle(faces, min_score)
         ]
-        print(f"at {min_score:.2f} not: " + ", ".join(wrong))
+        notes = (f"At {min_score:.2f} not: {', '.join(wrong)}.",)
+    return [Table("Portraits with one face each", columns, tuple(rows), notes)]
 
 
 def candidates(image: Image) -> list[tuple[float, bool]]:
@@ -106,7 +111,7 @@ def holds_middle(box: tuple[float, float, float, float], height: int, width: int
     return x < 0.5 * width < x + w and y < 0.5 * height < y + h and 0.15 * width < w < 0.8 * width
 
 
-def changed_portraits(folder: Path, min_score: float, count: int = 120) -> None:
+def changed_portraits(folder: Path, min_score: float, count: int = 120) -> Table:
     """The same face in a photo changed."""
     asked = 0
     found: dict[str, int] = {}
@@ -126,9 +131,8 @@ def changed_portraits(folder: Path, min_score: float, count: int = 120) -> None:
         changes["filling the frame"] = np.ascontiguousarray(image[low[1] : high[1], low[0] : high[0]])
         for name, picture in changes.items():
             found[name] = found.get(name, 0) + bool(find(picture, min_score))
-    print(f"{asked} portraits changed, share found: ")
-    for name, number in found.items():
-        print(f"  {name:28}{100 * number / asked:5.1f} %")
+    rows = tuple((name, 100 * number / max(1, asked)) for name, number in found.items())
+    return Table(f"{asked} portraits changed", ("change", "found, %"), rows)
 
 
 def set_small(image: Image, factor: float) -> Image:
@@ -149,7 +153,7 @@ def leaning(image: Image, box: tuple[float, float, float, float], degrees: float
     return np.asarray(turned, dtype=np.uint8)
 
 
-def turned_people(min_score: float, count: int = 240) -> None:
+def turned_people(min_score: float, count: int = 240) -> Table:
     """Synthetic people by yaw, as the generator makes them: also covered, dark, blurred."""
     config = SynthConfig(size=256, seed=98, frontal=0.2, yaw=75.0, span_low=0.3, span_high=0.8)
     generator = Generator(config, load_rig())
@@ -165,12 +169,12 @@ def turned_people(min_score: float, count: int = 240) -> None:
             step = min(2, int(yaw // 25))
             asked[step] += 1
             found[step] += any(overlap(face.box, box) > 0.4 for face in find(image, min_score))
-    print("synthetic people found: ", end="")
-    names = ("turned by up to 25°", "by 25° to 50°", "by 50° to 75°")
-    print(", ".join(f"{names[i]} {100 * found[i] / asked[i]:.1f} % of {asked[i]}" for i in range(3)))
+    names = ("up to 25°", "25° to 50°", "50° to 75°")
+    rows = tuple((names[i], str(asked[i]), 100 * found[i] / asked[i]) for i in range(3))
+    return Table("Synthetic people, turned to the side", ("by", "people", "found, %"), rows)
 
 
-def without_faces(min_score: float) -> None:
+def without_faces(min_score: float) -> Table:
     """False faces."""
     random = np.random.default_rng(7)
     painted = background(SampleRandom(4711, range(60)), NoiseBank(seed=0, device=torch.device("cpu")), 384)
@@ -179,16 +183,19 @@ def without_faces(min_score: float) -> None:
     for texture in textures[::2]:
         draw_shapes(texture, random, 40)
     named = {name: plain(name) for name in NO_PEOPLE}
+    rows: list[tuple[Cell, ...]] = []
+    scores = sorted({*SCORES, min_score})
     for title, pictures in (
         ("scikit-image", {k: v for k, v in named.items() if v is not None}),
         ("backgrounds", {str(i): scene for i, scene in enumerate(scenes)}),
         ("textures and shapes", {str(i): texture for i, texture in enumerate(textures)}),
     ):
         found = {name: candidates(picture) for name, picture in pictures.items()}
-        counts = {score: sum(count(f, score) for f in found.values()) for score in sorted({*SCORES, min_score})}
-        told = ", ".join(f"{number} at {score:.2f}" for score, number in counts.items())
+        counts = [str(sum(count(f, score) for f in found.values())) for score in scores]
         where = ", ".join(name for name, faces in found.items() if count(faces, min_score))
-        print(f"false faces in {len(pictures)} pictures, {title}: {told}" + (f" ({where})" if where else ""))
+        rows.append((title, str(len(pictures)), *counts, where))
+    columns = ("pictures", "number", *(f"at {score:.2f}" for score in scores), "where")
+    return Table("False faces in pictures without people", columns, tuple(rows))
 
 
 def plain(name: str) -> Image | None:
@@ -203,7 +210,7 @@ def plain(name: str) -> Image | None:
     return np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else np.ascontiguousarray(picture[..., :3])
 
 
-def speed() -> None:
+def speed() -> Table:
     """Time in a photo of 1024 pixels with one face."""
     photo = cv2.resize(data.astronaut(), (1024, 1024), interpolation=cv2.INTER_CUBIC)
     finding, reading = [], []
@@ -214,7 +221,10 @@ def speed() -> None:
         read = [read_face(photo, face) for face in faces[:1]]
         finding.append(found - start)
         reading.append((time.perf_counter() - found) / max(1, len(read)))
-    print(f"1024²: finding {1000 * np.median(finding):.0f} ms, reading a face {1000 * np.median(reading):.0f} ms")
+    times = {"finding": 1000 * float(np.median(finding)), "reading a face": 1000 * float(np.median(reading))}
+    sizes = {name: (FOLDER / f"{name}.safetensors").stat().st_size / 1e6 for name in ("face-detector", "face-parser")}
+    notes = tuple(f"Weights of {name}: {size:.2f} MB." for name, size in sizes.items())
+    return Table("Time in a photo of 1024²", ("part", "ms"), tuple(times.items()), notes)
 
 
 if __name__ == "__main__":

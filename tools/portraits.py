@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A sheet to look at: photos from a folder with their normals, uncertainty and two relit shadings.
 
-``python benchmarks/portraits.py FOLDER [--output portraits.jpg] [--method hffne-s --every-stage]``. Taken are photos at
-even steps through the folder. Each stage's normals and shadings, or the last one's.
+``python tools/portraits.py FOLDER [--output portraits.jpg] [--method hffne-s --every-stage]``. Taken are photos at even
+steps through the folder. Each stage's normals and shadings, or the last one's.
 """
 
 from __future__ import annotations

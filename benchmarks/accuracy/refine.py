@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What HFFNE makes of coarse normals that others bring: ``python benchmarks/refine.py --root YALEB
---method WEIGHTS``.
+"""What HFFNE makes of coarse normals that others bring:
+``python benchmarks/accuracy/refine.py --root YALEB --method WEIGHTS``.
 
 Photos of Extended Yale B under lights within 35°, padded as `lineament evaluate yaleb` does. The exemplars: the
 network's own coarse normals; the truth strongly blurred; another person's truth; MediaPipe's smooth mesh, where it is
@@ -9,7 +9,6 @@ installed. The angular error of each, and of what comes out.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +21,8 @@ from lineament.datasets.sample import Sample
 from lineament.datasets.yaleb import YaleB
 from lineament.errors import UsageError
 from lineament.evaluation.protocols.yaleb import PADDING, SUBSETS
+from lineament.evaluation.report.benchmark import benchmark_parser, report
+from lineament.evaluation.report.table import Cell, Table
 from lineament.evaluation.systems.framing import Framing
 from lineament.evaluation.systems.system import peer_system
 from lineament.geometry import angular_error
@@ -76,13 +77,12 @@ def sources(dataset: YaleB) -> dict[str, Source]:
 
 def main() -> None:
     """Measure and print, a row per exemplar and person."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder with yaleB01, ...")
     parser.add_argument("--method", required=True, help="weights of HFFNE")
     arguments = parser.parse_args()
     estimator, framing, dataset = lineament.load(arguments.method), Framing(PADDING), YaleB(arguments.root)
-    people = " | ".join(name.removeprefix("yaleB") for name in dataset.subjects)
-    print(f"| exemplar | | {people} | mean |\n|---|---|{'---:|' * (len(dataset.subjects) + 1)}")
+    rows: list[tuple[Cell, ...]] = []
     every: dict[str, Source | None] = {"its own coarse normals": None, **sources(dataset)}
     for name, source in every.items():
         before: list[float] = []
@@ -96,8 +96,10 @@ def main() -> None:
             before.append(float(given))
             after.append(float(refined))
         for label, figures in (("exemplar", before), ("refined", after)):
-            cells = " | ".join(f"{value:.1f}" for value in figures)
-            print(f"| {name} | {label} | {cells} | {np.mean(figures):.2f} |", flush=True)
+            rows.append((name, label, *figures, float(np.mean(figures))))
+    people = (name.removeprefix("yaleB") for name in dataset.subjects)
+    table = Table("Coarse normals of others, refined: angular error, °", ("exemplar", "", *people, "mean"), tuple(rows))
+    report([table], arguments.output, [arguments.method])
 
 
 def errors_of(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Peak memory of estimating large photos: ``python benchmarks/memory.py [--only NAME] [--outputs normals,depth]``.
+"""Peak memory of estimating large photos: ``python benchmarks/speed/memory.py [--only NAME] [--outputs normals,depth]``.
 
 Each photo is made of scikit-image's astronaut, written as a JPEG, and estimated by the command line in a process of its
 own, whose largest resident set is printed. Three hundred faces in 18 megapixels tell what a face takes, a face in 120
@@ -8,7 +8,6 @@ megapixels what a pixel takes, and a face that fills 120 megapixels what all of 
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -21,6 +20,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from skimage import data
+
+from lineament.evaluation.report.benchmark import benchmark_parser, report
+from lineament.evaluation.report.table import Cell, Table
 
 FACE = (slice(20, 230), slice(120, 330))
 """Rows and columns of the astronaut's head."""
@@ -60,10 +62,11 @@ def measure(photo: Path, folder: Path, outputs: str) -> tuple[float, float, int,
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--only", choices=PHOTOS, action="append")
     parser.add_argument("--outputs", default="normals")
     arguments = parser.parse_args()
+    rows: list[tuple[Cell, ...]] = []
     for name in arguments.only or PHOTOS:
         with tempfile.TemporaryDirectory() as folder:
             photo = Path(folder) / "photo.jpg"
@@ -71,7 +74,10 @@ def main() -> None:
             cv2.imwrite(str(photo), picture[..., ::-1])
             del picture
             peak, seconds, faces, code = measure(photo, Path(folder) / "out", arguments.outputs)
-            print(f"{name:36}{peak:7.0f} MB {seconds:7.1f} s {faces:4} faces, exit code {code}", flush=True)
+            rows.append((name, peak, seconds, str(faces), str(code)))
+    columns = ("photo", "peak MB", "seconds", "faces", "exit code")
+    title = f"Peak memory of lineament estimate --outputs {arguments.outputs}"
+    report([Table(title, columns, tuple(rows))], arguments.output, ["casfne-s"])
 
 
 if __name__ == "__main__":
