@@ -23,6 +23,7 @@ from lineament.face.detect import WORTH_READING
 from lineament.face.read import overlap, read_again, read_box
 from lineament.face.score import EVIDENCE, evidence_of, looked_at_again
 from lineament.images.read import read_image
+from lineament.images.resize import to_uint8
 from lineament.models.detector.clutter import draw_shapes, rough_texture
 from lineament.models.detector.config import DetectorTrainConfig
 from lineament.models.detector.data import FinderScenes
@@ -59,7 +60,7 @@ def main() -> None:
     if arguments.photos is not None:
         for name, found in json.loads(arguments.photos.read_text()).items():
             if len(found) == 1:
-                rows += candidates(read_image(Path(name)), [tuple(found[0]["box"])])
+                rows += candidates(to_uint8(read_image(Path(name))), [tuple(found[0]["box"])])
     evidence = np.array([row for row, _ in rows])
     truth = np.array([is_face for _, is_face in rows])
     fitted = fit(evidence[::2], truth[::2])

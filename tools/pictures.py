@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from scipy.spatial.transform import Rotation
 from skimage import data
@@ -21,6 +22,7 @@ from lineament.render.preview import shade_normals
 from lineament.rig import load_rig
 from lineament.synth import Generator, SynthConfig
 
+Picture = NDArray[np.uint8]
 FOLDER = Path(__file__).parent.parent / "docs" / "images"
 
 
@@ -40,7 +42,7 @@ def main() -> None:
     Image.fromarray(depth_stages()).save(FOLDER / "df2net.jpg", quality=90)
 
 
-def mesh_views(size: int = 240) -> np.ndarray:
+def mesh_views(size: int = 240) -> Picture:
     """The astronaut's mesh turned from side to side, textured above, shaded below."""
     face = lineament.estimate(data.astronaut())[0]
     mesh, texture = face.mesh(), face.surface.texture(data.astronaut())
@@ -53,7 +55,7 @@ def mesh_views(size: int = 240) -> np.ndarray:
     return np.concatenate(columns, axis=1)
 
 
-def relit_face() -> np.ndarray:
+def relit_face() -> Picture:
     """The astronaut's face, its albedo, and the albedo under two other lights."""
     face = lineament.estimate(data.astronaut())[0]
     tiles = [face.photo, face.albedo]
@@ -64,7 +66,7 @@ def relit_face() -> np.ndarray:
     return np.concatenate([crop.extract(tile) for tile in tiles], axis=1)
 
 
-def depth_stages() -> np.ndarray:
+def depth_stages() -> Picture:
     """The astronaut's face and the depth of DF²Net's three networks, lit from the left."""
     face = lineament.load("df2net").estimate(data.astronaut())[0]
     mask = face.surface.crop_mask
@@ -73,10 +75,10 @@ def depth_stages() -> np.ndarray:
     left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
     around = slice(max(top - 8, 0), top + height + 8), slice(max(left - 8, 0), left + width + 8)
     picture = np.concatenate([tile[around] for tile in tiles], axis=1)
-    return cv2.resize(picture, None, fx=1.6, fy=1.6, interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(picture, None, fx=1.6, fy=1.6, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def canonical_crop() -> np.ndarray:
+def canonical_crop() -> Picture:
     """A leaning face as it is found, its canonical crop, the parse and the normals of that crop."""
     photo = np.ascontiguousarray(data.astronaut()[:300, 76:376])
     turn = cv2.getRotationMatrix2D((150.0, 128.0), -25.0, 1.0)
@@ -86,8 +88,8 @@ def canonical_crop() -> np.ndarray:
     crop = face.reading.crop.at(300)
     parse = colours_of(face.reading.parse.argmax(-1).astype(np.uint8))
     normals = encode_normals(lineament.load().estimate_crop(crop.extract(leaning), flip=True).normals[-1])
-    parse, normals = (cv2.resize(tile, (300, 300), interpolation=cv2.INTER_AREA) for tile in (parse, normals))
-    return np.concatenate([draw_faces(leaning, [face]), crop.extract(leaning), parse, normals], axis=1)
+    small = [cv2.resize(tile, (300, 300), interpolation=cv2.INTER_AREA) for tile in (parse, normals)]
+    return np.concatenate([draw_faces(leaning, [face]), crop.extract(leaning), *small], axis=1)
 
 
 if __name__ == "__main__":

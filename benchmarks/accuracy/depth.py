@@ -17,7 +17,7 @@ from scipy import ndimage
 from lineament.evaluation.metrics.depth import align_depth, depth_error_statistics
 from lineament.evaluation.metrics.detail import BLUR, compare_shape_and_detail
 from lineament.evaluation.report.benchmark import benchmark_parser, report
-from lineament.evaluation.report.table import Table
+from lineament.evaluation.report.table import Cell, Table
 from lineament.geometry import angular_error, depth_to_normals
 from lineament.methods.df2net.predictor import DF2NetPredictor
 from lineament.methods.discovery import method_weights
@@ -56,7 +56,7 @@ def main() -> None:
             errors[stage].append(np.abs(aligned - truth)[mask].astype(np.float32) / scale)
             normals = depth_to_normals(predictor.size * depth[0])
             others[stage].append(compared(normals, depth_to_normals(truth), mask))
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for name, apart, more in zip(STAGES, errors, others, strict=True):
         table = depth_error_statistics(np.concatenate(apart))
         figures = (table.mean, table.std, table.median, table.largest_90, *map(float, np.mean(more, axis=0)))

@@ -28,6 +28,7 @@ from lineament.face import find, find_boxes, read_face
 from lineament.face.detect import SMALLEST_SCORE
 from lineament.face.read import box_of, overlap
 from lineament.images.read import find_images, read_image
+from lineament.images.resize import to_uint8
 from lineament.models.detector.clutter import draw_shapes, rough_texture
 from lineament.rig import load_rig
 from lineament.synth import Generator, SynthConfig
@@ -66,12 +67,13 @@ def main() -> None:
 def portraits(folder: Path, min_score: float, listed: bool) -> list[Table]:
     """Photos with one face each."""
     photos = find_images([str(folder)])
-    found = [candidates(read_image(photo)) for photo in photos]
+    found = [candidates(to_uint8(read_image(photo))) for photo in photos]
     seen, unseen = (len(photos) + 1) // 2, len(photos) // 2
     rows: list[tuple[Cell, ...]] = []
     for score in sorted({*SCORES, min_score}):
         right = [one_in_middle(faces, score) for faces in found]
-        none, several = (sum(test(count(f, score)) for f in found) for test in (lambda n: n == 0, lambda n: n > 1))
+        numbers = [count(faces, score) for faces in found]
+        none, several = numbers.count(0), sum(number > 1 for number in numbers)
         shares = (
             f"{sum(right)} of {len(photos)} ({100 * sum(right) / len(photos):.1f} %)",
             f"{sum(right[::2])} of {seen}",
@@ -116,7 +118,7 @@ def changed_portraits(folder: Path, min_score: float, count: int = 120) -> Table
     asked = 0
     found: dict[str, int] = {}
     for photo in find_images([str(folder)])[1::6][:count]:  # none of them was trained on
-        image = read_image(photo)
+        image = to_uint8(read_image(photo))
         faces = find_boxes(image)
         if not faces:
             continue

@@ -22,7 +22,7 @@ from lineament.annotations.parsing import FACE_CLASSES
 from lineament.evaluation.report.benchmark import benchmark_parser, report
 from lineament.evaluation.report.table import Table
 from lineament.images.tone import camera_tones, face_contrast
-from lineament.models.parser.predictor import shipped_reader
+from lineament.models.parser.predictor import shipped_parser
 from lineament.pipeline.estimator import FINER, Estimator, load
 from lineament.pipeline.views import DETAIL, multiple_of, with_detail, with_normals
 from lineament.result.geometry import unit_normals
@@ -83,7 +83,7 @@ def ways(estimator: Estimator, crop: FaceCrop, image: NDArray[np.uint8]) -> dict
     tones = camera_tones(face_contrast(seen))
     fine = with_normals(estimator.session.run(tones[seen][None])).normals[-1][0]
     cubic = in_photo(crop, coarse)
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) / np.float32(255)
     planes = [guided(grey, np.ascontiguousarray(cubic[..., i]), 9, 1e-3) for i in range(3)]
     return {
         "cubic enlargement": cubic,
@@ -95,12 +95,12 @@ def ways(estimator: Estimator, crop: FaceCrop, image: NDArray[np.uint8]) -> dict
 
 def masks_of(crop: FaceCrop, image: NDArray[np.uint8]) -> dict[str, NDArray[np.bool_]]:
     """The face's mask SIZE×SIZE in a photo, by name of the way."""
-    reader = shipped_reader()
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    parser = shipped_parser()
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) / np.float32(255)
     shares = {}
-    for side in (reader.size, multiple_of(FINER * reader.size, 32)):
+    for side in (parser.size, multiple_of(FINER * parser.size, 32)):
         seen = crop.at(side)
-        share = reader.run(seen.extract(image)[None])[0].parse[..., list(FACE_CLASSES)].sum(-1)
+        share = parser.run(seen.extract(image)[None])[0].parse[..., list(FACE_CLASSES)].sum(-1)
         shares[side] = np.zeros((SIZE, SIZE), np.float32)
         x, y, w, h = seen.place(SIZE, SIZE)
         shares[side][y : y + h, x : x + w] = seen.paste(share, SIZE, SIZE) * seen.covers(SIZE, SIZE)

@@ -2,10 +2,10 @@
 """How well found faces are read:
 ``python benchmarks/accuracy/parsing.py [--faces 300] [--portraits FOLDER] [--photos 200]``.
 
-On synthetic people of another seed, from a box as loose as the detector's: landmarks, visibility, pose and parse against
-the truth. On real photos, which have no truth: how far the landmarks of the same face move when the photo is mirrored,
-shifted, made smaller or larger, or turned. Distances are per cent of the inter-ocular distance, between the outer
-corners of the eyes, as long as it would look from the front.
+On synthetic people of another seed, from a box as loose as the detector's: landmarks, visibility, pose and parse
+against the truth. On real photos, which have no truth: how far the landmarks of the same face move when the photo is
+mirrored, shifted, made smaller or larger, or turned. Distances are per cent of the inter-ocular distance, between the
+outer corners of the eyes, as long as it would look from the front.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -25,6 +26,7 @@ from lineament.evaluation.report.table import Table
 from lineament.face import Face, MaskClass, find, read_face
 from lineament.face.read import box_of
 from lineament.images.read import find_images, read_image
+from lineament.images.resize import to_uint8
 from lineament.rig import load_rig
 from lineament.synth import Generator, SynthConfig
 
@@ -112,7 +114,7 @@ def consistency(folder: Path, count: int) -> Table:
     """Against the same face in the photo changed."""
     moved: dict[str, list[float]] = defaultdict(list)
     for path in find_images([str(folder)])[:: max(1, 729 // count)][:count]:
-        image = read_image(path)
+        image = to_uint8(read_image(path))
         faces = find(image)
         if len(faces) != 1 or faces[0].reading is None:
             continue
@@ -147,9 +149,10 @@ def changed(
         size = (round(width * scale), round(height * scale))
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         factor = np.array([size[0] / width, size[1] / height])
-        box = tuple(float(v) for v in np.array(face.box) * np.tile(factor, 2))
+        x_by, y_by = map(float, factor)
+        box = (x * x_by, y * y_by, w * x_by, h * y_by)
         picture = np.asarray(cv2.resize(image, size, interpolation=how), dtype=np.uint8)
-        yield f"scaled by {scale}", picture, Face(box, 1.0, face.roll), lambda p, f=factor: p / f
+        yield f"scaled by {scale}", picture, Face(box, 1.0, face.roll), partial(scaled_back, factor=factor)
     for turn in (-TURN, TURN):
         centre = np.array([x + 0.5 * w, y + 0.5 * h])
         matrix = cv2.getRotationMatrix2D(tuple(centre - 0.5), -turn, 1.0)  # clockwise as seen by ``turn``
@@ -157,12 +160,17 @@ def changed(
         angle = math.radians(turn)
         rotation = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
         leaning = Face(face.box, 1.0, face.roll + turn)
-        yield (
-            f"turned by {TURN:.0f}°",
-            picture,
-            leaning,
-            lambda p, r=rotation, c=centre: (p - c) @ r + c,
-        )
+        yield f"turned by {TURN:.0f}°", picture, leaning, partial(turned_back, rotation=rotation, centre=centre)
+
+
+def scaled_back(points: Points, factor: Points) -> Points:
+    """Points of a photo that was made so many times as large, in the photo as it was."""
+    return points / factor
+
+
+def turned_back(points: Points, rotation: Points, centre: Points) -> Points:
+    """Points of a photo that was turned about a place, in the photo as it was."""
+    return np.asarray((points - centre) @ rotation + centre)
 
 
 if __name__ == "__main__":

@@ -37,8 +37,13 @@ def blurred(sample: Sample, share: float) -> Floats:
     normals, mask = sample.normals_and_mask()
     sigma = share * len(mask)
     inside = mask[..., None].astype(np.float32)
-    smooth = cv2.GaussianBlur(normals * inside, (0, 0), sigma)
-    return unit_normals(smooth) * inside
+    smooth = np.asarray(cv2.GaussianBlur(normals * inside, (0, 0), sigma), np.float32)
+    return np.asarray(unit_normals(smooth) * inside, np.float32)
+
+
+def unit_inside(normals: Floats) -> Floats:
+    """Resized normals [H, W, 3] made unit again, zero where more than half of what they come from says nothing."""
+    return np.asarray(unit_normals(normals) * (np.linalg.norm(normals, axis=-1, keepdims=True) > 0.5), np.float32)
 
 
 def framed(normals: Floats, framing: Framing) -> Floats:
@@ -47,8 +52,8 @@ def framed(normals: Floats, framing: Framing) -> Floats:
     side, top, left = framing.place(height, width)
     square = np.zeros((side, side, 3), np.float32)
     square[top : top + height, left : left + width] = normals
-    small = np.asarray(cv2.resize(square, (framing.size, framing.size), interpolation=cv2.INTER_AREA))
-    return unit_normals(small) * (np.linalg.norm(small, axis=-1, keepdims=True) > 0.5)
+    small = cv2.resize(square, (framing.size, framing.size), interpolation=cv2.INTER_AREA)
+    return unit_inside(np.asarray(small, np.float32))
 
 
 def sources(dataset: YaleB) -> dict[str, Source]:
@@ -59,7 +64,7 @@ def sources(dataset: YaleB) -> dict[str, Source]:
         truth = dataset.subject(following[sample.subject])[1]
         size = sample.image.shape[1::-1]
         other = cv2.resize(truth.normals * truth.mask[..., None], size, interpolation=cv2.INTER_LINEAR)
-        return unit_normals(np.asarray(other, np.float32)) * (np.linalg.norm(other, axis=-1, keepdims=True) > 0.5)
+        return unit_inside(np.asarray(other, np.float32))
 
     found: dict[str, Source] = {
         "truth, blurred by 5 % of the height": lambda sample: blurred(sample, 0.05),

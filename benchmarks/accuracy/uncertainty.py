@@ -41,8 +41,9 @@ def main() -> None:
             height, width = sample.image.shape[:2]
             normals = framing.undo(found.normals[-1], height, width)
             degrees = framing.cut(found.uncertainty[-1], height, width)
-            own_errors.append(angular_error(normals[sample.mask], sample.normals[sample.mask]))
-            own_expected.append(degrees[sample.mask].astype(np.float64))
+            truth, mask = sample.normals_and_mask()
+            own_errors.append(angular_error(normals[mask], truth[mask]))
+            own_expected.append(degrees[mask].astype(np.float64))
         errors.append(np.concatenate(own_errors))
         expected.append(np.concatenate(own_expected))
         rows.append(row(name, errors[-1], expected[-1]))

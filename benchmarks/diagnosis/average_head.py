@@ -13,7 +13,9 @@ one is larger).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -35,7 +37,7 @@ from lineament.synth import Generator, SynthConfig
 SIDE = 128
 PLACES = np.array([[44, 48], [84, 48], [64, 92]], np.float32)  # of eyes and mouth in the common frame
 MARGIN = 0.4  # around the tight photos, for the reader of landmarks
-PLAIN = {"mean_depth": 1.0, "mean_profile": 0.0, "mean_roundness": 0.0}
+PLAIN: dict[str, Any] = {"mean_depth": 1.0, "mean_profile": 0.0, "mean_roundness": 0.0}
 
 Floats = NDArray[np.float64]
 Person = tuple[Floats, NDArray[np.bool_]]
@@ -133,10 +135,12 @@ def real_person(dataset: YaleB, name: str, fitted: bool) -> Person:
     return framed(normals, truth.mask, landmarks)
 
 
-def synthetic_people(count: int, average: dict[str, float]) -> list[Person]:
+def synthetic_people(count: int, average: dict[str, Any]) -> list[Person]:
     """Frontal synthetic people in the common frame."""
-    bare = {"glasses": 0.0, "hats": 0.0, "covered": 0.0}
-    config = SynthConfig(size=SIDE, seed=77, frontal=1.0, yaw=6.0, roll=4.0, pitch=25.0, **bare, **average)
+    config = SynthConfig(
+        size=SIDE, seed=77, frontal=1.0, yaw=6.0, roll=4.0, pitch=25.0, glasses=0.0, hats=0.0, covered=0.0
+    )
+    config = replace(config, **average)
     generator, people = Generator(config, load_rig()), []
     for first in range(0, count, 8):
         batch = generator.batch(range(first, min(count, first + 8)))

@@ -73,8 +73,7 @@ def real_people(root: Path, estimator: Estimator, stage: int, tone: float = 1.0,
         samples = list(dataset.samples(name, SUBSETS["frontal35"]))
         yield Person(
             name,
-            samples[0].normals,
-            samples[0].mask,
+            *samples[0].normals_and_mask(),
             [s.image for s in samples],
             [estimate(estimator, framing, curve[s.image], stage, flip) for s in samples],
             [(float(s.meta["azimuth"]), float(s.meta["elevation"])) for s in samples],
@@ -90,10 +89,23 @@ def synthetic_people(
     from lineament.synth.degrade import DegradeConfig
     from lineament.synth.generator import Generator
 
-    bare = {"glasses": 0.0, "hats": 0.0, "covered": 0.0, "degrade": DegradeConfig.none()}
-    pose = {"frontal": 1.0, "yaw": 6.0, "pitch": 25.0, "roll": 4.0, "nearest": 900.0}
     size = 320
-    generator = Generator(SynthConfig(size=size, seed=1234, span_low=0.7, span_high=0.7, **bare, **pose), load_rig())
+    config = SynthConfig(
+        size=size,
+        seed=1234,
+        frontal=1.0,
+        yaw=6.0,
+        pitch=25.0,
+        roll=4.0,
+        nearest=900.0,
+        span_low=0.7,
+        span_high=0.7,
+        glasses=0.0,
+        hats=0.0,
+        covered=0.0,
+        degrade=DegradeConfig.none(),
+    )
+    generator = Generator(config, load_rig())
     framing = Framing(PADDING)
     for index in range(count):
         sample = generator.batch([index])

@@ -36,13 +36,12 @@ def lit_people(samples: list[Sample], estimator: Estimator, lamp: NDArray[np.flo
     """Every person's estimate on the render of their own truth."""
     framing = Framing(PADDING)
     for sample in samples:
-        shading = (sample.normals @ lamp).clip(0.0)
-        shading *= MEDIAN / np.median(shading[sample.mask])
+        normals, mask = sample.normals_and_mask()
+        shading = (normals @ lamp).clip(0.0)
+        shading *= MEDIAN / np.median(shading[mask])
         lit = np.rint(255.0 * shading.clip(0.0, 1.0)).astype(np.uint8)
-        photo = np.where(sample.mask[..., None], lit[..., None], sample.image)
-        yield Person(
-            sample.subject, sample.normals, sample.mask, [photo], [estimate(estimator, framing, photo, -1)], []
-        )
+        photo = np.where(mask[..., None], lit[..., None], sample.image)
+        yield Person(sample.subject, normals, mask, [photo], [estimate(estimator, framing, photo, -1)], [])
 
 
 def main() -> None:

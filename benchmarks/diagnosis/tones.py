@@ -56,7 +56,9 @@ def main() -> None:
         rows.append((name, *errors))
     if arguments.portraits:
         contrasts["portraits"] = list(portrait_contrasts(arguments.portraits, estimator.session.size))
-    quantiles = ((name, *map(float, np.quantile(values, QUANTILES))) for name, values in contrasts.items())
+    quantiles: list[tuple[Cell, ...]] = [
+        (name, *map(float, np.quantile(values, QUANTILES))) for name, values in contrasts.items()
+    ]
     tables = [
         Table("Error, °", ("photos", "tones as they are", "with usual contrast"), tuple(rows)),
         Table("Contrast", ("photos", *(f"{100 * q:.0f} %" for q in QUANTILES)), tuple(quantiles)),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Peak memory of estimating large photos: ``python benchmarks/speed/memory.py [--only NAME] [--outputs normals,depth]``.
+"""Peak memory of estimating large photos:
+``python benchmarks/speed/memory.py [--only NAME] [--outputs normals,depth]``.
 
 Each photo is made of scikit-image's astronaut, written as a JPEG, and estimated by the command line in a process of its
 own, whose largest resident set is printed. Three hundred faces in 18 megapixels tell what a face takes, a face in 120

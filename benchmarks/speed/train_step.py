@@ -61,7 +61,8 @@ def main() -> None:
     )
     recipe = CasFNERecipe(config)
     model = recipe.model.to(device)
-    model.to(memory_format=torch.contiguous_format if arguments.contiguous else torch.channels_last)
+    layout = torch.contiguous_format if arguments.contiguous else torch.channels_last
+    model.to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's own stubs
     if arguments.freeze_encoder:
         model.encoder.requires_grad_(False)
         model.train()
