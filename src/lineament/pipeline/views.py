@@ -88,7 +88,7 @@ def multiple_of(side: float, step: int) -> int:
 
 
 def with_detail(coarse: NDArray[np.float32], fine: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The shape of coarse normals with the detail of fine ones (`benchmarks/own_resolution.py`).
+    """The shape of coarse normals with the detail of fine ones (`benchmarks/accuracy/own_resolution.py`).
 
     The network knows whole faces at its own size only; seen larger, the shape goes wrong but the detail is right.
     """

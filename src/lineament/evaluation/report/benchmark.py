@@ -78,7 +78,7 @@ def provenance(methods: Sequence[str] = ()) -> dict[str, Any]:
     return {
         "command": shlex.join(["python", *(_without_folder(word) for word in _words())]),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
+        "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system(), "load": _load()},
         "versions": {"lineament": __version__, "python": platform.python_version(), **_installed()},
         "weights": {Path(name).stem: hashlib.sha256(method_weights(name).read_bytes()).hexdigest() for name in methods},
     }
@@ -93,6 +93,14 @@ def _words() -> list[str]:
 def _without_folder(word: str) -> str:
     """An option's value without the folders of an absolute path, which are this machine's."""
     return Path(word).name if Path(word).is_absolute() else word
+
+
+def _load() -> float | None:
+    """How many processes wanted a core in the last minute, the benchmark's own among them; None where that is not told.
+
+    Beyond the number of cores, times say what a busy machine does.
+    """
+    return round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
 
 
 def _installed() -> dict[str, str]:
