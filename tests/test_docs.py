@@ -25,11 +25,13 @@ def test_links_lead_to_files(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_scripts_that_are_named_exist(page: Path) -> None:
+def test_files_that_are_named_exist(page: Path) -> None:
     if HISTORY in page.parents:
         pytest.skip("history names scripts as they were called")
-    named = re.findall(r"(?:benchmarks|tools)/[\w/]+\.\w+", page.read_text(encoding="utf-8"))
-    assert [name for name in named if not (ROOT / name).exists()] == []
+    text = page.read_text(encoding="utf-8")
+    named = [ROOT / name for name in re.findall(r"(?:benchmarks|tools|tests)/[\w/]+\.\w+", text)]
+    named += [ROOT / "src" / name for name in re.findall(r"lineament/[\w/]+\.(?:py|json)\b", text)]
+    assert [str(path.relative_to(ROOT)) for path in named if not path.exists()] == []
 
 
 def test_readme_lists_the_methods_that_there_are() -> None:
