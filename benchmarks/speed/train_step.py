@@ -20,7 +20,8 @@ from lineament.evaluation.report.table import Table
 from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.casfne.recipe import CasFNERecipe
 from lineament.training.augment import prepared
-from lineament.training.data import NORMALS_LABELS, made_faces
+from lineament.training.config import NORMALS_LABELS
+from lineament.training.data import made_faces
 from lineament.training.labels import Decoder
 from lineament.training.loop import uses_bf16
 from lineament.training.pool import pooled
