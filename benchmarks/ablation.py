@@ -5,7 +5,7 @@ Every row goes on from the same weights, for the same number of steps, on as man
 thing changed. Measured are real faces (Extended Yale B, lights within 35°, at the padding of `lineament evaluate
 yaleb`) and synthetic people that no row saw, made with everything on. Small numbers on purpose: the order of the rows
 is what counts. Rows that are done already are not repeated; ``--rows`` takes some of them. With ``--photos FOLDER``
-one more row learns from real photos without labels.
+(written by `lineament label`) one more row learns from real photos without labels.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from lineament.datasets.labelled_folder import labelled_samples
 from lineament.datasets.yaleb import YaleB
 from lineament.evaluation.protocols.yaleb import PADDING, evaluate_yaleb
 from lineament.evaluation.systems.framing import FramedPredictor, Framing
-from lineament.face.photo_crops import face_crops
 from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.casfne.model import CasFNE
 from lineament.methods.casfne.recipe import CasFNERecipe, validate
@@ -35,7 +35,8 @@ from lineament.synth.config import SynthConfig
 from lineament.synth.degrade import DegradeConfig
 from lineament.synth.write import write_dataset
 from lineament.training.augment import augment
-from lineament.training.data import Batch
+from lineament.training.batch import Batch
+from lineament.training.labels import read_image
 from lineament.training.loop import train
 from lineament.training.schedule import AveragedModel
 
@@ -85,7 +86,7 @@ class TeacherRecipe(CasFNERecipe):
         self.draw = np.random.default_rng(config.seed)
         self.done = 0
 
-    def generator_loss(self, batch: Batch, autocast: torch.autocast) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+    def generator_loss(self, batch: Batch, autocast: torch.autocast) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
         """The loss of labelled faces, and the same of photos that the teacher labels."""
         if self.done == 0:
             self.teacher = AveragedModel(self.model, 0.99)
@@ -107,7 +108,7 @@ class TeacherRecipe(CasFNERecipe):
         both = plain.normals[0] + mirrored.normals[0].flip(-1) * torch.tensor([-1.0, 1.0, 1.0]).view(1, 3, 1, 1)
         logits = plain.mask_logits + mirrored.mask_logits.flip(-1)
         both, logits = (F.interpolate(m, scale_factor=2, mode="bilinear") for m in (both, logits))
-        return Batch(image, F.normalize(both, dim=1) * (logits > 0), logits > 0)
+        return Batch(image, {"normals": F.normalize(both, dim=1) * (logits > 0), "face": logits > 0})
 
 
 def main() -> None:
@@ -115,7 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder with yaleB01, ...")
     parser.add_argument("--init", type=Path, required=True, help="weights from which every row goes on")
-    parser.add_argument("--photos", type=Path, help="folder with photos of faces, for one more row")
+    parser.add_argument("--photos", type=Path, help="folder written by `lineament label`, for one more row")
     parser.add_argument("--output", type=Path, default=Path("ablation"))
     parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="ROW", default=list(ROWS), help="by name")
     parser.add_argument("--faces", type=int, default=1200)
@@ -165,7 +166,9 @@ def trained(
     )
     config = replace(config, **training)
     if name == PHOTOS:
-        crops, _ = face_crops([arguments.photos], synth.size)
+        samples = labelled_samples((arguments.photos,), "train", pictures=("image",))
+        images = torch.stack([read_image(sample["files"]["image"], synth.size) for sample in samples])
+        crops = (255.0 * images).round().byte().permute(0, 2, 3, 1).numpy()
         return load_weights(train(TeacherRecipe(config, crops), config), CasFNE)
     return load_weights(train(CasFNERecipe(config), config), CasFNE)
 

@@ -22,7 +22,7 @@ from lineament.geometry import angular_error, depth_to_normals
 from lineament.methods.df2net.predictor import DF2NetSession
 from lineament.rig import load_rig
 from lineament.synth import Generator, SynthConfig
-from lineament.training.data import face_of
+from lineament.training.labels import face_of
 from lineament.weights import weights_path
 
 STAGES = ("D-Net", "F-Net", "Fr-Net")

@@ -18,9 +18,11 @@ import torch
 from lineament.methods.casfne.config import CasFNETrainConfig
 from lineament.methods.casfne.recipe import CasFNERecipe
 from lineament.training.augment import prepared
-from lineament.training.data import Batch, made_faces
+from lineament.training.data import made_faces
+from lineament.training.labels import Decoder
 from lineament.training.loop import uses_bf16
 from lineament.training.pool import pooled
+from lineament.training.recipe import learners_of
 from lineament.training.relight import relit
 from lineament.training.schedule import AveragedModel
 
@@ -63,18 +65,19 @@ def main() -> None:
     if arguments.hold_encoder:
         model.encoder.requires_grad_(False)
         model.train()
-    averaged, optimizers = AveragedModel(model, 0.999), recipe.optimizers()
-    made = iter(made_faces(replace(config, batch_size=FACES), 0, device))
+    averaged, learners = AveragedModel(model, 0.999), learners_of(recipe, recipe.optimizers(), config.clip)
+    decoder = Decoder(("normals",))
+    made = iter(made_faces(replace(config, batch_size=FACES), decoder, 0, device))
     source = pooled([next(made)], FACES, config.batch_size, 1.0, 0, device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(config))
     parts: dict[str, list[float]] = {name: [] for name in ("reading", "varying", "the whole step", "averaging")}
     for step in range(arguments.steps + 2):
         clock = [_now(device)]
-        batch = Batch.unpacked(next(source))
+        batch = decoder.unpacked(next(source))
         clock.append(_now(device))
         prepared(relit(batch, config.relight, config.seed, step), config, step)
         clock.append(_now(device))
-        recipe.step(batch, step, optimizers, autocast)  # varies the batch again
+        recipe.step(batch, step, learners, autocast)  # varies the batch again
         clock.append(_now(device))
         averaged.update(model, step)
         clock.append(_now(device))
