@@ -129,17 +129,24 @@ def test_weights_are_shared_and_statistics_are_each_processs_own(
     assert not torch.equal(first["1.running_mean"], second["1.running_mean"])
 
 
-def test_two_processes_train_one_model(tmp_path: Path, faces: Path) -> None:
+@pytest.mark.parametrize(
+    ("method", "words", "logs"),
+    [
+        ("casfne", ("--stages", "2", "--losses", "rec", "likelihood", "tv", "adv"), (".",)),
+        ("hffne", ("--coarse-steps", "2"), ("coarse", ".")),  # two runs, one after the other
+    ],
+)
+def test_two_processes_train_one_model(
+    method: str, words: tuple[str, ...], logs: tuple[str, ...], tmp_path: Path, faces: Path
+) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     port = str(20000 + (os.getpid() + 7) % 20000)
-    command += ["--master-port", port, "-m", "lineament", "train", "casfne", "--output", str(run), "--data", str(faces)]
-    command += [
-        *("--size", "64", "--batch-size", "2", "--steps", "2", "--validation-batches", "1"),
-        *("--stages", "2", "--losses", "rec", "likelihood", "tv", "adv"),
-    ]
+    command += ["--master-port", port, "-m", "lineament", "train", method, "--output", str(run), "--data", str(faces)]
+    command += ["--size", "64", "--batch-size", "2", "--steps", "2", "--validation-batches", "1", *words]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
-    steps = [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()]
-    assert steps == [1, 2, 2]  # one log, and one validation in it
-    assert (run / "casfne-s.safetensors").exists()
+    for folder in logs:
+        steps = [json.loads(line)["step"] for line in (run / folder / "log.jsonl").read_text().splitlines()]
+        assert steps == [1, 2, 2]  # one log, and one validation in it
+    assert (run / f"{method}-s.safetensors").exists()

@@ -59,8 +59,11 @@ def draw_number(step: int) -> int:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[None]:
-    """Meet the other processes, and part from them at the end."""
-    if processes() == 1:
+    """Meet the other processes, and part from them at the end; within such a block, another one does nothing.
+
+    They meet once: a second meeting in one run of torchrun reads what the first left in its store, and may hang.
+    """
+    if processes() == 1 or distributed.is_initialized():
         yield
         return
     # Others wait for as long as process 0 needs for what only it does: validating, say.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from lineament.errors import DataError
 from lineament.files.reading import parse_json
 from lineament.training.config import LoopConfig
 from lineament.training.loop import Progress, check_same_run, train
+from lineament.training.parallel import device_of_process, joined
 from lineament.training.recipe import Recipe
 
 
@@ -84,6 +86,7 @@ def carry_out(steps: Sequence[Step], progress: Callable[[Step], Progress | None]
         LineamentError: A step that cannot be trained.
     """
     pending = [(step, step.ready()) for step in steps if not step.is_done()]
-    for step, recipe in pending:
-        train(recipe, step.config, progress(step))
+    with joined(device_of_process(steps[0].config)) if pending else nullcontext():
+        for step, recipe in pending:
+            train(recipe, step.config, progress(step))
     return steps[-1].weights if steps else None
