@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import tyro
 
-from lineament.cli.arguments import check_outputs, comma_separated
+from lineament.cli.arguments import comma_separated
 from lineament.errors import UsageError
 from lineament.face.detect import SMALLEST_SCORE
+from lineament.files.overwriting import check_outputs
 from lineament.images.encoding import NormalsConvention
 from lineament.images.maps import AXES, Axes, read_normals
 from lineament.images.write import MeshFormat

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lineament.cli.arguments import check_outputs
 from lineament.errors import UsageError
 from lineament.evaluation.protocols.yaleb import PADDING
+from lineament.files.overwriting import check_outputs
 from lineament.images.maps import AXES, Axes
 from lineament.options import check_number
 

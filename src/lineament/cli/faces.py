@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from lineament.cli.arguments import check_outputs
 from lineament.face.detect import SMALLEST_SCORE
+from lineament.files.overwriting import check_outputs
 
 if TYPE_CHECKING:
     from lineament.face import Face

@@ -11,8 +11,8 @@ from typing import Annotated
 
 import tyro
 
-from lineament.cli.arguments import check_outputs
 from lineament.errors import UsageError
+from lineament.files.overwriting import check_outputs
 
 
 @dataclass(frozen=True)

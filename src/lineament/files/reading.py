@@ -29,8 +29,13 @@ _KINDS = {
 }
 
 
-def regular_file(path: str | PathLike[str], error: type[LineamentError] = InputError) -> Path:
+def regular_file(path: str | PathLike[str], error: type[LineamentError] = InputError, empty: bool = False) -> Path:
     """A path, known to lead to a regular file that holds something; asked before it is opened, which could wait.
+
+    Args:
+        path: The path.
+        error: The error to raise.
+        empty: Whether the file may hold nothing.
 
     Raises:
         error: No such file, a folder, a pipe, a socket or a device, an empty file, or a name that no file can have.
@@ -46,7 +51,7 @@ def regular_file(path: str | PathLike[str], error: type[LineamentError] = InputE
         raise error(f"{path}: {reason(failure)}") from failure
     if not stat.S_ISREG(status.st_mode):
         raise error(f"{path}: is {_KINDS.get(stat.S_IFMT(status.st_mode), 'something else')}, not a file")
-    if status.st_size == 0:
+    if status.st_size == 0 and not empty:
         raise error(f"{path}: the file is empty")
     return path
 
@@ -55,9 +60,9 @@ def read_bounded(path: Path, most: int = MAXIMUM_STATE, error: type[LineamentErr
     """The bytes of a regular file of at most so many; a pipe is not waited for, and no device fills the memory.
 
     Raises:
-        error: As `regular_file`, or the file is larger or cannot be read.
+        error: As `regular_file`, but for an empty file; or the file is larger or cannot be read.
     """
-    regular_file(path, error)
+    regular_file(path, error, empty=True)
     try:
         with path.open("rb") as file:
             data = file.read(most + 1)
@@ -115,7 +120,9 @@ def _refuse(constant: str) -> None:
 
 
 # What libraries advise to set or to trust so that they go on: nobody who only has a file should follow it.
-_ADVICE = re.compile(r"allow_pickle|weights_only|unpickl|pickled|arbitrary code|LOAD_TRUNCATED|MAX_\w+PIXELS|max_header")
+_ADVICE = re.compile(
+    r"allow_pickle|weights_only|unpickl|pickled|arbitrary code|LOAD_TRUNCATED|MAX_\w+PIXELS|max_header"
+)
 
 
 def reason(failure: BaseException) -> str:

@@ -16,8 +16,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from lineament.errors import InputError, OutputError
 from lineament.files.leftovers import Staging, is_staging, new_staging, remove_dead
 from lineament.files.names import printable

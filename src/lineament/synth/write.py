@@ -30,7 +30,8 @@ from torch import Tensor
 from lineament.devices import device_of
 from lineament.errors import DataError, NotFiniteError, OutputError, UsageError
 from lineament.files.locking import folder_lock
-from lineament.files.reading import parse_json
+from lineament.files.overwriting import check_foreign
+from lineament.files.reading import MAXIMUM_BYTES, parse_json, read_bounded
 from lineament.files.writing import write_json
 from lineament.options import COUNT, check_number
 from lineament.rig import load_rig
@@ -81,7 +82,8 @@ def write_dataset(
             configuration.
         NotFiniteError: Samples of extreme options are not finite; they are not written.
         DataError: The folder's manifest or list of samples is damaged.
-        OutputError: The folder cannot be written, or another process is writing into it.
+        OutputError: The folder cannot be written, holds others' files that would be replaced, or another process is
+            writing into it.
     """
     check_number("count", count, COUNT)
     check_number("start", start, "[0, 1000000000]")
@@ -93,6 +95,8 @@ def write_dataset(
     if not pictures or not set(pictures) <= set(PICTURES):
         raise UsageError(f"pictures must be some of {', '.join(PICTURES)}, not {', '.join(pictures) or 'none'}")
     where = device_of(device)
+    if not (output / "manifest.json").exists() and not _begins_as_ours(output / "samples.jsonl"):
+        check_foreign(output, ("samples.jsonl", "sheet.png", *(f"{name}/*" for name in pictures)), "dataset")
     with folder_lock(output):
         manifest = {"format": 1, "start": start, "config": asdict(config), "pictures": list(pictures), **_describe()}
         path = output / "manifest.json"
@@ -126,12 +130,20 @@ def _read_manifest(path: Path) -> Any:
         DataError: It is damaged.
     """
     try:
-        return parse_json(path.read_bytes())
+        return parse_json(read_bounded(path, error=DataError))
     except ValueError as error:
         raise DataError(
             f"{path} is damaged ({error}); delete it and give the same options again: the samples that are there stay, "
             "but nothing can tell any more whether they were made with these options"
         ) from error
+
+
+def _begins_as_ours(path: Path) -> bool:
+    """Whether the first line of a list of samples is one of ours: its manifest may have been damaged and deleted."""
+    try:
+        return {"index", "files"} <= set(parse_json(read_bounded(path, MAXIMUM_BYTES, DataError).split(b"\n", 1)[0]))
+    except (DataError, ValueError, TypeError):
+        return False
 
 
 def _keep_whole_lines(path: Path, start: int) -> int:
@@ -142,7 +154,7 @@ def _keep_whole_lines(path: Path, start: int) -> int:
     """
     if not path.exists():
         return 0
-    content = path.read_bytes()
+    content = read_bounded(path, MAXIMUM_BYTES, DataError)
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) != len(content):
         os.truncate(path, len(whole))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import DataError
-from lineament.files.reading import parse_json
+from lineament.files.reading import MAXIMUM_BYTES, parse_json, read_bounded
 from lineament.synth.stream import is_validation
 
 
@@ -48,10 +48,9 @@ def labelled_samples(
 def _lines_of(folder: Path) -> list[dict[str, Any]]:
     """What samples.jsonl says; a last line that is still being written is left out."""
     path = folder / "samples.jsonl"
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{folder} holds no dataset written by `lineament synth`: {error.strerror}") from error
+    if not path.exists():
+        raise DataError(f"{folder} holds no dataset written by `lineament synth`: there is no {path.name}")
+    content = read_bounded(path, MAXIMUM_BYTES, DataError)
     lines: list[dict[str, Any]] = []
     for number, text in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1):
         try:
