@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -64,7 +64,9 @@ class Person:
     lights: list[tuple[float, float]]  # azimuth and elevation, degrees
 
 
-def real_people(root: Path, estimator: Estimator, stage: int, tone: float = 1.0, flip: bool = True) -> Iterator[Person]:
+def real_people(
+    root: Path, estimator: Estimator, stage: int, tone: float = 1.0, second_view: bool = True
+) -> Iterator[Person]:
     """The database's people, their photos with another tone curve if one is asked for."""
     curve = toned(tone)
     framing, dataset = Framing(PADDING), YaleB(root)
@@ -75,13 +77,13 @@ def real_people(root: Path, estimator: Estimator, stage: int, tone: float = 1.0,
             samples[0].normals,
             samples[0].mask,
             [s.image for s in samples],
-            [estimate(estimator, framing, curve[s.image], stage, flip) for s in samples],
+            [estimate(estimator, framing, curve[s.image], stage, second_view) for s in samples],
             [(float(s.meta["azimuth"]), float(s.meta["elevation"])) for s in samples],
         )
 
 
 def synthetic_people(
-    count: int, estimator: Estimator, stage: int, tone: float = 1.0, flip: bool = True
+    count: int, estimator: Estimator, stage: int, tone: float = 1.0, second_view: bool = True
 ) -> Iterator[Person]:
     """Frontal people of a seed of their own under a clean camera, grey, cut as the database's are; tones as there."""
     from lineament.rig import load_rig
@@ -113,7 +115,7 @@ def synthetic_people(
         photo = toned(tone)[np.repeat((255 * cut(grey)).round().astype(np.uint8)[..., None], 3, axis=2)]
         face = np.isin(sample.mask[0, 0].numpy(), [int(c) for c in FACE_CLASSES]).astype(np.float32)
         truth = unit_normals(cut(sample.normals[0].permute(1, 2, 0).numpy()))
-        estimates = [estimate(estimator, framing, photo, stage, flip)]
+        estimates = [estimate(estimator, framing, photo, stage, second_view)]
         yield Person(f"synthetic {index}", truth, cut(face) > 0.99, [photo], estimates, [])
 
 
@@ -123,10 +125,10 @@ def toned(tone: float) -> NDArray[np.uint8]:
 
 
 def estimate(
-    estimator: Estimator, framing: Framing, photo: NDArray[np.uint8], stage: int, flip: bool = True
+    estimator: Estimator, framing: Framing, photo: NDArray[np.uint8], stage: int, second_view: bool = True
 ) -> Normals:
     """One photo's normals."""
-    found = estimator.estimate_crop(framing.apply(photo), flip=flip)
+    found = estimator.estimate_crop(framing.apply(photo), options=replace(estimator.options, second_view=second_view))
     return framing.undo(found.normals[stage], HEIGHT, WIDTH)
 
 

@@ -44,10 +44,11 @@ def main() -> None:
     print(f"loading                      {1e3 * (time.perf_counter() - start):7.0f} ms")
     photo = cv2.resize(data.astronaut(), (arguments.side, arguments.side), interpolation=cv2.INTER_CUBIC)
     box = find(photo)[0].box
+    one_view = lineament.Options(second_view=False)
     rows = {
         "finding": lambda: find(photo),
         "estimating, box given": lambda: model.estimate(photo, [box]),
-        "estimating, box given, no flip": lambda: model.estimate(photo, [box], flip=False),
+        "estimating, box given, one view": lambda: model.estimate(photo, [box], options=one_view),
         "finding and estimating": lambda: model.estimate(photo),
     }
     for name, work in rows.items():

@@ -33,8 +33,8 @@ def main() -> None:
     for factor in (None, *FACTORS):
         with mock.patch.object(module, "_CLOSER", factor or 1.0):
             people = (
-                diagnose.real_people(arguments.root, estimator, -1, flip=factor is not None),
-                diagnose.synthetic_people(arguments.synthetic, estimator, -1, flip=factor is not None),
+                diagnose.real_people(arguments.root, estimator, -1, second_view=factor is not None),
+                diagnose.synthetic_people(arguments.synthetic, estimator, -1, second_view=factor is not None),
             )
             errors = [np.mean([diagnose.mean_error(person) for person in each]) for each in people]
         name = "none" if factor is None else f"{factor:g} times as large"

@@ -48,7 +48,7 @@ def main() -> None:
         image = (255 * sample.image[0].permute(1, 2, 0).numpy()).round().astype(np.uint8)
         truth = sample.normals[0].permute(1, 2, 0).numpy()
         mask = np.isin(sample.mask[0, 0].numpy(), FACE_CLASSES)
-        crop = crop_of_landmarks(sample.landmarks[0].numpy().astype(np.float64), estimator.session.size)
+        crop = crop_of_landmarks(sample.landmarks[0].numpy().astype(np.float64), estimator.predictor.size)
         for name, found in masks_of(crop, image).items():
             masks[name].append((found & mask).sum() / max(1, (found | mask).sum()))
         mask = cv2.erode(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
@@ -67,8 +67,8 @@ def main() -> None:
 
 def ways(estimator: Estimator, crop: FaceCrop, image: NDArray[np.uint8]) -> dict[str, Normals]:
     """Normals SIZE×SIZE×3 of a photo, by name of the way."""
-    finer = crop.at(multiple_of(FINER * crop.size, estimator.session.multiple))
-    coarse = estimator.estimate_crop(crop.extract(image), flip=True).normals[-1]
+    finer = crop.at(multiple_of(FINER * crop.size, estimator.predictor.multiple))
+    coarse = estimator.estimate_crop(crop.extract(image)).normals[-1]
     fine = estimator._run(Look(finer.extract(image), None), None).normals[-1]
     cubic = in_photo(crop, coarse)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255

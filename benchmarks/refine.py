@@ -110,7 +110,7 @@ def errors_of(
     truth, mask = sample.normals_and_mask()
     exemplar = None if source is None else source(sample)
     square = None if exemplar is None else framed(exemplar, framing)
-    found = estimator.estimate_crop(framing.apply(sample.image), flip=True, exemplar=square).normals
+    found = estimator.estimate_crop(framing.apply(sample.image), exemplar=square).normals
     own, refined = (framing.undo(normals, *mask.shape) for normals in found)
     given = own if exemplar is None else exemplar
     there = mask & (given != 0).any(-1)

@@ -53,7 +53,7 @@ def main() -> None:
                 errors.append(np.mean([diagnose.mean_error(person) for person in people()]))
         print(f"| {name} | " + " | ".join(f"{error:.2f}" for error in errors) + " |", flush=True)
     if arguments.portraits:
-        contrasts["portraits"] = list(portrait_contrasts(arguments.portraits, estimator.session.size))
+        contrasts["portraits"] = list(portrait_contrasts(arguments.portraits, estimator.predictor.size))
     print(
         "\n| contrast | " + " | ".join(f"{100 * q:.0f} %" for q in QUANTILES) + " |\n|---|" + "---:|" * len(QUANTILES)
     )

@@ -36,7 +36,7 @@ def main() -> None:
     for name in dataset.subjects:
         own_errors, own_expected = [], []
         for sample in dataset.samples(name, SUBSETS["frontal35"]):
-            found = estimator.estimate_crop(framing.apply(sample.image), flip=True)
+            found = estimator.estimate_crop(framing.apply(sample.image))
             height, width = sample.image.shape[:2]
             normals = framing.undo(found.normals[-1], height, width)
             degrees = framing.cut(found.uncertainty[-1], height, width)

@@ -85,7 +85,7 @@ def canonical_crop() -> np.ndarray:
     assert face.reading is not None
     crop = face.reading.crop.at(300)
     parse = colours_of(face.reading.parse.argmax(-1).astype(np.uint8))
-    normals = encode_normals(lineament.load().estimate_crop(crop.extract(leaning), flip=True).normals[-1])
+    normals = encode_normals(lineament.load().estimate_crop(crop.extract(leaning)).normals[-1])
     parse, normals = (cv2.resize(tile, (300, 300), interpolation=cv2.INTER_AREA) for tile in (parse, normals))
     return np.concatenate([draw_faces(leaning, [face]), crop.extract(leaning), parse, normals], axis=1)
 

@@ -21,13 +21,19 @@ if TYPE_CHECKING:
     from typing import Any
 
     from lineament.errors import LineamentError
-    from lineament.pipeline.estimator import Estimator, Method, estimate, load
+    from lineament.pipeline.estimator import Estimator, estimate, load
+    from lineament.pipeline.options import Options
     from lineament.result.geometry import FaceGeometry
     from lineament.version import __version__
 
-__all__ = ["Estimator", "FaceGeometry", "LineamentError", "Method", "__version__", "estimate", "load"]
+__all__ = ["Estimator", "FaceGeometry", "LineamentError", "Options", "__version__", "estimate", "load"]
 
-_MODULES = {"LineamentError": "errors", "FaceGeometry": "result.geometry", "__version__": "version"}
+_MODULES = {
+    "LineamentError": "errors",
+    "FaceGeometry": "result.geometry",
+    "Options": "pipeline.options",
+    "__version__": "version",
+}
 
 
 def __getattr__(name: str) -> Any:

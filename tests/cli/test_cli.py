@@ -22,9 +22,11 @@ from lineament.errors import NoFaceError, UsageError
 from lineament.face import Face, MaskClass
 from lineament.images import decode_normals, encode_normals
 from lineament.images.tone import camera_tones, face_contrast
-from lineament.pipeline import estimator
+from lineament.pipeline import crops
 from lineament.result.geometry import FaceGeometry
 from tests.images.test_read import damaged
+
+ONE_VIEW = lineament.Options(second_view=False)
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "rig"])
@@ -226,7 +228,7 @@ def test_python_takes_arrays_boxes_and_whole_crops(tiny_weights: Path) -> None:
     assert (length[~found.mask] == 0).all()
     assert len(found.stages) == 3
     assert np.array_equal(found.stage(2), found.normals)
-    two = model.estimate(photo, faces=[(174, 72, 96, 96), (300, 100, 90, 90)], stages=0)
+    two = model.estimate(photo, faces=[(174, 72, 96, 96), (300, 100, 90, 90)], options=lineament.Options(stages=0))
     assert [len(face.stages) for face in two] == [1, 1]
     whole = model.estimate(photo[40:200, 140:300], faces="whole")[0]
     assert whole.normals.shape == (160, 160, 3)
@@ -270,12 +272,12 @@ def test_the_second_look_is_mirrored_and_closer(tiny_weights: Path) -> None:
     model, mirror = lineament.load(str(tiny_weights)), np.array([-1, 1, 1], np.float32)
     crop = cv2.resize(data.astronaut()[40:168, 150:278], (64, 64), interpolation=cv2.INTER_AREA)
     crop = crop // 4 + 150  # of too little contrast for another tone curve
-    plain = model.estimate_crop(crop, flip=False).normals[-1]
+    plain = model.estimate_crop(crop, options=ONE_VIEW).normals[-1]
     middle = np.s_[5:59, 5:59]  # 64 / 1.2
     seen = cv2.resize(np.ascontiguousarray(crop[middle][:, ::-1]), (64, 64), interpolation=cv2.INTER_LINEAR)
-    closer = model.estimate_crop(seen, flip=False).normals[-1][:, ::-1] * mirror
+    closer = model.estimate_crop(seen, options=ONE_VIEW).normals[-1][:, ::-1] * mirror
     closer = cv2.resize(closer, (54, 54), interpolation=cv2.INTER_LINEAR)
-    both = model.estimate_crop(crop, flip=True).normals[-1]
+    both = model.estimate_crop(crop).normals[-1]
     mean = plain[middle] + closer
     mean /= np.linalg.norm(mean, axis=-1, keepdims=True)
     assert np.abs(both[middle] - mean)[3:-3, 3:-3].max() < 2e-3
@@ -291,13 +293,13 @@ def test_photos_of_linear_light_are_seen_with_a_cameras_curve(tiny_weights: Path
     hard = np.rint(255 * (crop / 255) ** 9).astype(np.uint8)
     known = camera_tones(face_contrast(hard))[hard]
     assert face_contrast(known) < 0.99 * face_contrast(hard)
-    seen, both = (model.estimate_crop(hard, flip=flip).normals[-1] for flip in (False, True))
-    same = model.estimate_crop(crop).normals[-1]
-    with mock.patch.object(estimator, "camera_tones", return_value=np.arange(256, dtype=np.uint8)):
-        assert np.array_equal(seen, model.estimate_crop(known).normals[-1])
-        assert np.abs(both - model.estimate_crop(known, flip=True).normals[-1]).mean() < 0.01  # enlarged before, after
-        assert np.array_equal(same, model.estimate_crop(crop).normals[-1])
-        assert np.abs(seen - model.estimate_crop(hard).normals[-1]).mean() > 0.02
+    seen, both = (model.estimate_crop(hard, options=each).normals[-1] for each in (ONE_VIEW, None))
+    same = model.estimate_crop(crop, options=ONE_VIEW).normals[-1]
+    with mock.patch.object(crops, "camera_tones", return_value=np.arange(256, dtype=np.uint8)):
+        assert np.array_equal(seen, model.estimate_crop(known, options=ONE_VIEW).normals[-1])
+        assert np.abs(both - model.estimate_crop(known).normals[-1]).mean() < 0.01  # enlarged before, after
+        assert np.array_equal(same, model.estimate_crop(crop, options=ONE_VIEW).normals[-1])
+        assert np.abs(seen - model.estimate_crop(hard, options=ONE_VIEW).normals[-1]).mean() > 0.02
 
 
 def test_the_process_starts_and_lists_its_commands() -> None:
@@ -361,8 +363,8 @@ def test_uncertainty_is_in_degrees_where_the_face_is(tiny_weights: Path) -> None
 def test_large_faces_are_seen_finer(tiny_weights: Path) -> None:
     photo = cv2.resize(data.astronaut()[:400, 60:460], (900, 900), interpolation=cv2.INTER_CUBIC)
     model = lineament.load(str(tiny_weights))
-    fine, coarse = (model.estimate(photo, fine=choice)[0] for choice in (True, False))
-    assert fine.crop.size > coarse.crop.size == model.session.size
+    fine, coarse = (model.estimate(photo, options=lineament.Options(fine_crop=choice))[0] for choice in (True, False))
+    assert fine.crop.size > coarse.crop.size == model.predictor.size
     assert fine.stages[0].shape[0] == fine.crop.size
     assert np.allclose(np.linalg.norm(fine.normals, axis=-1)[fine.mask], 1, atol=1e-4)
 

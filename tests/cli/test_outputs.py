@@ -19,14 +19,17 @@ import lineament
 from lineament.cli import main
 from lineament.errors import NotFiniteError, OutputError
 from lineament.files.result_folder import MARKER
+from lineament.result.crop_estimate import CropEstimate
 from lineament.result.geometry import FaceGeometry
 
-FAST = ["--stages", "0", "--no-flip", "--no-fine"]
+FAST = ["--stages", "0", "--no-second-view", "--no-fine-crop"]
 
 
 @pytest.fixture
 def face(tiny_weights: Path) -> FaceGeometry:
-    return lineament.load(str(tiny_weights)).estimate(data.astronaut(), stages=0, flip=False)[0]
+    return lineament.load(str(tiny_weights)).estimate(
+        data.astronaut(), options=lineament.Options(0, second_view=False)
+    )[0]
 
 
 def test_a_folder_holds_results_of_one_run(portrait: Path, tiny_weights: Path, tmp_path: Path) -> None:
@@ -160,10 +163,11 @@ def test_what_is_not_finite_is_never_written(face: FaceGeometry, tmp_path: Path)
     stage = face.stages[-1].copy()
     stage[10, 10, 0] = np.nan
     with pytest.raises(NotFiniteError, match=r"me.jpg: normals of stage 0: 1 of \d+ numbers are not finite"):
-        replace(face, stages=(stage,)).save(tmp_path / "out", photo="me.jpg")
-    assert face.crop_uncertainty is not None
+        replace(face, crop_estimate=CropEstimate((stage,))).save(tmp_path / "out", photo="me.jpg")
+    own = face.crop_estimate
+    unsure = replace(own, uncertainty=tuple(angles + np.inf for angles in own.uncertainty))
     with pytest.raises(NotFiniteError, match=r"me\.jpg: uncertainty"):
-        replace(face, crop_uncertainty=face.crop_uncertainty + np.inf).save(tmp_path / "out", photo="me.jpg")
+        replace(face, crop_estimate=unsure).save(tmp_path / "out", photo="me.jpg")
     with pytest.raises(NotFiniteError, match="pixels_per_mm"):
         replace(face, about={"scale": {"pixels_per_mm": float("nan")}}).save(tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

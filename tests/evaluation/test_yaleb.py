@@ -23,7 +23,7 @@ from lineament.evaluation import (
     write_table,
     yaleb_table,
 )
-from lineament.pipeline.estimator import CropEstimate
+from lineament.result.crop_estimate import CropEstimate
 
 from ..datasets.yaleb_files import LIGHTS, photo_name, truth, write_subject
 
@@ -238,14 +238,14 @@ def test_command_with_a_method(root, monkeypatch, capsys):
     """The method's estimator gets padded crops of 256 pixels; flat normals have the flat error."""
 
     class Estimator:
-        def estimate_crop(self, crop, flip):
+        def estimate_crop(self, crop):
             assert crop.shape == (256, 256, 3)
             assert crop.dtype == np.uint8
             flat = np.broadcast_to(np.float32([0, 0, 1]), crop.shape)
-            return CropEstimate([flat] * 2, [flat[..., 0]] * 2)
+            return CropEstimate((flat,) * 2, (flat[..., 0],) * 2)
 
     asked = []
-    monkeypatch.setattr(lineament, "load", lambda name: asked.append(name) or Estimator(), raising=False)
+    monkeypatch.setattr(lineament, "load", lambda name, options: asked.append(name) or Estimator(), raising=False)
     assert command.evaluate_yaleb(command.EvaluateYaleB(root, method=("casfne-s",), subset="front")) == 0
     assert asked == ["casfne-s"]
     expected = evaluate_yaleb(YaleB(root), two_stages, "ours", "front").mean(0)

@@ -64,7 +64,7 @@ def places(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("target", ["/{}/victim", "../victim", "sub/../../victim", "..", ".", NAME, "a/b"])
 def test_a_target_is_a_plain_name(places: tuple[Path, Path], target: str) -> None:
-    home, precious = places
+    home, _ = places
     forged(home, target.format(home.parent))
     before = tree(home.parent)
     write(home / "photo")

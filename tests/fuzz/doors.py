@@ -70,16 +70,18 @@ def _with_results(path: Path, *words: str) -> Any:
     return [json.loads(file.read_text(encoding="utf-8")) for file in sorted(out.rglob("*.json"))]
 
 
+_QUICK = ("--whole", "--no-second-view", "--no-fine-crop")
+
+
 def _estimate(path: Path, rng: Random) -> Any:
-    quick = ("--method", str(WEIGHTS), "--whole", "--no-flip", "--no-fine")
     more = ("--outputs", "normals", "depth", "mesh", "albedo") if rng.random() < 0.1 else ()
-    return _with_results(path, "estimate", str(path), *quick, *more)
+    return _with_results(path, "estimate", str(path), "--method", str(WEIGHTS), *_QUICK, *more)
 
 
 def _exemplar(path: Path, rng: Random) -> Any:
     photo = Path("photo/rgb-bmp/rgb.bmp")
     return _with_results(
-        path, "estimate", str(photo), "--method", str(WEIGHTS), "--whole", "--exemplar", str(path), "--no-flip"
+        path, "estimate", str(photo), "--method", str(WEIGHTS), "--whole", "--exemplar", str(path), "--no-second-view"
     )
 
 
@@ -150,7 +152,9 @@ def _weights(path: Path, rng: Random) -> Any:
 def _estimate_with(path: Path, rng: Random) -> Any:
     weights = path.with_name("tiny.safetensors")
     photo = Path("photo/rgb-bmp/rgb.bmp")
-    return _with_results(path, "estimate", str(photo), "--method", str(weights), "--whole", "--no-flip", "--no-fine")
+    return _with_results(
+        path, "estimate", str(photo), "--method", str(weights), "--whole", "--no-second-view", "--no-fine-crop"
+    )
 
 
 def _export(path: Path, rng: Random) -> Any:
@@ -206,7 +210,7 @@ def _estimator() -> Any:
 
 def _object(path: Path, rng: Random) -> Any:
     photo, options = draw_photo(rng), draw_options(rng)
-    found = _estimator().estimate(photo, flip=False, fine=False, **options)
+    found = _estimator().estimate(photo, **options)
     return [(face.box, face.landmarks, face.stages, face.crop_uncertainty) for face in _flat(found)]
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+import lineament
+
 Random = np.random.Generator
 
 _TYPES = ("u1", "u2", "i4", "i8", "f2", "f4", "f8", "c8", "?", "S3", "U2", "O", "M8[s]", ">f4", ">u2")
@@ -33,7 +35,10 @@ def draw_options(rng: Random) -> dict[str, Any]:
         *([None], [(2**70, 0, 20, 20)], np.array([[10, 10, 30, 30]]), np.zeros((0, 4)), [(10, 10, -30, 30)]),
     )
     stages = (None, None, None, 0, 1, 5, -1, 2**40)
-    options = {"faces": faces[rng.integers(len(faces))], "stages": stages[rng.integers(len(stages))]}
+    options = {
+        "faces": faces[rng.integers(len(faces))],
+        "options": lineament.Options(stages[rng.integers(len(stages))], second_view=False, fine_crop=False),
+    }
     if rng.random() < 0.1:
         options["exemplar"] = rng.random((48, 48, 3)).astype(np.float32)
     return options

@@ -23,7 +23,7 @@ from lineament.models.albedo.model import AlbedoNetwork
 from lineament.models.albedo.predictor import shipped_albedo
 from lineament.networks.onnx_export import export_graphs
 from lineament.networks.weight_files import load_weights, save_weights
-from lineament.pipeline.views import with_normals
+from lineament.pipeline.augmentation import crop_estimate
 from lineament.weights import weights_path
 
 BOX = [(174.0, 72.0, 96.0, 96.0)]
@@ -61,11 +61,11 @@ def test_engines_agree(weights: Path) -> None:
     with torch.no_grad():
         output = load_weights(weights, DF2Net)(as_tensor(crops))
     expected = [d[:, 0].numpy() for d in (output.dense, output.fine, output.finer)]
-    for found, depth, normals in zip(
-        session.run(crops).depths, expected, with_normals(session.run(crops)).normals, strict=True
-    ):
+    prediction = session.run(crops)
+    own = crop_estimate(prediction, 1).normals
+    for found, depth, normals in zip(prediction.depths, expected, own, strict=True):
         assert np.abs(found - depth).max() < 1e-3
-        assert np.allclose(normals[0], depth_to_normals(session.size * found[0]), atol=1e-5)
+        assert np.allclose(normals, depth_to_normals(session.size * found[1]), atol=1e-5)
 
 
 def test_the_weights_that_ship_know_a_face() -> None:
@@ -94,7 +94,9 @@ def test_requests_out_of_range_are_refused(tiny: Path) -> None:
 
 def test_the_surface_is_the_networks_depth() -> None:
     weights = weights_path("df2net-s")
-    (face,) = lineament.load(str(weights)).estimate(data.astronaut(), BOX, fine=False, flip=False)
+    (face,) = lineament.load(str(weights)).estimate(
+        data.astronaut(), BOX, options=lineament.Options(second_view=False, fine_crop=False)
+    )
     assert len(face.stages) == 3
     assert face.uncertainty is None
     assert face.surface.disagreement < 3.0  # it is a depth's normals that are integrated

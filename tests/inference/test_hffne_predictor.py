@@ -113,12 +113,13 @@ def test_normals_follow_their_photo_into_a_crop() -> None:
 
 
 def test_an_exemplar_takes_the_coarse_normals_place(small: Path) -> None:
-    photo, model = data.astronaut(), lineament.load(str(small))
-    own = model.estimate(photo, faces=BOX, flip=False, fine=False)[0]
+    photo, plain = data.astronaut(), lineament.Options(second_view=False, fine_crop=False)
+    model = lineament.load(str(small), options=plain)
+    own = model.estimate(photo, faces=BOX)[0]
     assert len(own.stages) == 2
     assert own.uncertainty is None
     exemplar = random_normals(512, 512)
-    given = model.estimate(photo, faces=BOX, flip=False, fine=False, exemplar=exemplar)[0]
+    given = model.estimate(photo, faces=BOX, exemplar=exemplar)[0]
     shown = given.crop.normals_to_photo(given.crop.normals_from_photo(exemplar))
     assert np.abs(given.stages[0] - shown).max() < 0.02
     assert np.abs(given.stages[1] - own.stages[1]).max() > 1e-3
@@ -134,7 +135,7 @@ def test_both_looks_have_the_exemplar_in_their_own_frame(small: Path) -> None:
     exemplar = np.zeros((128, 128, 3), np.float32)
     exemplar[..., 0], exemplar[..., 1] = side, 0.5 * side[:, None]
     exemplar[..., 2] = np.sqrt(1.0 - exemplar[..., 0] ** 2 - exemplar[..., 1] ** 2)
-    guide = model.estimate_crop(crop, flip=True, exemplar=exemplar).normals[0]
+    guide = model.estimate_crop(crop, exemplar=exemplar).normals[0]
     assert np.abs(guide - exemplar).max() < 0.02
 
 

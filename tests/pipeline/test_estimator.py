@@ -26,6 +26,8 @@ from lineament.geometry import angular_error
 from lineament.result.geometry import CombinedMap, combined_map
 
 BOX = (174.0, 72.0, 96.0, 96.0)
+ONE_VIEW = lineament.Options(second_view=False)
+PLAIN = lineament.Options(second_view=False, fine_crop=False)
 
 
 def pair() -> NDArray[np.uint8]:
@@ -47,13 +49,13 @@ def plain_json(path: Path) -> dict[str, object]:
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_a_face_in_a_given_box_may_stand_in_any_way(turns: int) -> None:
     model = lineament.load()
-    upright = model.estimate(data.astronaut(), faces=[BOX], flip=False, fine=False)[0]
+    upright = model.estimate(data.astronaut(), faces=[BOX], options=PLAIN)[0]
     box, size = BOX, 512
     for _ in range(turns):  # counter-clockwise, as rot90 does
         x, y, w, h = box
         box = (y, size - x - w, h, w)
     photo = np.ascontiguousarray(np.rot90(data.astronaut(), turns))
-    face = model.estimate(photo, faces=[box], flip=False, fine=False)[0]
+    face = model.estimate(photo, faces=[box], options=PLAIN)[0]
     back = np.rot90(face.normals, -turns)
     cosine, sine = np.cos(np.pi / 2 * turns), np.sin(np.pi / 2 * turns)
     x, y, z = np.moveaxis(back, -1, 0)
@@ -67,9 +69,9 @@ def test_a_face_in_a_given_box_may_stand_in_any_way(turns: int) -> None:
 
 def test_boxes_of_no_face_are_doubted_and_senseless_ones_refused(tiny_weights: Path) -> None:
     model = lineament.load(str(tiny_weights))
-    away = model.estimate(data.astronaut(), faces=[(20, 350, 90, 90)], flip=False)[0]
+    away = model.estimate(data.astronaut(), faces=[(20, 350, 90, 90)], options=ONE_VIEW)[0]
     assert any("hardly reads as a face" in warning for warning in away.check.warnings)
-    there = model.estimate(data.astronaut(), faces=[BOX], flip=False)[0]
+    there = model.estimate(data.astronaut(), faces=[BOX], options=ONE_VIEW)[0]
     assert not any("hardly" in warning for warning in there.check.warnings)
     with pytest.raises(UsageError, match="far larger"):
         model.estimate(data.astronaut(), faces=[(-1e9, -1e9, 2e9, 2e9)])
@@ -79,12 +81,12 @@ def test_a_face_that_is_less_than_a_pixel_of_its_crop_is_saved_as_valid_json(
     tiny_weights: Path, tmp_path: Path
 ) -> None:
     model = lineament.load(str(tiny_weights))
-    face = model.estimate(data.astronaut(), faces=[(-1000, -1000, 3000, 3000)], flip=False)[0]
+    face = model.estimate(data.astronaut(), faces=[(-1000, -1000, 3000, 3000)], options=ONE_VIEW)[0]
     plain_json(face.save(tmp_path / "out") / "face.json")
     mask = np.zeros_like(face.region.mask)
     mask[200, 200] = True
     for lost in (mask, np.zeros_like(mask)):
-        face = replace(face, region=replace(face.region, mask=lost))
+        face = replace(face, region=replace(face.region, mask=lost, crop_share=np.zeros_like(face.region.crop_share)))
         assert not face.region.in_crop.any()
         said = plain_json(face.save(tmp_path / "out") / "face.json")["uncertainty"]
         assert isinstance(said, dict)
@@ -102,8 +104,8 @@ def test_an_even_picture_has_finite_measures() -> None:
 
 def test_faces_are_estimated_when_they_are_asked_for(tiny_weights: Path) -> None:
     model = lineament.load(str(tiny_weights))
-    together = model.estimate(pair(), flip=False)
-    one_by_one = model.iter_estimate(pair(), flip=False)
+    together = model.estimate(pair(), options=ONE_VIEW)
+    one_by_one = model.iter_estimate(pair(), options=ONE_VIEW)
     assert one_by_one.count == len(together) == 2
     first = next(one_by_one)
     assert np.array_equal(first.normals, together[0].normals)
@@ -116,7 +118,7 @@ def test_faces_are_estimated_when_they_are_asked_for(tiny_weights: Path) -> None
 
 
 def test_maps_as_large_as_the_photo_are_kept_for_one_face_at_a_time(tiny_weights: Path) -> None:
-    left, right = lineament.load(str(tiny_weights)).estimate(pair(), flip=False)
+    left, right = lineament.load(str(tiny_weights)).estimate(pair(), options=ONE_VIEW)
     normals = left.normals
     assert left.normals is normals
     kept = weakref.ref(normals)
@@ -130,8 +132,8 @@ def test_maps_as_large_as_the_photo_are_kept_for_one_face_at_a_time(tiny_weights
 def test_a_face_holds_its_surroundings_alone(tiny_weights: Path) -> None:
     photo = np.zeros((1500, 2000, 3), np.uint8)
     photo[400:912, 700:1212] = data.astronaut()
-    face = lineament.load(str(tiny_weights)).estimate(photo, faces=[(874, 472, 96, 96)], flip=False)[0]
-    held = [face.region.mask, face.region.parse, face.crop_image, *face.stages]
+    face = lineament.load(str(tiny_weights)).estimate(photo, faces=[(874, 472, 96, 96)], options=ONE_VIEW)[0]
+    held = [face.region.mask, face.region.parse, face.crop_image, *face.crop_estimate.normals]
     assert sum(part.nbytes for part in held) < 0.5 * photo[..., 0].size
     assert face.mask.shape == face.parse.shape == (1500, 2000)
     assert face.mask.dtype == bool
@@ -142,7 +144,7 @@ def test_a_face_holds_its_surroundings_alone(tiny_weights: Path) -> None:
 
 def test_where_faces_overlap_the_surer_is_seen_in_any_order(tiny_weights: Path) -> None:
     boxes = [BOX, (200.0, 90.0, 96.0, 96.0)]
-    faces = lineament.load(str(tiny_weights)).estimate(data.astronaut(), faces=boxes, flip=False)
+    faces = lineament.load(str(tiny_weights)).estimate(data.astronaut(), faces=boxes, options=ONE_VIEW)
     weaker, surer = sorted(faces, key=lambda face: face.confidence)
     assert (weaker.mask & surer.mask).any()
     expected = surer.encoded(onto=weaker.encoded())
@@ -157,11 +159,11 @@ def test_several_photos_give_a_list_each(tiny_weights: Path, tmp_path: Path) -> 
     model = lineament.load(str(tiny_weights))
     path = tmp_path / "photo.png"
     Image.fromarray(data.astronaut()).save(path)
-    several = model.estimate([path, pair()], flip=False)
+    several = model.estimate([path, pair()], options=ONE_VIEW)
     assert [len(faces) for faces in several] == [1, 2]
-    assert np.array_equal(several[0][0].normals, model.estimate(path, flip=False)[0].normals)
+    assert np.array_equal(several[0][0].normals, model.estimate(path, options=ONE_VIEW)[0].normals)
     with pytest.raises(NoFaceError, match="image 2"):
-        model.estimate((pair(), data.brick()), flip=False)
+        model.estimate((pair(), data.brick()), options=ONE_VIEW)
     with pytest.raises(UsageError, match="exemplar belongs to one photo"):
         model.estimate([path, path], exemplar=np.zeros((512, 512, 3), np.float32))  # type: ignore[call-overload]
 
@@ -172,7 +174,10 @@ def test_of_an_animation_the_first_frame_with_a_face_is_taken(
     path = tmp_path / "moving.gif"
     frames = [Image.fromarray(np.zeros((512, 512, 3), np.uint8)), Image.fromarray(data.astronaut())]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=100)
-    assert main(["estimate", str(path), "-o", str(tmp_path / "out"), "--method", str(tiny_weights), "--no-flip"]) == 0
+    assert (
+        main(["estimate", str(path), "-o", str(tmp_path / "out"), "--method", str(tiny_weights), "--no-second-view"])
+        == 0
+    )
     assert "frame 2" in capsys.readouterr().err
     assert plain_json(tmp_path / "out" / "moving" / "face.json")["animation_frame"] == 2
     frames[0].save(path, save_all=True, append_images=[Image.new("RGB", (512, 512), (9, 9, 90))], duration=100)

@@ -14,13 +14,15 @@ import trimesh
 from skimage import data
 
 import lineament
-from lineament.alignment.scale import average_landmarks
+from lineament.alignment.scale import average_landmarks, pixels_per_millimetre
 from lineament.cli import main
 from lineament.errors import InputError
 from lineament.face import FaceCrop
+from lineament.face.paste import FaceRegion
 from lineament.geometry import angular_error, depth_to_normals
 from lineament.geometry.mesh import Mesh, triangle_normals, vertex_normals
-from lineament.result.surface import FaceSurface
+from lineament.result.crop_estimate import CropEstimate
+from lineament.result.surface import FaceSurface, texture
 
 SCALE = 1.5  # px of the photo per mm
 
@@ -42,18 +44,27 @@ def ellipsoid(crop: FaceCrop) -> tuple[FaceSurface, np.ndarray]:
     normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
     mask = z > 0.45 * half[2]
     landmarks = SCALE * average_landmarks()[:, :2] * [1.0, -1.0] + [260.0, 190.0]
-    surface = FaceSurface.of(
-        crop.normals_to_crop(normals.astype(np.float32)), mask, crop, landmarks, np.ones(68, np.float32)
-    )
+    estimate = CropEstimate((crop.normals_to_crop(normals.astype(np.float32)),))
+    surface = FaceSurface.of(estimate, mask, crop, pixels_per_millimetre(landmarks))
     rows, columns = np.mgrid[:height, :width] + 0.5
     return surface, height_at(np.stack([columns, rows], -1))
+
+
+def region_like(surface: FaceSurface, mask: np.ndarray) -> FaceRegion:
+    """Where a face is in the photo whose mask is given."""
+    height, width = mask.shape
+    x, y, w, h = surface.crop.place(height, width)
+    part = mask[y : y + h, x : x + w]
+    return FaceRegion(
+        surface.crop, height, width, np.zeros(part.shape, np.uint8), part, surface.crop_mask.astype(np.float32)
+    )
 
 
 @pytest.mark.parametrize("roll", [0.0, 25.0, -100.0])
 def test_depth_lies_in_the_photos_frame(roll: float) -> None:
     surface, truth = ellipsoid(FaceCrop(110.0, 40.0, 300.0, 128, roll))
     mask = truth > 0.6 * 60.0
-    depth = surface.depth(mask)
+    depth = surface.depth(region_like(surface, mask))
     assert (depth[~mask] == 0).all()
     difference = (depth - truth)[mask]
     assert np.abs(difference - difference.mean()).max() < 1.5  # of 60 px
@@ -76,13 +87,13 @@ def test_the_mesh_is_in_millimetres_and_right_way_up(roll: float) -> None:
     assert np.abs((centred[:, 2] - z) - (centred[:, 2] - z).mean()).max() < 1.5
     photo = np.zeros((*truth.shape, 3), np.uint8)
     photo[:190, :, 0], photo[:, 260:, 1] = 255, 255  # red above, green on the right
-    texture = surface.texture(photo)
+    picture = texture(photo, crop)
     assert mesh.corner_uv is not None
     corners = mesh.vertices[mesh.triangles].reshape(-1, 3)
     uv = mesh.corner_uv.reshape(-1, 2)
-    column = (uv[:, 0] * texture.shape[1]).astype(int).clip(0, texture.shape[1] - 1)
-    row = ((1 - uv[:, 1]) * texture.shape[0]).astype(int).clip(0, texture.shape[0] - 1)
-    seen = texture[row, column]
+    column = (uv[:, 0] * picture.shape[1]).astype(int).clip(0, picture.shape[1] - 1)
+    row = ((1 - uv[:, 1]) * picture.shape[0]).astype(int).clip(0, picture.shape[0] - 1)
+    seen = picture[row, column]
     clear = (np.abs(corners[:, :2]) > 2).all(1)
     assert ((seen[:, 0] > 127) == (corners[:, 1] > 0))[clear].all()
     assert ((seen[:, 1] > 127) == (corners[:, 0] > 0))[clear].all()
@@ -94,27 +105,26 @@ def test_glasses_do_not_part_the_surface() -> None:
     normals = depth_to_normals(surface.crop_depth * crop.scale, surface.crop_mask)
     parted = surface.crop_mask.copy()
     parted[44:48] = False  # a frame from ear to ear
-    landmarks = SCALE * average_landmarks()[:, :2] * [1.0, -1.0] + [260.0, 190.0]
-    again = FaceSurface.of(normals, parted, crop, landmarks, np.ones(68, np.float32))
+    again = FaceSurface.of(CropEstimate((normals,)), parted, crop, SCALE)
     difference = (again.crop_depth - surface.crop_depth)[parted]
     assert np.abs(difference - difference.mean()).max() < 1.0  # px of 60
     assert (again.crop_depth[~parted] == 0).all()
 
 
 def test_a_crop_without_a_face_has_no_surface() -> None:
-    normals, mask = np.zeros((64, 64, 3), np.float32), np.zeros((64, 64), bool)
+    estimate, mask = CropEstimate((np.zeros((64, 64, 3), np.float32),)), np.zeros((64, 64), bool)
     with pytest.raises(InputError, match="no face in the crop"):
-        FaceSurface.of(normals, mask, FaceCrop(0, 0, 64, 64), np.zeros((68, 2)), np.ones(68, np.float32))
+        FaceSurface.of(estimate, mask, FaceCrop(0, 0, 64, 64), 1.0)
 
 
 def test_depth_and_meshes_by_command(tiny_weights: Path, tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     cv2.imwrite(str(photo), data.astronaut()[..., ::-1])
-    words = ["estimate", str(photo), "-o", str(tmp_path / "out"), "--method", str(tiny_weights), "--no-fine"]
+    words = ["estimate", str(photo), "-o", str(tmp_path / "out"), "--method", str(tiny_weights), "--no-fine-crop"]
     assert main([*words, "--outputs", "depth,mesh", "--mesh-formats", "glb,obj,ply"]) == 0
     folder = tmp_path / "out" / "photo"
     said = json.loads((folder / "face.json").read_text())
-    face = lineament.load(str(tiny_weights)).estimate(data.astronaut(), fine=False)[0]
+    face = lineament.load(str(tiny_weights)).estimate(data.astronaut(), options=lineament.Options(fine_crop=False))[0]
     levels = cv2.imread(str(folder / "depth.png"), cv2.IMREAD_UNCHANGED)
     assert levels.dtype == np.uint16
     assert np.array_equal(levels > 0, face.mask)
@@ -133,7 +143,7 @@ def test_depth_and_meshes_by_command(tiny_weights: Path, tmp_path: Path) -> None
 
 
 def test_a_base_mesh_takes_over_the_faces_normals() -> None:
-    face = lineament.load().estimate(data.astronaut(), fine=False)[0]
+    face = lineament.load().estimate(data.astronaut(), options=lineament.Options(fine_crop=False))[0]
     own = face.mesh()
     pixels = own.vertices[:, :2] * face.surface.scale * [1.0, -1.0] + np.array(face.crop.centre)
     x, y, z = own.vertices.T
@@ -144,7 +154,8 @@ def test_a_base_mesh_takes_over_the_faces_normals() -> None:
     enhanced = face.enhance(smooth, pixels)
     assert before > 10
     assert angular_error(vertex_normals(enhanced), wanted).mean() < 0.6 * before
-    assert np.abs(enhanced.vertices - smooth.vertices).max() < 25  # mm: the nose grows out of the bowl
+    moved = np.abs(enhanced.vertices - smooth.vertices).max(axis=1)
+    assert 10 < np.quantile(moved, 0.999) < 16  # mm: the nose grows out of the bowl
     away = face.enhance(Mesh(smooth.vertices, smooth.triangles[:, ::-1]), pixels)
     assert np.allclose(away.vertices, smooth.vertices)  # it looks away from the camera
     with pytest.raises(InputError, match="do not belong"):

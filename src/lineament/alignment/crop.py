@@ -21,8 +21,10 @@ from lineament.images.resize import to_uint8
 SPAN = 0.55
 """Share of the crop's side that the landmarks' bounding box spans."""
 
+STRIP_ROWS = 256
+"""Rows of a photo that are worked on at a time."""
+
 _CHANNELS = 4  # that OpenCV warps at once
-_STRIP_ROWS = 256
 
 Box = tuple[float, float, float, float]
 """x, y, width, height in the photo's pixels."""
@@ -167,8 +169,8 @@ class FaceCrop:
             UsageError: It lies outside.
         """
         x, y, w, h = self.place(height, width)
-        for first in range(y, y + h, _STRIP_ROWS):
-            yield slice(first, min(first + _STRIP_ROWS, y + h)), slice(x, x + w)
+        for first in range(y, y + h, STRIP_ROWS):
+            yield slice(first, min(first + STRIP_ROWS, y + h)), slice(x, x + w)
 
     def covers(self, height: int, width: int) -> NDArray[np.bool_]:
         """Which pixels of the rectangle that `place` names lie in the crop, h×w."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import tyro
@@ -29,20 +30,23 @@ def run_check(options: Check) -> int:
     """
     from lineament.cli.console import Failures, plain_console
     from lineament.face import find
+    from lineament.face.frames import first_faces
     from lineament.face.quality import check_face
     from lineament.files.names import printable
-    from lineament.images.read import find_images, read_image
+    from lineament.images.read import find_images, read_frames
 
     console, failures = plain_console(), Failures(plain_console(stderr=True))
     for photo in find_images(options.photos):
         with failures.reported(photo):
-            image = read_image(photo)
-            faces = find(image, options.min_score)
-            console.print(f"{printable(str(photo))}: {len(faces) or 'no'} {'face' if len(faces) == 1 else 'faces'}")
+            found = first_faces(read_frames(photo), partial(find, min_score=options.min_score))
+            faces = found.faces
+            where = f" in frame {found.frame}, the first one with a face" if faces and found.frame > 1 else ""
+            counted = f"{len(faces) or 'no'} {'face' if len(faces) == 1 else 'faces'}"
+            console.print(f"{printable(str(photo))}: {counted}{where}")
             if len(faces) > 1:
                 console.print("  several faces: each gets a folder of its own; --largest takes one")
             for number, face in enumerate(faces, 1):
-                checked = check_face(image, face)
+                checked = check_face(found.image, face)
                 assert face.pose is not None
                 turned = (
                     f"turned {face.pose.yaw:+.0f}°, nodding {face.pose.pitch:+.0f}°, leaning {face.pose.roll:+.0f}°"

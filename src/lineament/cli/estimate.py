@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -20,6 +20,8 @@ from lineament.files.overwriting import check_outputs
 from lineament.images.encoding import NormalsConvention
 from lineament.images.maps import AXES, Axes, read_normals
 from lineament.images.write import MeshFormat
+from lineament.methods.discovery import all_methods
+from lineament.pipeline.options import Options
 from lineament.result.geometry import Output
 
 if TYPE_CHECKING:
@@ -33,6 +35,12 @@ LISTS = {"outputs": get_args(Output), "mesh_formats": get_args(MeshFormat)}
 """Options that take several values in one word, and their choices."""
 
 
+def _methods_help() -> str:
+    """The methods that there are, and how many stages each has after its first."""
+    named = (f"{name} (0 to {method.most_stages} stages)" for name, method in all_methods().items())
+    return f"{', '.join(named)}, or a path to weights (.safetensors)."
+
+
 @dataclass(frozen=True)
 class Estimate:
     """Estimate the normals of every face in photos."""
@@ -41,10 +49,7 @@ class Estimate:
     """Photos: files, folders, globs."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = field(default=Path("lineament-out"))
     """Folder; each photo gets one of its own in it."""
-    method: str = "casfne"
-    """casfne, hffne, df2net, or a path to weights (.safetensors)."""
-    stages: int | None = None
-    """Stages after the first: 0 to 5 of casfne, 0 or 1 of hffne, 0 to 2 of df2net; by default all that were trained."""
+    method: Annotated[str, tyro.conf.arg(help=_methods_help())] = "casfne"
     exemplar: Path | None = None
     """Coarse normals of the photo, which hffne refines instead of its own: a picture of (n + 1) / 2, .exr, .npy."""
     exemplar_axes: str = AXES
@@ -68,10 +73,7 @@ class Estimate:
     """Files of the mesh, with commas between: glb (the default), obj, ply."""
     skip_existing: bool = False
     """Skip photos whose result is there already: finished, from the same photo, with the same weights and options."""
-    flip: bool = True
-    """Average with a second look, mirrored and closer: more accurate, twice the time."""
-    fine: bool = True
-    """Look at large faces once more, in a finer crop, for detail."""
+    estimation: Annotated[Options, tyro.conf.arg(name="")] = field(default_factory=Options)
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def run_estimate(options: Estimate) -> int:
         if len(photos) > 1:
             raise UsageError(f"an exemplar belongs to one photo, but there are {len(photos)}")
         exemplar = Axes(options.exemplar_axes).to_ours(read_normals(options.exemplar))
-    estimator = load(options.method)
+    estimator = load(options.method, options=options.estimation)
     console = plain_console(stderr=True)
     failures, skipped, start = Failures(console), 0, time.perf_counter()
     with Progress(console=console, transient=True, disable=len(photos) == 1 or not console.is_terminal) as bar:
@@ -122,7 +124,7 @@ def run_estimate(options: Estimate) -> int:
                     skipped += 1
                     continue
                 check_replaceable(folder)
-                faces = estimator.iter_estimate(photo, chosen, options.stages, options.flip, options.fine, exemplar)
+                faces = estimator.iter_estimate(photo, chosen, exemplar)
                 told, request = _told(faces, printable(photo.name), console), _request(options, saved, estimator, photo)
                 save_photo(told, faces.count, folder, saved, photo.name, request)
             bar.advance(task)
@@ -154,8 +156,8 @@ def _request(options: Estimate, saved: SaveOptions, estimator: Estimator, photo:
     return {
         "lineament": __version__,
         "photo": {"name": printable(photo.name), "sha256": _sha256(photo)},
-        "weights": estimator.session.sha256,
-        "stages": options.stages,
+        "weights": estimator.predictor.sha256,
+        **asdict(options.estimation),
         "exemplar": None if options.exemplar is None else [_sha256(options.exemplar), options.exemplar_axes],
         "faces": "whole" if options.whole else options.face_box or ("largest" if options.largest else "all"),
         "min_score": options.min_score,
@@ -163,8 +165,6 @@ def _request(options: Estimate, saved: SaveOptions, estimator: Estimator, photo:
         "normals_convention": saved.convention,
         "outputs": sorted({"normals", *saved.outputs}),
         "mesh_formats": sorted(saved.mesh_formats) if "mesh" in saved.outputs else [],
-        "flip": options.flip,
-        "fine": options.fine,
     }
 
 

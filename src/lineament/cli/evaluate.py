@@ -41,8 +41,8 @@ class Systems:
     """What the channels of stored normal maps hold; +x-y-z for OpenCV's, +x-y+z for DirectX's."""
     padding: float = PADDING
     """Margin around each photo before our methods see it, as a share of its longer side."""
-    flip: bool = True
-    """Average with a second look, mirrored and closer, as `lineament estimate` does."""
+    second_view: bool = True
+    """Average with a second view, mirrored and closer, as `lineament estimate` does."""
     output: tuple[Path, ...] = field(default=())
     """Write the table here, too: .md, .csv, .json or .tex."""
     pictures: Path | None = None
@@ -73,7 +73,7 @@ class Systems:
 
         axes = Axes(self.axes)
         methods = self.method or (() if self.peer or self.predictions else ("casfne-s",))
-        found: list[System] = [method_system(name, self.padding, self.flip) for name in methods]
+        found: list[System] = [method_system(name, self.padding, self.second_view) for name in methods]
         found += [peer_system(name) for name in self.peer]
         found += [StoredSystem(StoredPredictions(folder, axes)) for folder in self.predictions]
         names = [system.name for system in found]

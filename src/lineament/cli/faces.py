@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,26 +44,29 @@ def run_faces(options: FindFaces) -> int:
     """
     from lineament.cli.console import Failures, plain_console
     from lineament.face import draw_faces, find
+    from lineament.face.frames import first_faces
     from lineament.files.names import output_names, printable
     from lineament.files.result_folder import check_replaceable, result_folder
     from lineament.files.writing import write_json
-    from lineament.images.read import find_images, read_image
+    from lineament.images.read import find_images, read_frames
     from lineament.images.write import write_png
 
     photos = find_images(options.photos)
     check_outputs([options.output], photos, replaced=True)
     check_replaceable(options.output)
+    detector = partial(find, min_score=options.min_score, smallest=options.smallest, any_rotation=options.any_rotation)
     console, failures = plain_console(), Failures(plain_console(stderr=True))
     listed: dict[str, list[dict[str, Any]]] = {}
     with ExitStack() as stack:
         folder: Path | None = None  # made for the first photo that can be read: if none can, an earlier result stays
         for photo, name in zip(photos, output_names(photos), strict=True):
             with failures.reported(photo):
-                image = read_image(photo)
-                faces = find(image, options.min_score, options.smallest, options.any_rotation)
+                found = first_faces(read_frames(photo), detector)
+                faces = found.faces
                 folder = folder or stack.enter_context(result_folder(options.output))
-                write_png(folder / f"{name}.png", draw_faces(image, faces))
-                console.print(f"{printable(str(photo))}: {len(faces)} {'face' if len(faces) == 1 else 'faces'}")
+                write_png(folder / f"{name}.png", draw_faces(found.image, faces))
+                where = f" in frame {found.frame}, the first one with a face" if faces and found.frame > 1 else ""
+                console.print(f"{printable(str(photo))}: {len(faces)} {'face' if len(faces) == 1 else 'faces'}{where}")
                 for number, face in enumerate(faces, 1):
                     x, y, width, height = face.box
                     console.print(

@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from lineament.alignment.crop import FaceCrop
+from lineament.alignment.crop import STRIP_ROWS, FaceCrop
 from lineament.annotations.parsing import FACE_CLASSES
 from lineament.face.face import FaceReading
 
@@ -21,6 +21,10 @@ _SPECK = 0.001  # share of the crop's area below which a hole is a mistake
 _PIECE = 0.03  # share of the largest piece's area from which another one is no shred
 _SOFT = 0.006  # sigma of the blur that smoothes the outline, of the crop's side
 _THREAD = 0.05  # share of the crop's side below which a connection is a thread
+
+
+Strip = tuple[tuple[slice, slice], NDArray[Any], NDArray[np.bool_]]
+"""Rows and columns of a part of the photo, a map of it, and where the face is in it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +45,8 @@ class FaceRegion:
     """h×w of `MaskClass`, in the rectangle that `FaceCrop.place` names; other outside the crop."""
     mask: NDArray[np.bool_]
     """h×w, the large pieces of skin, eyes, mouth, brows and teeth from the chin to the hairline."""
+    crop_share: NDArray[np.float32]
+    """R×R, of which the mask is made: how much of each pixel of the crop, seen at any size, is face."""
 
     @property
     def place(self) -> tuple[slice, slice]:
@@ -60,7 +66,11 @@ class FaceRegion:
     @cached_property
     def in_crop(self) -> NDArray[np.bool_]:
         """The mask as the crop sees it, S×S."""
-        return np.asarray(self.crop.extract(self.whole(self.mask * np.uint8(255))) > 127)
+        import cv2
+
+        size = self.crop.size
+        how = cv2.INTER_AREA if size < len(self.crop_share) else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(self.crop_share, (size, size), interpolation=how) > 0.5)
 
     def close_up(self, longest_side: int) -> FaceRegion:
         """The same of the photo cut to the face, and made smaller where its longer side has more pixels than that.
@@ -83,7 +93,7 @@ class FaceRegion:
         height, width = shown.shape
         x, y, w, h = crop.place(height, width)
         mask = shown[y : y + h, x : x + w]
-        return FaceRegion(crop, height, width, np.zeros(mask.shape, np.uint8), mask)
+        return FaceRegion(crop, height, width, np.zeros(mask.shape, np.uint8), mask, self.crop_share)
 
     def fill(
         self, crop_map: NDArray[np.float32], onto: NDArray[Any], written: Callable[..., NDArray[Any]] = np.asarray
@@ -101,7 +111,7 @@ class FaceRegion:
 
     def strips(
         self, crop_map: NDArray[np.float32], written: Callable[..., NDArray[Any]] = np.asarray
-    ) -> Iterator[tuple[tuple[slice, slice], NDArray[Any], NDArray[np.bool_]]]:
+    ) -> Iterator[Strip]:
         """A crop's map some rows of the rectangle at a time: their place, what is to be written, and where the face is.
 
         Arguments are those of `fill`.
@@ -111,6 +121,30 @@ class FaceRegion:
             strip = written(self.crop.paste(crop_map, self.height, self.width, place[0]))
             inside = self.mask[place[0].start - top : place[0].stop - top]
             yield place, strip, inside if strip.ndim == 2 else inside[..., None]
+
+    def whole_rows(self, strips: Iterable[Strip], dtype: DTypeLike, channels: tuple[int, ...] = ()) -> Iterator[Any]:
+        """Strips of the rectangle as whole rows of the photo, from its first to its last, zero where there is no face.
+
+        Args:
+            strips: As `strips` gives them, from the first to the last.
+            dtype: Of the rows.
+            channels: Their shape beyond rows and columns.
+
+        Returns:
+            Maps rows×W×channels, some rows at a time: together, a large photo's would be the largest map of all.
+        """
+
+        def nothing(first: int, end: int) -> Iterator[NDArray[Any]]:
+            for row in range(first, end, STRIP_ROWS):
+                yield np.zeros((min(STRIP_ROWS, end - row), self.width, *channels), dtype)
+
+        rows = self.place[0]
+        yield from nothing(0, rows.start)
+        for (_, columns), strip, inside in strips:
+            onto = np.zeros((len(strip), self.width, *channels), dtype)
+            np.copyto(onto[:, columns], strip, casting="same_kind", where=inside)
+            yield onto
+        yield from nothing(rows.stop, self.height)
 
 
 def region_of(reading: FaceReading, crop: FaceCrop, height: int, width: int) -> FaceRegion:
@@ -132,7 +166,7 @@ def region_of(reading: FaceReading, crop: FaceCrop, height: int, width: int) -> 
         shares = read.paste(reading.parse, height, width, rows)
         parse[here] = shares.argmax(-1) * covered[here]
         mask[here] = (read.paste(piece, height, width, rows) > 0.5) & covered[here]
-    return FaceRegion(crop, height, width, parse, mask)
+    return FaceRegion(crop, height, width, parse, mask, piece)
 
 
 def face_region(reading: FaceReading) -> NDArray[np.bool_]:

@@ -120,9 +120,7 @@ def _refuse(constant: str) -> None:
 
 
 # What libraries advise to set or to trust so that they go on: nobody who only has a file should follow it.
-_ADVICE = re.compile(
-    r"allow_pickle|weights_only|unpickl|pickled|arbitrary code|LOAD_TRUNCATED|MAX_\w+PIXELS|max_header"
-)
+_ADVICE = re.compile(r"allow_pickle|weights_only|unpickl|pickled|arbitrary code|LOAD_TRUNCATED|MAX_\w+PIXELS")
 
 
 def reason(failure: BaseException) -> str:

@@ -24,8 +24,10 @@ Maps = tuple[NDArray[np.float32], ...]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a method's networks say of B crops of S×S pixels. A method gives some of it: what is empty or None it does
-    not say. Frames are the crop's own: x right, y up, z towards the viewer.
+    """What a method's networks say of B crops of S×S pixels.
+
+    A method gives some of it, normals or depths at least: what is empty or None it does not say, and who asks for it
+    gets it derived from the rest. Frames are the crop's own: x right, y up, z towards the viewer.
     """
 
     normals: Maps = ()
@@ -45,14 +47,20 @@ class Prediction:
     coefficients: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     """B×K numbers of a statistical face each, by their names ("identity", "expression")."""
     cameras: Sequence[Camera] = ()
-    """B cameras of the crop's pixels."""
+    """B cameras of the crop's pixels; meshes have theirs."""
     meshes: Sequence[Mesh] = ()
     """B meshes, millimetres in the camera frame."""
 
+    def __post_init__(self) -> None:
+        if not self.normals and not self.depths:
+            raise ValueError("a method gives normals or depths, whatever else it gives")
+        if len(self.cameras) < len(self.meshes):
+            raise ValueError("meshes need cameras: where they lie in the crop is not known otherwise")
+
     @property
-    def stages(self) -> int:
-        """How many stages it holds."""
-        return max(len(self.normals), len(self.depths), 1)
+    def side(self) -> int:
+        """S."""
+        return int((self.normals or self.depths)[0].shape[1])
 
 
 class Predictor:

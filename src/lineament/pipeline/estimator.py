@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from os import PathLike
@@ -12,31 +12,30 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.alignment.crop import FaceCrop
 from lineament.annotations.parsing import FACE_CLASSES
 from lineament.errors import NoFaceError, UsageError
 from lineament.face import Box, Detector, Face, find, read_face
+from lineament.face.face import FaceReading
+from lineament.face.frames import first_faces
 from lineament.face.given_boxes import ReadFace, checked_box, read_where_given
 from lineament.face.paste import region_of
 from lineament.face.quality import check_face
 from lineament.images.read import as_image, read_frames, read_image
-from lineament.images.tone import camera_tones, face_contrast
-from lineament.inference.predictor import Predictor, expected_angle
+from lineament.inference.predictor import Predictor
 from lineament.methods.discovery import method_weights, open_predictor
-from lineament.pipeline.views import CLOSER, MIRROR, Look, joined, multiple_of, resized, with_detail, with_normals
+from lineament.pipeline.crops import FACES_A_RUN, estimate_square, estimate_views, views_of_photo
+from lineament.pipeline.options import Options
+from lineament.pipeline.view import View
 from lineament.result.cached_maps import LastFace
-from lineament.result.geometry import FaceGeometry, unit_normals
+from lineament.result.crop_estimate import CropEstimate
+from lineament.result.geometry import FaceGeometry
 from lineament.version import __version__
 
 if TYPE_CHECKING:
     from PIL import Image
 
-Method = Literal["casfne", "casfne-s", "hffne", "hffne-s", "df2net", "df2net-s"]
+DEFAULT = Options()
 Faces = Literal["whole"] | Sequence[Box] | Detector | None
-FINER = 5 / 3
-"""Side of the finer crop, of the network's own."""
-
-_FINE_FROM = 2.0  # photo pixels per crop pixel from which there is detail that the crop does not show
 
 
 class Tensor(Protocol):
@@ -48,31 +47,22 @@ class Tensor(Protocol):
 Photo: TypeAlias = "str | PathLike[str] | NDArray[Any] | Image.Image | Tensor"
 
 
-@dataclass(frozen=True)
-class CropEstimate:
-    """What a method says of one crop, also where there is no face."""
-
-    normals: list[NDArray[np.float32]]
-    """S×S×3 unit normals per stage, the first stage's first; camera frame of the crop."""
-    uncertainty: list[NDArray[np.float32]]
-    """S×S per stage: the angular error to expect, degrees; empty for a method that does not say."""
-
-
 class Estimator:
     """A loaded method. Make one with `lineament.load`."""
 
-    def __init__(self, session: Predictor) -> None:
-        self.session = session
+    def __init__(self, predictor: Predictor, options: Options = DEFAULT) -> None:
+        self.predictor = predictor
+        """The method's networks."""
+        self.options = options
+        """How faces are estimated where the caller does not say."""
 
     @overload
     def estimate(
         self,
         photo: Photo,
         faces: Faces = None,
-        stages: int | None = None,
-        flip: bool = True,
-        fine: bool = True,
         exemplar: NDArray[np.float32] | None = None,
+        options: Options | None = None,
     ) -> list[FaceGeometry]: ...
 
     @overload
@@ -80,19 +70,16 @@ class Estimator:
         self,
         photo: list[Photo] | tuple[Photo, ...],
         faces: Faces = None,
-        stages: int | None = None,
-        flip: bool = True,
-        fine: bool = True,
+        exemplar: None = None,
+        options: Options | None = None,
     ) -> list[list[FaceGeometry]]: ...
 
     def estimate(
         self,
         photo: Photo | list[Photo] | tuple[Photo, ...],
         faces: Faces = None,
-        stages: int | None = None,
-        flip: bool = True,
-        fine: bool = True,
         exemplar: NDArray[np.float32] | None = None,
+        options: Options | None = None,
     ) -> list[FaceGeometry] | list[list[FaceGeometry]]:
         """Estimate the geometry of every face in a photo, or in each of several.
 
@@ -104,12 +91,9 @@ class Estimator:
                 way; "whole" says that the picture is one face crop already (brows to chin spanning about 0.45 to 0.9
                 of it); else boxes (x, y, width, height), brows to chin. In a box the face may stand in any way: it is
                 read by the quarter turn in which it is one.
-            stages: Stages after the first (Cas-FNE: 0 to 5, HFFNE: 0 or 1, DF²Net: 0 to 2); by default as many as the
-                weights were trained with.
-            flip: Average with a second look, mirrored and closer: more accurate, and twice the time.
-            fine: Look at large faces once more, in a finer crop, for detail; more than twice the time.
             exemplar: Coarse normals H×W×3 of the same photo, upright, in the camera frame, zero where there are none:
                 HFFNE refines them in place of its own.
+            options: How; the estimator's own by default.
 
         Returns:
             One `FaceGeometry` per face, from left to right, or in the order of the boxes; for several photos a list of
@@ -122,11 +106,11 @@ class Estimator:
             InputError: A photo that cannot be used (see `lineament.errors` for its kinds).
         """
         if not isinstance(photo, (list, tuple)):
-            return list(self.iter_estimate(photo, faces, stages, flip, fine, exemplar))
+            return list(self.iter_estimate(photo, faces, exemplar, options))
         if exemplar is not None:
             raise UsageError(f"an exemplar belongs to one photo, but there are {len(photo)}")
         return [
-            list(self._faces_of(each, f"image {number}", faces, _Asked(stages, flip, fine, None)))
+            list(self._faces_of(each, f"image {number}", faces, _Asked(options or self.options, None)))
             for number, each in enumerate(photo, 1)
         ]
 
@@ -134,22 +118,20 @@ class Estimator:
         self,
         photo: Photo,
         faces: Faces = None,
-        stages: int | None = None,
-        flip: bool = True,
-        fine: bool = True,
         exemplar: NDArray[np.float32] | None = None,
+        options: Options | None = None,
     ) -> FaceEstimates:
-        """Find the faces of a photo at once, and estimate each when it is asked for.
+        """Find the faces of a photo at once, and estimate them, a few at a time, when they are asked for.
 
-        Whoever lets a face go before asking for the next holds one at a time, however many there are. Arguments and
+        Whoever lets a face go before asking for the next holds one at a time, however many there are, beside the crops
+        of the few. Arguments and
         errors are those of `estimate`.
         """
-        return self._faces_of(photo, "image", faces, _Asked(stages, flip, fine, exemplar))
+        return self._faces_of(photo, "image", faces, _Asked(options or self.options, exemplar))
 
     def _faces_of(self, photo: Photo, name: str, faces: Faces, asked: _Asked) -> FaceEstimates:
         """The faces of a photo, which errors call by its path or by a name."""
         frame = 1
-        last_face = LastFace()
         if faces is None or callable(faces):
             image, found, frame = self._search(photo, name, faces or find, asked)
             queue = [ReadFace(face, ()) for face in found]
@@ -157,134 +139,84 @@ class Estimator:
             image = read_image(photo) if isinstance(photo, (str, PathLike)) else as_image(photo, name)
             self._check_exemplar(asked.exemplar, *image.shape[:2])
             queue = read_where_given(image, faces)
+        return FaceEstimates(self._estimated(image, queue, asked, frame), len(queue))
 
-        def estimated() -> Iterator[FaceGeometry]:
-            queue.reverse()
-            while queue:  # taken off, so that a reading goes with its face
-                yield self._face(image, queue.pop(), asked, frame, last_face)
-
-        return FaceEstimates(estimated(), len(queue))
+    def _estimated(
+        self, image: NDArray[Any], queue: list[ReadFace], asked: _Asked, frame: int
+    ) -> Iterator[FaceGeometry]:
+        """The faces that have been read; some are run through the networks together, then handed out one by one."""
+        last_face = LastFace()
+        about = self._about(asked, frame)
+        queue.reverse()
+        while queue:  # taken off, so that a reading goes with its face
+            crops = [_reading(read).crop for read in queue[: -FACES_A_RUN - 1 : -1]]
+            views = [views_of_photo(image, crop, asked.exemplar, self.predictor, asked.options) for crop in crops]
+            estimates = estimate_views(self.predictor, views, asked.options.stages)
+            estimated = list(zip((one.last.picture for one in views), estimates, strict=True))[::-1]
+            del views, estimates
+            while estimated:
+                yield _geometry(image, queue.pop(), *estimated.pop(), about, last_face, self.predictor.size)
 
     def _search(
         self, photo: Photo, name: str, detector: Detector, asked: _Asked
     ) -> tuple[NDArray[Any], list[Face], int]:
         """The first frame of a photo with a face, its faces from left to right, and the frame's number from 1."""
-        if isinstance(photo, (str, PathLike)):
-            name = str(photo)
-            frames: Iterator[NDArray[Any]] = read_frames(photo)
-        else:
-            frames = iter([as_image(photo, name)])
-        searched = 0
-        for image in frames:
+
+        def checked(image: NDArray[Any]) -> list[Face]:
             height, width = image.shape[:2]
             self._check_exemplar(asked.exemplar, height, width)
-            found = [replace(face, box=checked_box(face.box, width, height)) for face in detector(image)]
-            if found:
-                found = [face if face.reading is not None else read_face(image, face) for face in found]
-                found.sort(key=lambda face: face.box[0] + 0.5 * face.box[2])
-                return image, found, searched + 1
-            searched += 1
-        raise _no_face(name, searched)
+            return [replace(face, box=checked_box(face.box, width, height)) for face in detector(image)]
+
+        if isinstance(photo, (str, PathLike)):
+            name = str(photo)
+            found = first_faces(read_frames(photo), checked)
+        else:
+            found = first_faces([as_image(photo, name)], checked)
+        if not found.faces:
+            raise _no_face(name, found.frame)
+        faces = [face if face.reading is not None else read_face(found.image, face) for face in found.faces]
+        faces.sort(key=lambda face: face.box[0] + 0.5 * face.box[2])
+        return found.image, faces, found.frame
 
     def estimate_crop(
         self,
         crop: NDArray[np.uint8],
-        stages: int | None = None,
-        flip: bool = False,
         exemplar: NDArray[np.float32] | None = None,
+        options: Options | None = None,
     ) -> CropEstimate:
         """Estimate one canonical crop, everywhere on it.
 
         Args:
             crop: S×S×3 RGB uint8, any S; it is resized to the network's.
-            stages: As in `estimate`.
-            flip: As in `estimate`.
             exemplar: S×S×3 normals to refine, in the crop's frame, zero where there are none.
+            options: How; the estimator's own by default. A large crop is seen finer, too, as a large face is.
 
         Raises:
             UsageError: A number of stages that makes no sense.
         """
-        side, size = crop.shape[0], self.session.size
-        look = Look(crop, exemplar)
-        maps = self._run(look.at(size), stages, look.closer().at(size) if flip else None)
-        if side == size:
-            return maps
-
-        normals = [unit_normals(resized(m, side)) for m in maps.normals]
-        return CropEstimate(normals, [resized(u, side) for u in maps.uncertainty])
-
-    def _run(self, look: Look, stages: int | None, second: Look | None = None) -> CropEstimate:
-        """Estimate from one look, or from two, the second of which is closer and will be mirrored."""
-        looks = [look] if second is None else [look, second.mirrored()]
-        given = [each.exemplar for each in looks if each.exemplar is not None]
-        tones = camera_tones(face_contrast(look.picture))
-        pictures = tones[np.stack([each.picture for each in looks])]
-        maps = with_normals(self.session.run(pictures, stages, np.stack(given) if given else None))
-        angles = [expected_angle(kappa) for kappa in maps.concentrations]
-        if second is None:
-            return CropEstimate([m[0] for m in maps.normals], [a[0] for a in angles])
-        return CropEstimate(
-            [unit_normals(joined(m[0], m[1][:, ::-1] * MIRROR)) for m in maps.normals],
-            [joined(a[0], a[1][:, ::-1]) for a in angles],
-        )
+        return estimate_square(self.predictor, View(crop, exemplar), options or self.options)
 
     def _check_exemplar(self, exemplar: NDArray[np.float32] | None, height: int, width: int) -> None:
         """Raise UsageError for an exemplar that the method does not take or that is of another photo."""
         if exemplar is None:
             return
-        if not self.session.TAKES_EXEMPLARS:
-            raise UsageError(f"{self.session.FORMAT.name} takes no exemplar, only hffne does")
+        if not self.predictor.TAKES_EXEMPLARS:
+            raise UsageError(f"{self.predictor.FORMAT.name} takes no exemplar, only hffne does")
         if exemplar.shape != (height, width, 3):
             shape = "×".join(map(str, exemplar.shape))
             raise UsageError(f"the exemplar is {shape}, the photo's normals are {height}×{width}×3")
 
-    def _face(
-        self, image: NDArray[Any], read: ReadFace, asked: _Asked, frame: int, last_face: LastFace
-    ) -> FaceGeometry:
-        """Estimate one face that has been read."""
-        face = read.face
-        assert face.reading is not None
-        height, width = image.shape[:2]
-        crop = face.reading.crop.at(self.session.size)
-        look = asked.look(image, crop)
-        seen = self._run(look, asked.stages, asked.look(image, crop.closer(CLOSER)) if asked.flip else None)
-        maps, uncertainty = seen.normals, seen.uncertainty[-1] if seen.uncertainty else None
-        if asked.fine and crop.side >= _FINE_FROM * crop.size:
-            crop = crop.at(multiple_of(FINER * crop.size, self.session.multiple))
-            look = asked.look(image, crop)
-            finer = self._run(look, asked.stages).normals
-            maps = [with_detail(*pair) for pair in zip(maps, finer, strict=True)]
-            uncertainty = None if uncertainty is None else resized(uncertainty, crop.size)
-        sureness = np.abs(2.0 * face.reading.parse[..., list(FACE_CLASSES)].sum(-1) - 1.0)
-        check = check_face(image, face)
-        return FaceGeometry(
-            region=region_of(face.reading, crop, height, width),
-            box=face.box,
-            score=face.score,
-            confidence=float(sureness.mean()),
-            landmarks=face.reading.landmarks,
-            visibility=face.reading.visibility,
-            pose=face.reading.pose,
-            check=replace(check, findings=(*read.findings, *check.findings)),
-            crop_image=look.picture,
-            photo=image,
-            stages=tuple(crop.normals_to_photo(m) for m in maps),
-            crop_uncertainty=uncertainty,
-            about={
-                "lineament": __version__,
-                "method": self.session.FORMAT.name,
-                "weights": {
-                    "name": self.session.weights.stem,
-                    "sha256": self.session.sha256,
-                    "licence": self.session.licence,
-                },
-                "mirrored_average": asked.flip,
-                "finer_crop": crop.size > self.session.size,
-                "exemplar": asked.exemplar is not None,
-                **({"animation_frame": frame} if frame > 1 else {}),
-            },
-            last_face=last_face,
-        )
+    def _about(self, asked: _Asked, frame: int) -> dict[str, Any]:
+        """What ``face.json`` says of the origin of a photo's faces."""
+        predictor = self.predictor
+        return {
+            "lineament": __version__,
+            "method": predictor.FORMAT.name,
+            "weights": {"name": predictor.weights.stem, "sha256": predictor.sha256, "licence": predictor.licence},
+            "second_view": asked.options.second_view,
+            "exemplar": asked.exemplar is not None,
+            **({"animation_frame": frame} if frame > 1 else {}),
+        }
 
 
 class FaceEstimates(Iterator[FaceGeometry]):
@@ -301,17 +233,46 @@ class FaceEstimates(Iterator[FaceGeometry]):
 
 @dataclass(frozen=True)
 class _Asked:
-    """What the caller of `Estimator.estimate` asks for, face by face."""
+    """What the caller of `Estimator.estimate` asks for."""
 
-    stages: int | None
-    flip: bool
-    fine: bool
+    options: Options
     exemplar: NDArray[np.float32] | None
 
-    def look(self, image: NDArray[Any], crop: FaceCrop) -> Look:
-        """What a crop shows of a photo, and of the exemplar, in the crop's frame."""
-        exemplar = None if self.exemplar is None else crop.normals_from_photo(self.exemplar)
-        return Look(crop.extract(image), exemplar)
+
+def _reading(read: ReadFace) -> FaceReading:
+    assert read.face.reading is not None
+    return read.face.reading
+
+
+def _geometry(
+    image: NDArray[Any],
+    read: ReadFace,
+    picture: NDArray[np.uint8],
+    estimate: CropEstimate,
+    about: Mapping[str, Any],
+    last_face: LastFace,
+    own_size: int,
+) -> FaceGeometry:
+    """All that is known of one face; its crop has the size of the picture that the networks saw."""
+    face, reading = read.face, _reading(read)
+    sureness = np.abs(2.0 * reading.parse[..., list(FACE_CLASSES)].sum(-1) - 1.0)
+    check = check_face(image, face)
+    height, width = image.shape[:2]
+    return FaceGeometry(
+        region=region_of(reading, reading.crop.at(len(picture)), height, width),
+        box=face.box,
+        score=face.score,
+        confidence=float(sureness.mean()),
+        landmarks=reading.landmarks,
+        visibility=reading.visibility,
+        pose=reading.pose,
+        check=replace(check, findings=(*read.findings, *check.findings)),
+        crop_image=picture,
+        photo=image,
+        crop_estimate=estimate,
+        about={**about, "fine_crop": len(picture) > own_size},
+        last_face=last_face,
+    )
 
 
 def _no_face(name: str, frames: int) -> NoFaceError:
@@ -328,42 +289,37 @@ def _no_face(name: str, frames: int) -> NoFaceError:
     )
 
 
-@lru_cache(maxsize=4)
-def load(name: str = "casfne-s", threads: int = 0) -> Estimator:
+def load(name: str = "casfne-s", threads: int = 0, options: Options = DEFAULT) -> Estimator:
     """Load a method's weights, once per process.
 
     Args:
         name: "casfne-s", "hffne-s", "df2net-s", the same without the size, or the path of a weights file.
         threads: Threads of one operation; 0 takes all cores.
+        options: How faces are estimated where a call does not say otherwise.
 
     Raises:
         WeightsError: No such weights, or damaged ones.
     """
-    return Estimator(open_predictor(method_weights(name), threads))
+    return Estimator(_predictor(name, threads), options)
+
+
+@lru_cache(maxsize=4)
+def _predictor(name: str, threads: int) -> Predictor:
+    return open_predictor(method_weights(name), threads)
+
+
+@overload
+def estimate(photo: Photo, faces: Faces = None, options: Options | None = None) -> list[FaceGeometry]: ...
 
 
 @overload
 def estimate(
-    photo: Photo, faces: Faces = None, stages: int | None = None, flip: bool = True, fine: bool = True
-) -> list[FaceGeometry]: ...
-
-
-@overload
-def estimate(
-    photo: list[Photo] | tuple[Photo, ...],
-    faces: Faces = None,
-    stages: int | None = None,
-    flip: bool = True,
-    fine: bool = True,
+    photo: list[Photo] | tuple[Photo, ...], faces: Faces = None, options: Options | None = None
 ) -> list[list[FaceGeometry]]: ...
 
 
 def estimate(
-    photo: Photo | list[Photo] | tuple[Photo, ...],
-    faces: Faces = None,
-    stages: int | None = None,
-    flip: bool = True,
-    fine: bool = True,
+    photo: Photo | list[Photo] | tuple[Photo, ...], faces: Faces = None, options: Options | None = None
 ) -> list[FaceGeometry] | list[list[FaceGeometry]]:
     """Estimate every face in a photo, or in each of several, with the default method; see `Estimator.estimate`."""
-    return load().estimate(photo, faces, stages, flip, fine)
+    return load().estimate(photo, faces, options=options)

@@ -19,24 +19,28 @@ _TINT = 0.15  # most by which a channel's logarithm may change otherwise than th
 _COLOURLESS = 6  # differences of channels up to which a picture is grey
 
 
-def photo_albedo(photo: NDArray[Any], region: FaceRegion) -> NDArray[np.uint8]:
+def photo_albedo(
+    photo: NDArray[Any], region: FaceRegion, crop_albedo: NDArray[np.float32] | None = None
+) -> NDArray[np.uint8]:
     """The albedo of a face.
 
-    The network sees the face at its own size. What it takes away there, a smooth factor per pixel and colour, is taken
-    away from the photo; so the albedo is as fine as the photo is, and shading finer than the network sees stays in it.
-    One photo does not tell a bright skin from bright light: the face keeps its mean brightness and colour.
+    An albedo has the size of its crop, the method's own as well as the albedo network's. What it takes away there, a
+    smooth factor per pixel and colour, is taken away from the photo; so the result is as fine as the photo is, and
+    shading finer than the network sees stays in it. One photo does not tell a bright skin from bright light: the face
+    keeps its mean brightness and colour.
 
     Args:
         photo: H×W×3 RGB, uint8 or float32 in [0, 1].
         region: Where the face is in it.
+        crop_albedo: S×S×3 in [0, 1], encoded as sRGB, of the crop: the method's own, where it gives one.
 
     Returns:
         H×W×3, encoded as sRGB; black outside the face.
     """
-    session = shipped_albedo()
-    own = replace(region, crop=region.crop.at(session.size))
+    size = shipped_albedo().size if crop_albedo is None else len(crop_albedo)
+    own = replace(region, crop=region.crop.at(size))
     seen = own.crop.extract(photo)
-    (found,) = session.run(seen[None])
+    found = shipped_albedo().run(seen[None])[0] if crop_albedo is None else crop_albedo
     gain = np.log((found + _DARK) / (seen.astype(np.float32) / 255 + _DARK))
     alike = gain.mean(axis=-1, keepdims=True)
     tint = 0.0 if np.ptp(seen, axis=-1).max() <= _COLOURLESS else (gain - alike).clip(-_TINT, _TINT)

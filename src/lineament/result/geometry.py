@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.alignment.crop import Box, FaceCrop
+from lineament.alignment.scale import pixels_per_millimetre
 from lineament.errors import InputError
 from lineament.face.face import Pose
 from lineament.face.paste import FaceRegion
@@ -22,6 +23,7 @@ from lineament.images.encoding import NormalsConvention, convert_normals, encode
 from lineament.images.write import MeshFormat
 from lineament.render.preview import LIGHTS, shade_normals
 from lineament.result.cached_maps import KeptMaps, LastFace, Value
+from lineament.result.crop_estimate import CropEstimate
 
 if TYPE_CHECKING:
     from lineament.geometry.mesh import Mesh
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
 Output = Literal["normals", "depth", "mesh", "albedo"]
 
-_STRIP_ROWS = 256
 _GRAZING = 0.1  # n_z of a base mesh below which the photo says nothing of it
 _SHEET_SIDE = 256
 
@@ -65,11 +66,8 @@ class FaceGeometry:
     """S×S×3, that square."""
     photo: NDArray[Any]
     """H×W×3 RGB, the photo as it was seen upright, uint8 or float32 in [0, 1]."""
-    stages: tuple[NDArray[np.float32], ...]
-    """S×S×3 unit normals of every stage on the whole crop, the first stage's first, unmasked; in the photo's camera
-    frame, also where the crop is turned."""
-    crop_uncertainty: NDArray[np.float32] | None
-    """S×S, the last stage's expected angular error on the whole crop, degrees; None if the method does not say."""
+    crop_estimate: CropEstimate
+    """What the method says of the whole crop, in the crop's own frame, which may be turned against the photo's."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """Method, weights, versions: what ``face.json`` says of the origin."""
     last_face: LastFace = field(default_factory=LastFace, repr=False, compare=False)
@@ -80,6 +78,19 @@ class FaceGeometry:
     def crop(self) -> FaceCrop:
         """The square of the photo that the network saw."""
         return self.region.crop
+
+    @property
+    def stages(self) -> tuple[NDArray[np.float32], ...]:
+        """S×S×3 unit normals of every stage on the whole crop, the first stage's first, unmasked.
+
+        In the photo's camera frame, also where the crop is turned; those of the crop's frame are in `crop_estimate`.
+        """
+        return tuple(map(self.crop.normals_to_photo, self.crop_estimate.normals))
+
+    @property
+    def crop_uncertainty(self) -> NDArray[np.float32] | None:
+        """S×S, the last stage's expected angular error on the whole crop, degrees; None if the method does not say."""
+        return self.crop_estimate.uncertainty[-1] if self.crop_estimate.uncertainty else None
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -112,15 +123,16 @@ class FaceGeometry:
 
     @cached_property
     def surface(self) -> FaceSurface:
-        """The surface that the last stage's normals integrate to; made when first asked for.
+        """The method's own depth, or else what the last stage's normals integrate to; made when first asked for.
 
         Raises:
             InputError: There is no face in the crop.
         """
         from lineament.result.surface import FaceSurface
 
-        normals = self.crop.normals_to_crop(self.stages[-1])
-        return FaceSurface.of(normals, self.region.in_crop, self.crop, self.landmarks, self.visibility)
+        return FaceSurface.of(
+            self.crop_estimate, self.region.in_crop, self.crop, pixels_per_millimetre(self.landmarks, self.visibility)
+        )
 
     @property
     def depth(self) -> NDArray[np.float32]:
@@ -129,18 +141,37 @@ class FaceGeometry:
         Raises:
             InputError: There is no face in the crop.
         """
-        return self._once("depth", lambda: self.surface.depth(self.mask))
+        return self._once("depth", lambda: self.surface.depth(self.region))
 
     @property
     def albedo(self) -> NDArray[np.uint8]:
         """H×W×3 sRGB, the face without its shading, black outside; see `lineament.result.albedo.photo_albedo`."""
         from lineament.result.albedo import photo_albedo
 
-        return self._once("albedo", lambda: photo_albedo(self.photo, self.region))
+        return self._once("albedo", lambda: photo_albedo(self.photo, self.region, self.crop_estimate.albedo))
 
     def mesh(self) -> Mesh:
-        """The face's surface, triangulated, in millimetres of an average adult; see `FaceSurface.mesh`."""
-        return self.surface.mesh(*self._shape)
+        """The face in millimetres: the method's own mesh, or else its surface, triangulated.
+
+        Returns:
+            Vertices in the photo's camera frame (x right, y up, z towards the viewer). Of a surface, millimetres are
+            those of an average adult (`FaceSurface.mesh`). Texture coordinates are those of `mesh_texture`.
+
+        Raises:
+            InputError: There is no face in the crop, or it is too small for a surface.
+        """
+        from lineament.result.surface import own_mesh
+
+        own, height, width = self.crop_estimate, *self._shape
+        if own.mesh is None or own.mesh_places is None:
+            return self.surface.mesh(height, width)
+        return own_mesh(own.mesh, own.mesh_places, self.crop, height, width)
+
+    def mesh_texture(self) -> NDArray[np.uint8]:
+        """The part of the photo that the mesh's texture coordinates speak of, RGB, at most 2048 pixels a side."""
+        from lineament.result.surface import texture
+
+        return texture(self.photo, self.crop)
 
     def enhance(
         self, mesh: Mesh, pixels: NDArray[np.floating[Any]], keep: float = 0.05, base_from: float | None = None
@@ -177,17 +208,18 @@ class FaceGeometry:
 
     def stage(self, number: int) -> NDArray[np.float32]:
         """Normals of one stage in the photo's frame, H×W×3, zero outside the face."""
-        return self._pasted(self.stages[number], np.zeros((*self._shape, 3), np.float32))
+        return self._pasted(number, np.zeros((*self._shape, 3), np.float32))
 
     def __repr__(self) -> str:
         height, width = self._shape
         x, y, w, h = self.box
         method, pose = self.about.get("method", "an unnamed method"), self.pose
+        stages = len(self.crop_estimate.normals) - 1
         return (
             f"FaceGeometry of a {width}×{height} photo: face at ({x:.0f}, {y:.0f}), {w:.0f}×{h:.0f} pixels, "
             f"score {self.score:.2f}\n"
             f"  head turned {pose.yaw:+.0f}°, nodding {pose.pitch:+.0f}°, leaning {pose.roll:+.0f}°; "
-            f"normals, depth, albedo, mesh() by {method}, {len(self.stages) - 1} stages after the first\n"
+            f"normals, depth, albedo, mesh() by {method}, {stages} stages after the first\n"
             f"  error to expect {self.check.expected_error:.0f}°; {' '.join(self.check.warnings) or 'no warnings'}"
         )
 
@@ -201,24 +233,18 @@ class FaceGeometry:
             onto: Another face's map of the same photo, to be drawn over; it is changed.
         """
         colours = np.zeros((*self._shape, 3), np.uint8) if onto is None else onto
-        return self._pasted(self.stages[-1], colours, partial(encode_normals, convention=convention))
+        return self._pasted(-1, colours, partial(encode_normals, convention=convention))
 
     def half_float_strips(self, convention: NormalsConvention = "opengl") -> Iterator[NDArray[np.float16]]:
         """The last stage's normals in a convention as half floats, zero outside the face, some rows at a time.
 
         Together they are H×W×3: for a large photo that would be the largest map of all.
         """
-        height, width = self._shape
         written = partial(convert_normals, convention=convention)
-        rows = self.region.place[0]
-        for first in range(0, rows.start, _STRIP_ROWS):
-            yield np.zeros((min(_STRIP_ROWS, rows.start - first), width, 3), np.float16)
-        for (_, columns), strip, inside in self.region.strips(self.stages[-1], lambda s: written(unit_normals(s))):
-            onto = np.zeros((len(strip), width, 3), np.float16)
-            np.copyto(onto[:, columns], strip, casting="same_kind", where=inside)
-            yield onto
-        for first in range(rows.stop, height, _STRIP_ROWS):
-            yield np.zeros((min(_STRIP_ROWS, height - first), width, 3), np.float16)
+        last = self.crop.normals_to_photo(self.crop_estimate.normals[-1])
+        return self.region.whole_rows(
+            self.region.strips(last, lambda strip: written(unit_normals(strip))), np.float16, (3,)
+        )
 
     def grey_uncertainty(self) -> NDArray[np.uint8] | None:
         """The uncertainty as grey values H×W, `STEPS_PER_DEGREE` each, black outside the face; None if none."""
@@ -273,9 +299,10 @@ class FaceGeometry:
             return np.asarray(cv2.resize(shown, (_SHEET_SIDE, _SHEET_SIDE), interpolation=cv2.INTER_AREA))
 
         mask = self.region.in_crop
+        stages = self.stages
         top = [tile(self.crop_image)]
-        top += [tile(encode_normals(stage * mask[..., None]).astype(np.uint8)) for stage in self.stages]
-        last = self.stages[-1]
+        top += [tile(encode_normals(stage * mask[..., None]).astype(np.uint8)) for stage in stages]
+        last = stages[-1]
         below = [tile(shade_normals(last, light, mask)) for light in LIGHTS]
         columns = max(len(top), len(below))
         blank = np.zeros((_SHEET_SIDE, _SHEET_SIDE, 3), np.uint8)
@@ -283,10 +310,11 @@ class FaceGeometry:
         return np.concatenate(rows, axis=0)
 
     def _pasted(
-        self, normals: NDArray[np.float32], onto: NDArray[Any], written: Callable[..., NDArray[Any]] = np.asarray
+        self, stage: int, onto: NDArray[Any], written: Callable[..., NDArray[Any]] = np.asarray
     ) -> NDArray[Any]:
-        """Crop normals S×S×3 in the photo's frame where the face is, as ``written`` makes them, on a map H×W×3."""
-        return self.region.fill(normals, onto, lambda strip: written(unit_normals(strip)))
+        """A stage's normals in the photo's frame where the face is, as ``written`` makes them, on a map H×W×3."""
+        turned = self.crop.normals_to_photo(self.crop_estimate.normals[stage])
+        return self.region.fill(turned, onto, lambda strip: written(unit_normals(strip)))
 
     @property
     def _shape(self) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.annotations.parsing import PARSE_COLOURS, MaskClass
+from lineament.face.paste import Strip
 from lineament.files.names import printable
 from lineament.files.result_folder import result_folder
 from lineament.files.writing import check_finite, write_json
 from lineament.images.encoding import DESCRIPTIONS, NormalsConvention
-from lineament.images.write import MeshFormat, write_exr, write_exr_strips, write_indexed_png, write_png
+from lineament.images.write import MeshFormat, write_exr_strips, write_indexed_png, write_png
 from lineament.render.preview import LIGHTS, shading_strip
+from lineament.result.albedo import photo_albedo
 from lineament.result.geometry import STEPS_PER_DEGREE, CombinedMap, Output
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ def _write_face(face: FaceGeometry, folder: Path, options: SaveOptions, photo: s
     """Write one face's files into a folder that is there."""
     convention = options.convention
     name = printable(photo or "the photo")
-    for number, stage in enumerate(face.stages):
+    for number, stage in enumerate(face.crop_estimate.normals):
         check_finite(f"{name}: normals of stage {number}", stage)
     write_png(folder / "normals.png", face.encoded(convention), _png_text(face, convention), spend=True)
     write_exr_strips(
@@ -102,12 +104,14 @@ def _write_face(face: FaceGeometry, folder: Path, options: SaveOptions, photo: s
     write_png(folder / "sheet.png", face.sheet())
     described = describe(face, convention, photo)
     if "depth" in options.outputs:
-        check_finite(f"{name}: depth", face.depth)
+        check_finite(f"{name}: depth", face.surface.crop_depth)
         described["depth"] = _write_depth(face, folder)
     if "albedo" in options.outputs:
-        write_png(folder / "albedo.png", face.albedo)
+        own = face.crop_estimate.albedo
+        write_png(folder / "albedo.png", photo_albedo(face.photo, face.region, own), spend=True)
         described["albedo"] = {
-            "encoding_png": "sRGB, of the photo's mean brightness and colour; black where there is no face"
+            "origin": "face-albedo" if own is None else "method",
+            "encoding_png": "sRGB, of the photo's mean brightness and colour; black where there is no face",
         }
     if "mesh" in options.outputs:
         described["mesh"] = _write_mesh(face, folder, options.mesh_formats)
@@ -116,15 +120,23 @@ def _write_face(face: FaceGeometry, folder: Path, options: SaveOptions, photo: s
 
 def _write_depth(face: FaceGeometry, folder: Path) -> dict[str, Any]:
     """Write depth.png and depth.exr; return what ``face.json`` says of them."""
-    depth, surface = face.depth, face.surface
-    inside = depth[face.mask] if face.mask.any() else np.zeros(1, np.float32)
-    low, high = float(inside.min()), float(inside.max())
+    surface, region = face.surface, face.region
+    shape = region.height, region.width
+    low, high = surface.bounds
     step = max(high - low, 1e-6) / 65534
-    levels = np.where(face.mask, np.rint((depth - low) / step) + 1, 0).astype(np.uint16)
-    write_png(folder / "depth.png", levels)
+    levels = np.zeros(shape, np.uint16)
+
+    def strips() -> Iterator[Strip]:
+        for place, strip, inside in surface.strips(region):
+            levels[place] = np.where(inside, np.rint((strip - low) / step).clip(0, 65534) + 1, 0)
+            yield place, strip, inside
+
     about = {"unit": "pixels of the photo", "pixelsPerMillimetre": f"{surface.scale:.6g}"}
-    write_exr(folder / "depth.exr", {"Z": depth}, about)
+    rows = region.whole_rows(strips(), np.float32)
+    write_exr_strips(folder / "depth.exr", shape, ({"Z": strip} for strip in rows), about)
+    write_png(folder / "depth.png", levels)
     return {
+        "origin": surface.origin,
         "unit": "pixels of the photo, larger is nearer, mean of the face 0",
         "encoding_png": "depth = offset + step · value, 16 bit; 0 where there is no face",
         "offset": low - step,
@@ -140,12 +152,18 @@ def _write_mesh(face: FaceGeometry, folder: Path, formats: Sequence[MeshFormat])
     """Write the mesh; return what ``face.json`` says of it."""
     from lineament.images.mesh import write_mesh
 
-    mesh, texture = face.mesh(), face.surface.texture(face.photo)
+    own, mesh, texture = face.crop_estimate, face.mesh(), face.mesh_texture()
     files = [file.name for kind in formats for file in write_mesh(folder / f"mesh.{kind}", mesh, texture)]
+    if own.mesh is None:
+        origin, unit = face.surface.origin, "millimetres of an average adult's head"
+        zero = "the middle of the crop"
+    else:
+        origin, unit, zero = "method", "millimetres", "the method's own"
     return {
+        "origin": origin,
         "files": files,
-        "unit": "millimetres of an average adult's head",
-        "frame": f"{DESCRIPTIONS['opengl']}; the origin is the middle of the crop",
+        "unit": unit,
+        "frame": f"{DESCRIPTIONS['opengl']}; the origin is {zero}",
         "vertices": len(mesh.vertices),
         "triangles": len(mesh.triangles),
     }
@@ -185,7 +203,7 @@ def describe(face: FaceGeometry, convention: NormalsConvention, photo: str | Non
         "parse": {c.name.lower(): int(c) for c in MaskClass},
         "crop": asdict(face.crop),
         "confidence": {"finder": round(face.score, 3), "mask": round(face.confidence, 3)},
-        "stages": len(face.stages) - 1,
+        "stages": len(face.crop_estimate.normals) - 1,
         "normals": {
             "convention": convention,
             "frame": DESCRIPTIONS[convention],

@@ -79,15 +79,15 @@ class StoredSystem:
         return self.predictions
 
 
-def method_system(name: str, padding: float, flip: bool = True) -> NormalsSystem:
+def method_system(name: str, padding: float, second_view: bool = True) -> NormalsSystem:
     """One of our methods: a shipped name or a file of weights.
 
     Photos are set into a larger square first, since those of datasets are cut tightly (`Framing`).
     """
     import lineament
 
-    estimator = lineament.load(name)
-    framed = FramedPredictor(lambda crop: estimator.estimate_crop(crop, flip=flip).normals, Framing(padding))
+    estimator = lineament.load(name, options=lineament.Options(second_view=second_view, fine_crop=False))
+    framed = FramedPredictor(lambda crop: estimator.estimate_crop(crop).normals, Framing(padding))
     return NormalsSystem(Path(name).stem if name.endswith(".safetensors") else name, framed)
 
 

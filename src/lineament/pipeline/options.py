@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How faces are estimated: the one list of options that Python, the command line and evaluation share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Options:
+    """How faces are estimated."""
+
+    stages: int | None = None
+    """Stages after the first, as many as the method has; by default all that its weights were trained with."""
+    second_view: bool = True
+    """Average with a second view, mirrored and closer (test-time augmentation): more accurate, twice the time."""
+    fine_crop: bool = True
+    """See large faces once more in a finer crop, for detail: up to three times the time."""
