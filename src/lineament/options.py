@@ -8,9 +8,11 @@ a value that makes no sense is refused before any work starts, whoever makes the
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from numbers import Integral, Real
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from lineament.errors import UsageError
 
@@ -21,7 +23,7 @@ SEED = "[0, 4294967295]"
 
 
 def check_options(options: Any, intervals: Mapping[str, str], prefix: str = "") -> None:
-    """Check numbers against their intervals, and choices against what may be chosen.
+    """Check numbers and flags against their types, numbers against their intervals, choices against what may be chosen.
 
     Args:
         options: A dataclass's object.
@@ -32,6 +34,9 @@ def check_options(options: Any, intervals: Mapping[str, str], prefix: str = "") 
     Raises:
         UsageError: The first field that is wrong, with what it takes.
     """
+    for name, kind in _plain_types(type(options)).items():
+        for value in _values(getattr(options, name)):
+            _check_type(f"{prefix}{name}", value, kind)
     for name, interval in intervals.items():
         for value in _values(getattr(options, name)):
             check_number(f"{prefix}{name}", value, interval)
@@ -45,8 +50,9 @@ def check_number(name: str, value: float, interval: str) -> None:
     """Check one number, as `check_options` does.
 
     Raises:
-        UsageError: It is outside the interval, or not finite.
+        UsageError: It is no number, outside the interval, or not finite.
     """
+    _check_type(name, value, float)
     if not _inside(value, interval):
         raise UsageError(f"{name} must be in {interval}, not {value}")
 
@@ -65,6 +71,38 @@ def _values(value: Any) -> tuple[Any, ...]:
     if value is None:
         return ()
     return value if isinstance(value, tuple) else (value,)
+
+
+def _check_type(name: str, value: object, kind: type) -> None:
+    """Raise UsageError for a value that is no flag, no whole number or no number, as its type asks for."""
+    taken, said = _PLAIN[kind]
+    if not isinstance(value, taken) or (kind is not bool and isinstance(value, bool)):
+        raise UsageError(f"{name} must be {said}, not {value!r}")
+
+
+_PLAIN: Mapping[type, tuple[type, str]] = {
+    bool: (bool, "True or False"),
+    int: (Integral, "a whole number"),
+    float: (Real, "a number"),
+}
+
+
+def _plain_types(kind: type) -> dict[str, type]:
+    """The fields that are flags or numbers, tuples of them, or either or None."""
+    hints = get_type_hints(kind)
+    found = {}
+    for field in fields(kind):
+        for hint in _parts(hints[field.name]):
+            if hint in _PLAIN:
+                found[field.name] = hint
+    return found
+
+
+def _parts(hint: Any) -> Sequence[Any]:
+    """What a type is made of, where it is a union or a tuple of others."""
+    if get_origin(hint) in (Union, UnionType, tuple):
+        return [part for each in get_args(hint) for part in _parts(each)]
+    return [hint]
 
 
 def _inside(value: float, interval: str) -> bool:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
 from collections.abc import Iterator
@@ -50,7 +51,9 @@ def regular_file(path: str | PathLike[str], error: type[LineamentError] = InputE
     except (OSError, ValueError) as failure:
         raise error(f"{path}: {reason(failure)}") from failure
     if not stat.S_ISREG(status.st_mode):
-        raise error(f"{path}: is {_KINDS.get(stat.S_IFMT(status.st_mode), 'something else')}, not a file")
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+        unreadable = stat.S_ISDIR(status.st_mode) and not os.access(path, os.R_OK | os.X_OK)
+        raise error(f"{path}: is {kind}{' that cannot be read' if unreadable else ', not a file'}")
     if status.st_size == 0 and not empty:
         raise error(f"{path}: the file is empty")
     return path

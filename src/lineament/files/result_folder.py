@@ -16,10 +16,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from lineament.errors import InputError, OutputError
+from lineament.errors import InputError, OutputError, UsageError
 from lineament.files.leftovers import Staging, is_staging, new_staging, remove_dead
 from lineament.files.names import printable
-from lineament.files.reading import parse_json, read_bounded
+from lineament.files.reading import parse_json, read_bounded, reason
 from lineament.files.writing import write_json
 
 MARKER = "result.json"
@@ -48,23 +48,44 @@ def _size(file: Path) -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
-def check_replaceable(folder: Path) -> None:
-    """Raise OutputError for a folder that holds what is no result of ours, or for a file in its way."""
-    path = _place(folder)
-    for place in (path.parent, path):
-        remove_stale(place)
+def folder_path(folder: object) -> Path:
+    """The path of a folder that somebody names to write into.
+
+    Raises:
+        UsageError: It is no path, or an empty one, which would be the working folder.
+    """
+    if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
+        raise UsageError(f"a folder's path is needed to write into, not {folder!r:.80}")
+    return Path(folder)
+
+
+def check_in_the_way(folder: Path) -> Path:
+    """Raise OutputError for a folder that cannot be made, since a file is in its way; return what of its path is there.
+
+    That is the folder itself, or the closest one around it.
+    """
     with _writing(folder):
+        path = _place(folder)
         there = next(place for place in (path, *path.parents) if os.path.lexists(place))
         if not there.is_dir():
             raise OutputError(f"cannot write {folder}: {there} is in the way and no folder")
-        if there != path:
+        return there
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raise OutputError for a folder that holds what is no result of ours, or for a file in its way."""
+    with _writing(folder):
+        path = _place(folder)
+        for place in (path.parent, path):
+            remove_stale(place)
+        if check_in_the_way(folder) != path:
             return
         strange = _strange(path, _listed(path))
-        if MARKER in strange:
-            raise OutputError(
-                f"{folder / MARKER}, by which an earlier result is known, is damaged: name another folder, or delete "
-                "this one if it holds nothing else that you need"
-            )
+    if MARKER in strange:
+        raise OutputError(
+            f"{folder / MARKER}, by which an earlier result is known, is damaged: name another folder, or delete this "
+            "one if it holds nothing else that you need"
+        )
     if strange:
         first = printable(min(strange, key=lambda name: (name.count("/"), name)))
         raise OutputError(
@@ -109,8 +130,8 @@ def result_folder(path: Path, request: Mapping[str, Any] | None = None) -> Itera
 def _writing(path: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # no file can have such a name
+        raise OutputError(f"cannot write {path}: {reason(error)}") from error
 
 
 @lru_cache(maxsize=1024)
