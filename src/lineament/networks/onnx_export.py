@@ -16,8 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from lineament.errors import OutputError, WeightsError
+from lineament.files.reading import read_bounded
+from lineament.files.writing import atomic_path
 from lineament.inference.component import Component, resolved
-from lineament.inference.graphs import graph_path
+from lineament.inference.graphs import MAX_GRAPH, graph_path
 from lineament.inference.onnx_file import EXTERNAL
 from lineament.networks.weight_files import load_weights
 
@@ -50,13 +52,29 @@ def export_graphs(component: Component, weights: Path) -> list[Path]:
 
     Raises:
         WeightsError: The file cannot be read, or its network has no graphs.
-        OutputError: They cannot be written.
+        OutputError: They cannot be written, or a file of such a name is no ONNX graph.
     """
     if component.graphs is None:
         raise WeightsError(f"{weights} is for {component.weights_format.name}, which has no graphs")
     model = _unalike(load_weights(weights, resolved(component.network)))
     graphs: Mapping[str, Graph] = resolved(component.graphs)(model)
+    for part in graphs:
+        _check_replaceable(graph_path(weights, part))
     return [_write(model, graph, graph_path(weights, part)) for part, graph in graphs.items()]
+
+
+def _check_replaceable(path: Path) -> None:
+    """Raise OutputError for a file that is no ONNX graph, and would be lost if one were written there."""
+    import onnx
+
+    if not os.path.lexists(path):
+        return
+    try:
+        known = bool(onnx.load_from_string(read_bounded(path, MAX_GRAPH)).graph.node)
+    except Exception:  # of protobuf: it is something else
+        known = False
+    if not known:
+        raise OutputError(f"{path} is no graph of ours and would be lost: move it away")
 
 
 def whole_network(model: nn.Module, inputs: Mapping[str, Tensor], outputs: tuple[str, ...]) -> Graph:
@@ -132,10 +150,6 @@ def _write(model: nn.Module, part: Graph, path: Path) -> Path:
             tensor.data_location = onnx.TensorProto.EXTERNAL
             del tensor.external_data[:]
             tensor.external_data.add(key="location", value=EXTERNAL)
-    temporary = path.with_name(path.name + ".tmp")
-    try:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(graph.SerializeToString())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
     return path
