@@ -18,6 +18,7 @@ from skimage import data
 
 from lineament.cli import main
 from lineament.errors import InputError, NotAnImageError, OutputError, UsageError, WeightsError
+from lineament.pipeline.estimator import _predictor
 
 USAGE, OUTPUT, UNREADABLE, WEIGHTS = (error.exit_code for error in (UsageError, OutputError, InputError, WeightsError))
 
@@ -142,7 +143,7 @@ def test_skipping_sees_other_graphs_and_truncated_files(
         shutil.copy(file, tmp_path)
     out, weights = tmp_path / "out", tmp_path / "tiny.safetensors"
     words = ["estimate", str(portrait), "-o", str(out), "--method", str(weights), "--stages", "0", "--skip-existing"]
-    words += ["--whole", "--no-estimation.second-view", "--no-estimation.fine-crop"]
+    words += ["--whole", "--no-second-view", "--no-fine-crop"]
     assert main(words) == 0, capsys.readouterr().err
 
     def skipped() -> bool:
@@ -158,6 +159,7 @@ def test_skipping_sees_other_graphs_and_truncated_files(
     graph = onnx.load(path, load_external_data=False)
     graph.doc_string = "another"
     path.write_bytes(graph.SerializeToString())
+    _predictor.cache_clear()  # weights are loaded once per process
     assert not skipped()
 
 
@@ -197,7 +199,7 @@ def test_a_training_does_not_write_where_it_reads(
         ["hffne", "--photos", f"{own}/photos/*.png"],
         ["df2net", "--photos", f"{own}/photos", "--albedo", f"{own}/albedo.safetensors"],
         ["albedo", "--init", f"{own}/albedo.safetensors"],
-        ["reader", "--data", f"{own}/faces", "--init", f"{own}/albedo.safetensors"],
+        ["parser", "--data", f"{own}/faces", "--init", f"{own}/albedo.safetensors"],
     ):
         assert main(["train", *words, *output]) == USAGE, words
         assert "is read; name another output" in one_line(capsys)
@@ -218,7 +220,7 @@ def test_a_training_does_not_write_where_it_reads(
         "df2net --photos {photo} --init",
         "df2net --photos {photo} --albedo",
         "albedo --init",
-        "reader --data {faces} --init",
+        "parser --data {faces} --init",
     ],
 )
 def test_weights_to_start_from_are_looked_at_first(

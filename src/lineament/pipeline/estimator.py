@@ -321,7 +321,7 @@ def load(name: str | PathLike[str] = "casfne-s", threads: int = 0, options: Opti
     """
     if not isinstance(name, (str, PathLike)):
         raise UsageError(f"weights are loaded by their name or by a file's path, not by {name!r:.80}")
-    check_number("threads", threads, "[0, 1024]")
+    check_number("threads", threads, "[0, 1024]", whole=True)
     return Estimator(_predictor(str(name), threads), options)
 
 

@@ -85,9 +85,9 @@ def write_dataset(
         OutputError: The folder cannot be written, holds others' files that would be replaced, or another process is
             writing into it.
     """
-    check_number("count", count, COUNT)
-    check_number("start", start, "[0, 1000000000]")
-    check_number("batch_size", batch_size, COUNT)
+    check_number("count", count, COUNT, whole=True)
+    check_number("start", start, "[0, 1000000000]", whole=True)
+    check_number("batch_size", batch_size, COUNT, whole=True)
     if batch_size * config.size**2 > MOST_PIXELS:
         raise UsageError(
             f"{batch_size} samples of {config.size} pixels at once fit into no memory; take a smaller batch_size"
