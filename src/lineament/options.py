@@ -35,7 +35,7 @@ def check_options(options: Any, intervals: Mapping[str, str], prefix: str = "") 
     Raises:
         UsageError: The first field that is wrong, with what it takes.
     """
-    for name, hint in _hints(type(options)).items():
+    for name, hint in _hints(options.__class__).items():
         _check_field(f"{prefix}{name}", getattr(options, name), hint)
     for name, interval in intervals.items():
         for value in _values(getattr(options, name)):

@@ -353,7 +353,7 @@ def test_frames_are_read_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert np.array_equal(read_image(tmp_path / name), next(read_frames(tmp_path / name)))
     frames[1].save(tmp_path / "still.jpg")
     assert len(list(read_frames(tmp_path / "still.jpg"))) == 1
-    with pytest.raises(NotAnImageError):
+    with pytest.raises(InputError):
         next(read_frames(tmp_path / "none.gif"))
     monkeypatch.setattr("lineament.images.read.MAXIMUM_FRAMES", 2)
     assert len(list(read_frames(tmp_path / "a.gif"))) == 2
