@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much closer the second look should be: ``python benchmarks/looks.py --root YALEB [--method casfne-s]``.
+"""How much closer the second view should be: ``python benchmarks/looks.py --root YALEB [--method casfne-s]``.
 
-Normals are the mean of two looks at a face, the second one mirrored and closer. Printed is the mean angular error over
-real people (every light within 35°) and over synthetic ones cut alike, with one look and with a second one that shows
+Normals are the mean of two views of a face, the second one mirrored and closer. Printed is the mean angular error over
+real people (every light within 35°) and over synthetic ones cut alike, with one view and with a second one that shows
 the face by so much larger.
 """
 
@@ -16,7 +16,7 @@ import diagnose
 import numpy as np
 
 import lineament
-from lineament import estimator as module
+from lineament.pipeline import view
 
 FACTORS = (1.0, 1.1, 1.2, 1.3)
 
@@ -29,9 +29,9 @@ def main() -> None:
     parser.add_argument("--synthetic", type=int, default=64, help="synthetic people")
     arguments = parser.parse_args()
     estimator = lineament.load(arguments.method)
-    print("| second look | real, ° | synthetic, ° |\n|---|---:|---:|")
+    print("| second view | real, ° | synthetic, ° |\n|---|---:|---:|")
     for factor in (None, *FACTORS):
-        with mock.patch.object(module, "_CLOSER", factor or 1.0):
+        with mock.patch.object(view, "CLOSER", factor or 1.0):
             people = (
                 diagnose.real_people(arguments.root, estimator, -1, second_view=factor is not None),
                 diagnose.synthetic_people(arguments.synthetic, estimator, -1, second_view=factor is not None),

@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 
 from lineament.alignment.crop import FaceCrop, crop_of_landmarks
 from lineament.annotations.parsing import FACE_CLASSES
-from lineament.models.parser.predictor import shipped_reader
-from lineament.pipeline.estimator import FINER, Estimator, load
-from lineament.pipeline.views import DETAIL, Look, multiple_of, with_detail
+from lineament.models.parser.predictor import shipped_parser
+from lineament.pipeline.augmentation import DETAIL, detailed_normals
+from lineament.pipeline.crops import finer_side, run_views
+from lineament.pipeline.estimator import Estimator, load
+from lineament.pipeline.view import View
 from lineament.result.geometry import unit_normals
 from lineament.rig import load_rig
 from lineament.synth import Generator, SynthConfig
@@ -67,9 +69,10 @@ def main() -> None:
 
 def ways(estimator: Estimator, crop: FaceCrop, image: NDArray[np.uint8]) -> dict[str, Normals]:
     """Normals SIZE×SIZE×3 of a photo, by name of the way."""
-    finer = crop.at(multiple_of(FINER * crop.size, estimator.predictor.multiple))
+    finer = crop.at(finer_side(crop.size, estimator.predictor.multiple))
     coarse = estimator.estimate_crop(crop.extract(image)).normals[-1]
-    fine = estimator._run(Look(finer.extract(image), None), None).normals[-1]
+    ((seen,),) = run_views(estimator.predictor, [[View(finer.extract(image))]], None)
+    fine = seen.normals[-1]
     cubic = in_photo(crop, coarse)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     planes = [guided(grey, np.ascontiguousarray(cubic[..., i]), 9, 1e-3) for i in range(3)]
@@ -77,16 +80,16 @@ def ways(estimator: Estimator, crop: FaceCrop, image: NDArray[np.uint8]) -> dict
         "cubic enlargement": cubic,
         "guided by the photo": unit_normals(np.stack(planes, axis=-1)),
         "finer crop alone": in_photo(finer, fine),
-        "shape + finer detail (ships)": in_photo(finer, with_detail(coarse, fine)),
+        "shape + finer detail (ships)": in_photo(finer, detailed_normals(coarse, fine)),
     }
 
 
 def masks_of(crop: FaceCrop, image: NDArray[np.uint8]) -> dict[str, NDArray[np.bool_]]:
     """The face's mask SIZE×SIZE in a photo, by name of the way."""
-    reader = shipped_reader()
+    reader = shipped_parser()
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     shares = {}
-    for side in (reader.size, multiple_of(FINER * reader.size, 32)):
+    for side in (reader.size, finer_side(reader.size, 32)):
         seen = crop.at(side)
         share = reader.run(seen.extract(image)[None])[0].parse[..., list(FACE_CLASSES)].sum(-1)
         shares[side] = np.zeros((SIZE, SIZE), np.float32)

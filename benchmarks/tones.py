@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lineament
-from lineament import estimator as module
 from lineament.errors import LineamentError
 from lineament.images import find_images, read_image
 from lineament.images.tone import camera_tones, face_contrast
+from lineament.pipeline import crops as module
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 CURVE = 2.2  # exponent that takes a camera's curve away

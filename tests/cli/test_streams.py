@@ -39,7 +39,7 @@ def test_an_unforeseen_error_of_a_photo_is_one_line_and_the_rest_goes_on(
 
     bad = portrait.with_name("a-bad.png")
     bad.write_bytes(portrait.read_bytes())
-    real = read.read_image
+    real = read.read_frames
 
     def broken(path: Path) -> object:
         if path.name == bad.name:
@@ -47,7 +47,7 @@ def test_an_unforeseen_error_of_a_photo_is_one_line_and_the_rest_goes_on(
         return real(path)
 
     words = ["check", str(portrait.parent)]
-    with mock.patch.object(read, "read_image", broken):
+    with mock.patch.object(read, "read_frames", broken):
         assert main(words) == 1
         plain = capsys.readouterr()
         assert main([*words, "--debug"]) == 1

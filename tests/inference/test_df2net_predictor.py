@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
 import numpy as np
+import OpenEXR
 import pytest
 import torch
 from scipy import ndimage
@@ -92,18 +94,43 @@ def test_requests_out_of_range_are_refused(tiny: Path) -> None:
     assert [m.shape for m in session.run(random_crops(96), 1).depths] == [(2, 96, 96)] * 2
 
 
-def test_the_surface_is_the_networks_depth() -> None:
-    weights = weights_path("df2net-s")
-    (face,) = lineament.load(str(weights)).estimate(
-        data.astronaut(), BOX, options=lineament.Options(second_view=False, fine_crop=False)
-    )
+def test_the_networks_own_depth_is_the_surface_bit_for_bit(weights: Path, tmp_path: Path) -> None:
+    plain = lineament.Options(second_view=False, fine_crop=False)
+    (face,) = lineament.load(str(weights), options=plain).estimate(data.astronaut(), BOX)
     assert len(face.stages) == 3
     assert face.uncertainty is None
-    assert face.surface.disagreement < 3.0  # it is a depth's normals that are integrated
-    depth = face.crop.size * DF2NetPredictor(weights, threads=1).run(face.crop_image[None]).depths[-1][0]
-    inside = ndimage.binary_erosion(face.surface.crop_mask, iterations=3)
-    again = face.surface.crop_depth * face.crop.scale
-    assert np.corrcoef(again[inside], depth[inside])[0, 1] > 0.999
+    own = DF2NetPredictor(weights).run(face.crop_image[None]).depths[-1][0]
+    assert np.array_equal(face.crop_estimate.depths[-1], own)
+    pixels, inside = own * np.float32(face.crop.side), face.surface.crop_mask
+    assert np.array_equal(face.surface.crop_depth[inside], (pixels - pixels[inside].mean())[inside])
+    assert face.surface.origin == "method"
+    assert face.surface.disagreement < 1.0  # the normals are those of this depth, but for the face's outline
+    folder = face.save(tmp_path / "out", outputs=("depth", "mesh"))
+    said = json.loads((folder / "face.json").read_text())
+    assert said["depth"]["origin"] == said["mesh"]["origin"] == "method"
+    stored = OpenEXR.File(str(folder / "depth.exr")).channels()["Z"].pixels
+    assert np.array_equal(stored, face.depth)
+
+
+def test_depth_of_several_views_is_a_depth_of_the_face() -> None:
+    photo = cv2.resize(data.astronaut()[:400, 60:460], (1600, 1600), interpolation=cv2.INTER_CUBIC)
+    model = lineament.load("df2net")
+    box = [(440.0, 270.0, 420.0, 420.0)]
+    one, two, fine = (
+        model.estimate(photo, box, options=options)[0]
+        for options in (
+            lineament.Options(second_view=False, fine_crop=False),
+            lineament.Options(fine_crop=False),
+            lineament.Options(),
+        )
+    )
+    assert fine.crop.size > two.crop.size == one.crop.size
+    scale, inside = one.surface.scale, ndimage.binary_erosion(one.mask, iterations=40)
+    for face, least in ((two, 0.99), (fine, 0.98)):
+        assert np.corrcoef(face.depth[inside], one.depth[inside])[0, 1] > least
+        assert np.abs(face.depth - one.depth)[inside].mean() / scale < 2.0  # mm
+        assert face.surface.disagreement < 4.0  # the mean of normals is nearly the normals of the mean
+    assert (fine.depth != two.depth)[inside].mean() > 0.99
 
 
 def test_engines_agree_on_the_albedo() -> None:

@@ -23,6 +23,7 @@ from lineament.face import find
 from lineament.face.quality import measure
 from lineament.face.read import read_crop
 from lineament.geometry import angular_error
+from lineament.inference.predictor import Prediction
 from lineament.result.geometry import CombinedMap, combined_map
 
 BOX = (174.0, 72.0, 96.0, 96.0)
@@ -117,6 +118,85 @@ def test_faces_are_estimated_when_they_are_asked_for(tiny_weights: Path) -> None
         next(one_by_one)
 
 
+def test_faces_of_a_photo_run_together_and_come_out_as_one_by_one(
+    tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = lineament.load(str(tiny_weights), options=lineament.Options(fine_crop=False))
+    photo = np.concatenate([pair(), pair()[::-1, ::-1], pair()], axis=1)
+    boxes = [(44.0 + 190.0 * number, 52.0, 96.0, 96.0) for number in range(6)]
+    alone = [model.estimate(photo, [box])[0] for box in boxes]
+    views, run = [], model.predictor.run
+
+    def counted(crops: NDArray[np.uint8], *others: object) -> Prediction:
+        views.append(len(crops))
+        return run(crops, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(model.predictor, "run", counted)
+    together = model.iter_estimate(photo, boxes)
+    assert views == []  # nothing is estimated before it is asked for
+    for one, other in zip(together, alone, strict=True):
+        assert one.box == other.box
+        assert np.allclose(one.crop_estimate.normals[-1], other.crop_estimate.normals[-1], atol=1e-5)
+        assert np.allclose(one.crop_uncertainty, other.crop_uncertainty, atol=1e-3)
+        assert np.array_equal(one.mask, other.mask)
+    assert views == [8, 4]
+
+
+def test_large_faces_run_together_in_smaller_numbers(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = lineament.load(str(tiny_weights))
+    pixels, run = [], model.predictor.run
+    boxes = [(174.0, 72.0, 96.0, 96.0), (20.0, 350.0, 20.0, 20.0), (170.0, 70.0, 100.0, 100.0)]
+
+    def counted(crops: NDArray[np.uint8], *others: object) -> Prediction:
+        pixels.append(crops[..., 0].size)
+        return run(crops, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(model.predictor, "run", counted)
+    large, small, other = model.estimate(data.astronaut(), boxes)
+    size = model.predictor.size
+    assert large.crop.size == other.crop.size == 96 > small.crop.size == size
+    assert [face.about["fine_crop"] for face in (large, small, other)] == [True, False, True]
+    assert pixels == [6 * size**2, 2 * 96**2]
+    assert max(pixels) <= 8 * size**2
+
+
+def test_the_mask_of_the_crop_is_that_of_the_photo(tiny_weights: Path) -> None:
+    turned = np.ascontiguousarray(np.rot90(data.astronaut()))
+    for photo, faces in ((data.astronaut(), None), (turned, [(72.0, 242.0, 96.0, 96.0)])):
+        face = lineament.load(str(tiny_weights)).estimate(photo, faces)[0]
+        again = face.crop.extract(face.mask * np.uint8(255)) > 127
+        both = (face.region.in_crop & again).sum() / (face.region.in_crop | again).sum()
+        assert both > 0.97
+
+
+def test_options_are_the_estimators_unless_a_call_brings_its_own(tiny_weights: Path) -> None:
+    model = lineament.load(str(tiny_weights), options=lineament.Options(stages=0, second_view=False))
+    (face,) = model.estimate(data.astronaut(), [BOX])
+    assert len(face.stages) == 1
+    assert face.about["second_view"] is False
+    (other,) = model.estimate(data.astronaut(), [BOX], options=lineament.Options(stages=1))
+    assert len(other.stages) == 2
+    assert other.about["second_view"] is True
+    assert len(model.estimate_crop(data.astronaut()[50:200, 150:300]).normals) == 1
+    assert lineament.load(str(tiny_weights)).predictor is model.predictor  # weights are loaded once
+    with pytest.raises(UsageError, match="number of stages"):
+        model.estimate(data.astronaut(), [BOX], options=lineament.Options(stages=9))
+
+
+def test_a_large_crop_is_seen_finer_too(tiny_weights: Path) -> None:
+    model = lineament.load(str(tiny_weights))
+    crop = np.ascontiguousarray(data.astronaut()[40:200, 140:300])
+    fine = model.estimate_crop(crop).normals[-1]
+    assert fine.shape == (160, 160, 3)
+    coarse = model.estimate_crop(crop, options=lineament.Options(fine_crop=False)).normals[-1]
+    assert np.abs(fine - coarse).max() > 0.01
+    small = np.ascontiguousarray(crop[::2, ::2])
+    assert np.array_equal(
+        model.estimate_crop(small).normals[-1],
+        model.estimate_crop(small, options=lineament.Options(fine_crop=False)).normals[-1],
+    )
+
+
 def test_maps_as_large_as_the_photo_are_kept_for_one_face_at_a_time(tiny_weights: Path) -> None:
     left, right = lineament.load(str(tiny_weights)).estimate(pair(), options=ONE_VIEW)
     normals = left.normals
@@ -183,6 +263,22 @@ def test_of_an_animation_the_first_frame_with_a_face_is_taken(
     frames[0].save(path, save_all=True, append_images=[Image.new("RGB", (512, 512), (9, 9, 90))], duration=100)
     with pytest.raises(NoFaceError, match="in its first 2 frames"):
         lineament.load(str(tiny_weights)).estimate(path)
+
+
+def test_faces_and_check_take_the_frame_that_estimate_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "moving.gif"
+    frames = [Image.fromarray(np.zeros((512, 512, 3), np.uint8)), Image.fromarray(data.astronaut())]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100)
+    assert main(["faces", str(path), "-o", str(tmp_path / "out")]) == 0
+    assert "1 face in frame 2, the first one with a face" in " ".join(capsys.readouterr().out.split())
+    with Image.open(tmp_path / "out" / "moving.png") as drawn:
+        assert np.asarray(drawn.convert("RGB")).mean() > 30  # not the black frame
+    assert main(["check", str(path)]) == 0
+    assert "1 face in frame 2" in " ".join(capsys.readouterr().out.split())
+    frames[0].save(path, save_all=True, append_images=[Image.new("RGB", (512, 512), (9, 9, 90))], duration=100)
+    assert main(["faces", str(path), "-o", str(tmp_path / "out")]) == 0
+    assert main(["check", str(path)]) == 0
+    assert "no faces" in capsys.readouterr().out
 
 
 def test_advice_is_in_the_words_of_the_interface_and_right() -> None:

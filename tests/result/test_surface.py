@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -21,7 +22,9 @@ from lineament.face import FaceCrop
 from lineament.face.paste import FaceRegion
 from lineament.geometry import angular_error, depth_to_normals
 from lineament.geometry.mesh import Mesh, triangle_normals, vertex_normals
+from lineament.result import albedo
 from lineament.result.crop_estimate import CropEstimate
+from lineament.result.geometry import FaceGeometry
 from lineament.result.surface import FaceSurface, texture
 
 SCALE = 1.5  # px of the photo per mm
@@ -109,6 +112,82 @@ def test_glasses_do_not_part_the_surface() -> None:
     difference = (again.crop_depth - surface.crop_depth)[parted]
     assert np.abs(difference - difference.mean()).max() < 1.0  # px of 60
     assert (again.crop_depth[~parted] == 0).all()
+
+
+def test_depth_comes_in_strips_within_its_bounds() -> None:
+    crop = FaceCrop(110.0, 40.0, 300.0, 128, 25.0)
+    surface, truth = ellipsoid(crop)
+    region = region_like(surface, truth > 0.6 * 60.0)
+    whole = surface.depth(region)
+    strips = list(surface.strips(region))
+    assert len(strips) > 1
+    assert max(len(strip) for _, strip, _ in strips) <= 256
+    low, high = surface.bounds
+    assert low <= whole[region.whole(region.mask)].min()
+    assert whole.max() <= high
+    rows = np.concatenate(list(region.whole_rows(iter(strips), np.float32)))
+    assert np.array_equal(rows, whole)
+
+
+def own_depth(crop: FaceCrop) -> tuple[CropEstimate, np.ndarray]:
+    """What a method that gives depth says of an ellipsoid, in shares of the crop's side, and its mask."""
+    surface, _ = ellipsoid(crop)
+    depth = np.asarray(surface.crop_depth / crop.side + 0.3, np.float32)
+    normals = depth_to_normals(crop.size * depth, surface.crop_mask)
+    return CropEstimate((normals,), depths=(depth,)), surface.crop_mask
+
+
+def test_a_methods_own_depth_is_taken_as_it_is() -> None:
+    crop = FaceCrop(110.0, 40.0, 300.0, 128)
+    estimate, mask = own_depth(crop)
+    surface = FaceSurface.of(estimate, mask, crop, SCALE)
+    pixels = estimate.depths[-1] * np.float32(crop.side)
+    assert surface.origin == "method"
+    assert np.array_equal(surface.crop_depth, np.where(mask, pixels - pixels[mask].mean(), np.float32(0)))
+    assert surface.disagreement < 1e-3
+    assert FaceSurface.of(CropEstimate(estimate.normals), mask, crop, SCALE).origin == "integrated from normals"
+
+
+@pytest.mark.parametrize("turns", [0, 1])
+def test_a_methods_own_mesh_and_albedo_reach_the_files(
+    turns: int, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = lineament.Options(second_view=False, fine_crop=False)
+    box = (72, 242, 96, 96) if turns else (174, 72, 96, 96)  # of the face that lies on its side
+    photo = np.ascontiguousarray(np.rot90(data.astronaut(), turns))
+    (face,) = lineament.load(str(tiny_weights), options=options).estimate(photo, [box])
+    crop = face.crop
+    assert abs(crop.roll + 90 * turns) < 10
+    mesh = Mesh(np.array([[-40.0, 0, 0], [40.0, 0, 0], [0, 60.0, 10]]), np.array([[0, 1, 2]]))
+    places = np.array([[0.3, 0.5], [0.7, 0.5], [0.5, 0.2]])
+    red = np.zeros((crop.size, crop.size, 3), np.float32) + np.float32([0.9, 0.2, 0.2])
+    own = replace(face.crop_estimate, mesh=mesh, mesh_places=places, albedo=red)
+    face = replace(face, crop_estimate=own)
+    found = face.mesh()
+    cosine, sine = np.cos(np.radians(crop.roll)), np.sin(np.radians(crop.roll))  # clockwise as seen
+    assert np.allclose(found.vertices[1], [40 * cosine, -40 * sine, 0])
+    assert np.allclose(found.vertices[:, 2], [0, 0, 10])
+    x, y, w, h = crop.place(512, 512)
+    pixels = crop.to_photo(places * crop.size)
+    assert found.corner_uv is not None
+    assert np.allclose(found.corner_uv[0] * [w, h], (pixels - [x, y]) * [1, -1] + [0, h])
+    monkeypatch.setattr(albedo, "shipped_albedo", None)  # not asked
+    folder = face.save(tmp_path / "out", outputs=("mesh", "albedo"), mesh_formats=("ply",))
+    said = json.loads((folder / "face.json").read_text())
+    assert said["mesh"]["origin"] == said["albedo"]["origin"] == "method"
+    assert said["mesh"]["vertices"] == 3
+    read = trimesh.load(folder / "mesh.ply", process=False)
+    assert np.allclose(read.vertices, found.vertices, atol=1e-4)
+
+
+def test_saving_makes_no_map_of_floats_as_large_as_the_photo(
+    tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (face,) = lineament.load(str(tiny_weights)).estimate(data.astronaut())
+    for name in ("normals", "depth", "albedo", "uncertainty"):
+        monkeypatch.setattr(FaceGeometry, name, property(lambda self: pytest.fail("a map as large as the photo")))
+    folder = face.save(tmp_path / "out", outputs=("depth", "mesh", "albedo"))
+    assert {"depth.exr", "depth.png", "albedo.png", "mesh.glb"} <= {path.name for path in folder.iterdir()}
 
 
 def test_a_crop_without_a_face_has_no_surface() -> None:

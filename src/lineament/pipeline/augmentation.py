@@ -13,6 +13,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from lineament.geometry.normals import depth_to_normals
 from lineament.inference.predictor import Prediction, expected_angle
@@ -23,6 +24,7 @@ from lineament.result.geometry import unit_normals
 DETAIL = 0.011
 """Sigma of the blur that parts shape from detail, of the crop's side."""
 
+_LARGEST_DETAIL = 0.35  # root mean square of the detail of depth above which it is none, of that blur's sigma
 _SEAM = 0.04  # of the crop's side, over which the closer view fades out
 
 Map = NDArray[np.float32]
@@ -71,7 +73,7 @@ def with_detail(coarse: CropEstimate, fine: CropEstimate) -> CropEstimate:
         coarse,
         normals=_pairwise(detailed_normals, coarse.normals, fine.normals),
         uncertainty=tuple(resized(angles, side) for angles in coarse.uncertainty),
-        depths=_pairwise(detailed_map, coarse.depths, fine.depths),
+        depths=_pairwise(detailed_depth, coarse.depths, fine.depths),
         albedo=_both(detailed_albedo, coarse.albedo, fine.albedo),
     )
 
@@ -113,7 +115,7 @@ def mean_depth(whole: Map, mirrored: Map) -> Map:
 
 
 def detailed_map(coarse: Map, fine: Map) -> Map:
-    """What is smooth in one map, enlarged, and what is not in a finer one, S×S or S×S×C; of depth, for instance."""
+    """What is smooth in one map, enlarged, and what is not in a finer one, S×S×C."""
     side = len(fine)
     enlarged = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
     sigma = DETAIL * side
@@ -124,6 +126,22 @@ def detailed_map(coarse: Map, fine: Map) -> Map:
 def detailed_normals(coarse: Map, fine: Map) -> Map:
     """The shape of coarse normals with the detail of fine ones, S×S×3; see `detailed_map`."""
     return unit_normals(detailed_map(coarse, fine))
+
+
+def detailed_depth(coarse: Map, fine: Map) -> Map:
+    """The shape of a coarse depth with the detail of a fine one, S×S, both shares of one side.
+
+    Where one surface ends and another begins, at chin and ears, the two put the step at different places: what they
+    differ by there is no detail and is left out, smoothly.
+    """
+    side = len(fine)
+    sigma = DETAIL * side
+    # A spline, whose second derivative is continuous: OpenCV's cubic leaves ripples in the normals.
+    enlarged = ndimage.zoom(coarse, side / len(coarse), order=3, mode="nearest", grid_mode=True)
+    difference = fine - enlarged
+    finer = difference - cv2.GaussianBlur(difference, (0, 0), sigma)
+    strength = cv2.GaussianBlur(finer**2, (0, 0), 2.0 * sigma) / (_LARGEST_DETAIL * DETAIL) ** 2
+    return np.asarray(enlarged + finer / (1.0 + strength**2), np.float32)
 
 
 def detailed_albedo(coarse: Map, fine: Map) -> Map:

@@ -61,7 +61,9 @@ def views_of_photo(
     return Views(
         view(own),
         view(own.closer(CLOSER)) if options.second_view else None,
-        view(own.at(finer_side(predictor))) if _has_detail(crop.side, predictor, options) else None,
+        view(own.at(finer_side(predictor.size, predictor.multiple)))
+        if _has_detail(crop.side, predictor, options)
+        else None,
     )
 
 
@@ -70,14 +72,15 @@ def views_of_crop(view: View, predictor: Predictor, options: Options) -> Views:
     return Views(
         view.at(predictor.size),
         view.closer().at(predictor.size) if options.second_view else None,
-        view.at(finer_side(predictor)) if _has_detail(len(view.picture), predictor, options) else None,
+        view.at(finer_side(predictor.size, predictor.multiple))
+        if _has_detail(len(view.picture), predictor, options)
+        else None,
     )
 
 
-def finer_side(predictor: Predictor) -> int:
-    """Side in pixels of the finer crop, which the networks can take."""
-    step = predictor.multiple
-    return max(step, step * round(FINER * predictor.size / step))
+def finer_side(size: int, multiple: int) -> int:
+    """Side of the finer crop of networks that know crops of a size and take multiples of some number, pixels."""
+    return max(multiple, multiple * round(FINER * size / multiple))
 
 
 def _has_detail(side: float, predictor: Predictor, options: Options) -> bool:
@@ -88,8 +91,8 @@ def _has_detail(side: float, predictor: Predictor, options: Options) -> bool:
 def estimate_views(predictor: Predictor, faces: Sequence[Views], stages: int | None) -> list[CropEstimate]:
     """One estimate per face; at the size of the finer crop for those that have one."""
     pairs = [[face.whole] if face.closer is None else [face.whole, face.closer.mirrored()] for face in faces]
-    coarse = [averaged(*seen) if len(seen) == 2 else seen[0] for seen in _run(predictor, pairs, stages)]
-    fine = iter(_run(predictor, [[face.finer] for face in faces if face.finer is not None], stages))
+    coarse = [averaged(*seen) if len(seen) == 2 else seen[0] for seen in run_views(predictor, pairs, stages)]
+    fine = iter(run_views(predictor, [[face.finer] for face in faces if face.finer is not None], stages))
     return [
         one if face.finer is None else with_detail(one, next(fine)[0]) for face, one in zip(faces, coarse, strict=True)
     ]
@@ -101,7 +104,7 @@ def estimate_square(predictor: Predictor, view: View, options: Options) -> CropE
     return at_side(estimate, len(view.picture))
 
 
-def _run(predictor: Predictor, faces: Sequence[Sequence[View]], stages: int | None) -> list[list[CropEstimate]]:
+def run_views(predictor: Predictor, faces: Sequence[Sequence[View]], stages: int | None) -> list[list[CropEstimate]]:
     """The estimate of every view of every face, of which all have as many views, of one size.
 
     The views of a face are seen with one tone curve, its first one's.
