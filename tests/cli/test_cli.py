@@ -100,7 +100,7 @@ def test_conventions_flip_signs(portrait: Path, tiny_weights: Path, tmp_path: Pa
         ("truncated", 3),
         ("one pixel", 5),
         ("huge", 6),
-        ("missing", 4),
+        ("missing", 3),
         ("no face", 7),
         ("empty folder", 8),
         ("unwritable", 9),

@@ -35,7 +35,7 @@ def test_a_result_replaces_an_earlier_one_as_a_whole(tmp_path: Path) -> None:
     write(tmp_path / "deep" / "out", normals="1", depth="1")
     write(tmp_path / "deep" / "out", normals="2")
     assert read(tmp_path / "deep" / "out") == {"normals.txt": "2"}
-    assert read_marker(tmp_path / "deep" / "out") == {"files": ["normals.txt"], "request": {"asked": ["normals"]}}
+    assert read_marker(tmp_path / "deep" / "out") == {"files": {"normals.txt": 1}, "request": {"asked": ["normals"]}}
     assert os.listdir(tmp_path / "deep") == ["out"]
 
 
@@ -66,6 +66,9 @@ def test_what_others_put_there_is_never_lost(tmp_path: Path) -> None:
     assert read(own) == {"thesis.txt": "mine"}
     assert (tmp_path / "out" / "normals.txt").read_text() == "1"
     (tmp_path / "out" / "sub" / "notes.txt").rename(tmp_path / "out" / ".DS_Store")
+    with pytest.raises(OutputError, match=r"no result of ours \(sub\)"):
+        write(tmp_path / "out", normals="2")
+    (tmp_path / "out" / "sub").rmdir()
     write(tmp_path / "out", normals="2")
 
 

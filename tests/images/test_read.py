@@ -150,8 +150,8 @@ def damaged(folder: Path, kind: str) -> Path:
         ("one pixel", ImageTooSmallError),
         ("huge", ImageTooLargeError),
         ("bomb", ImageTooLargeError),
-        ("missing", NotAnImageError),
-        ("folder", NotAnImageError),
+        ("missing", InputError),
+        ("folder", InputError),
     ],
 )
 def test_each_damage_has_its_error_in_one_line(tmp_path: Path, kind: str, error: type[LineamentError]) -> None:

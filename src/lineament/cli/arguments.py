@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the commands' options share: lists in one word, and outputs that never overwrite inputs."""
+"""What the commands' options share: lists in one word, names that are not empty."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import tyro
 
@@ -42,41 +40,3 @@ def check_lists(words: Sequence[str], **options: tuple[str, ...]) -> None:
         for here, first, second in zip(words, words[1:], words[2:], strict=False):
             if here == option and second in choices and not os.path.lexists(second):
                 raise UsageError(f"{option} takes its list in one word: {option} {first},{second}")
-
-
-def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path], replaced: bool = False) -> None:
-    """Raise UsageError for outputs that would overwrite inputs; called before any work.
-
-    Args:
-        outputs: Files or folders that will be written.
-        inputs: Files or folders that are read; those that are missing do not count.
-        replaced: The outputs are folders that are replaced as a whole: they must not hold an input either. Else an
-            output must not lie in a folder that is an input.
-    """
-    around: dict[tuple[int, int], Path] = {}
-    themselves: dict[tuple[int, int], Path] = {}
-    for item in inputs:
-        place = _identity(item)
-        if place is not None:
-            themselves[place] = item
-            for folder in item.resolve().parents if replaced else ():
-                if (there := _identity(folder)) in around:
-                    break
-                if there is not None:
-                    around[there] = item
-    for output in outputs:
-        places = [_identity(output)] if replaced else [_identity(p) for p in (output, *output.resolve().parents)]
-        for place in filter(None, places):
-            if place in themselves:
-                raise UsageError(f"{output} would overwrite {themselves[place]}, which is read; name another output")
-            if place in around:
-                raise UsageError(f"{output} would be replaced, but {around[place]} in it is read; name another output")
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """What is the same for all names of a file; None for a file that is not there or cannot be reached."""
-    try:
-        found: Any = path.stat()
-    except (OSError, ValueError):
-        return None
-    return found.st_dev, found.st_ino

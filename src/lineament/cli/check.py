@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from lineament.face.detect import SMALLEST_SCORE
+from lineament.options import check_options
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,9 @@ class Check:
     """Photos: files, folders, globs."""
     min_score: float = SMALLEST_SCORE
     """Score from 0 to 1 that a found face needs."""
+
+    def __post_init__(self) -> None:
+        check_options(self, {"min_score": "[0, 1]"})
 
 
 def run_check(options: Check) -> int:

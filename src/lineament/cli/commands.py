@@ -230,6 +230,9 @@ def _run(words: list[str]) -> int:
     name = {"--version": "version"}.get(name, name)
     if name not in COMMANDS:
         raise UsageError(f"no command `{' '.join([name, *rest[:1]])}`; `lineament --help` lists them")
+    if empty := next((n for n, word in enumerate(rest, 1) if not word or word.endswith("=")), 0):
+        before = f" after {rest[empty - 2]}" if empty > 1 and rest[empty - 1] == "" else ""
+        raise UsageError(f"argument {empty} of `lineament {name}`{before} is empty; is a variable of the shell unset?")
     command = COMMANDS[name]
     if command.kinds is None:
         return _dispatch(command, f"lineament {name}", (), rest)

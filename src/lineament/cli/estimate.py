@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import tyro
 
-from lineament.cli.arguments import check_outputs, comma_separated
+from lineament.cli.arguments import comma_separated
 from lineament.errors import UsageError
 from lineament.face.detect import SMALLEST_SCORE
+from lineament.files.overwriting import check_outputs
 from lineament.images.encoding import NormalsConvention
 from lineament.images.maps import AXES, Axes, read_normals
 from lineament.images.write import MeshFormat
 from lineament.methods.discovery import all_methods
+from lineament.options import check_options
 from lineament.pipeline.options import Options
 from lineament.result.geometry import Output
 
@@ -73,6 +75,11 @@ class Estimate:
     """Skip photos whose result is there already: finished, from the same photo, with the same weights and options."""
     estimation: Annotated[Options, tyro.conf.arg(name="")] = field(default_factory=Options)
 
+    def __post_init__(self) -> None:
+        check_options(self, {"min_score": "[0, 1]"})
+        Axes(self.exemplar_axes)
+        _faces(self)
+
 
 @dataclass(frozen=True)
 class Demo:
@@ -92,7 +99,7 @@ def run_estimate(options: Estimate) -> int:
 
     from lineament.cli.console import Failures, plain_console
     from lineament.files.names import output_names, printable
-    from lineament.files.result_folder import check_replaceable, read_marker
+    from lineament.files.result_folder import check_in_the_way, check_replaceable, read_marker
     from lineament.images.read import find_images
     from lineament.pipeline.estimator import load
     from lineament.result.saving import SaveOptions, save_photo
@@ -105,6 +112,7 @@ def run_estimate(options: Estimate) -> int:
     folders = [options.output / name for name in output_names(photos)]
     others = [path for path in (options.exemplar, Path(options.method)) if path is not None]
     check_outputs(folders, [*photos, *others], replaced=True)
+    check_in_the_way(options.output)
     exemplar = None
     if options.exemplar is not None:
         if len(photos) > 1:
@@ -155,7 +163,7 @@ def _request(options: Estimate, saved: SaveOptions, estimator: Estimator, photo:
     return {
         "lineament": __version__,
         "photo": {"name": printable(photo.name), "sha256": sha256_of(photo)},
-        "weights": estimator.predictor.sha256,
+        "weights": {"sha256": estimator.predictor.sha256, "graphs": estimator.predictor.graphs_sha256},
         **asdict(options.estimation),
         "exemplar": None if options.exemplar is None else [sha256_of(options.exemplar), options.exemplar_axes],
         "faces": "whole" if options.whole else options.face_box or ("largest" if options.largest else "all"),
@@ -170,6 +178,7 @@ def _request(options: Estimate, saved: SaveOptions, estimator: Estimator, photo:
 def _faces(options: Estimate) -> Faces:
     """Which faces the options ask for."""
     from lineament.face import find, largest
+    from lineament.face.given_boxes import box_numbers
 
     if options.whole + options.largest + (options.face_box is not None) > 1:
         raise UsageError("take one of --whole, --face-box, --largest")
@@ -180,7 +189,7 @@ def _faces(options: Estimate) -> Faces:
             x, y, width, height = (float(word) for word in options.face_box.split(","))
         except ValueError as error:
             raise UsageError(f"--face-box takes X,Y,W,H, as in 120,80,200,200, not {options.face_box!r}") from error
-        return [(x, y, width, height)]
+        return [box_numbers((x, y, width, height))]
     detector = partial(find, min_score=options.min_score, any_rotation=options.any_rotation)
     return largest(detector) if options.largest else detector
 

@@ -13,9 +13,9 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from lineament.cli.arguments import check_outputs
 from lineament.errors import NoFaceError, UsageError
 from lineament.evaluation.systems.settings import PADDING, Counted, Crop, Settings
+from lineament.files.overwriting import check_outputs
 from lineament.images.maps import AXES, Axes
 from lineament.options import check_options
 from lineament.pipeline.options import Options

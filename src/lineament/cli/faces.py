@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from lineament.cli.arguments import check_outputs
-from lineament.face.detect import SMALLEST_SCORE
+from lineament.face.detect import SMALLEST_SCORE, SMALLEST_SIZES
+from lineament.files.overwriting import check_outputs
+from lineament.options import check_options
 
 if TYPE_CHECKING:
     from lineament.face import Face
@@ -34,6 +35,9 @@ class FindFaces:
     at least 24."""
     any_rotation: bool = False
     """Find faces that lie on their side or upside down, too; four times the time."""
+
+    def __post_init__(self) -> None:
+        check_options(self, {"min_score": "[0, 1]", "smallest": SMALLEST_SIZES})
 
 
 def run_faces(options: FindFaces) -> int:

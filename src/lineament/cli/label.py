@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 import tyro
 
-from lineament.cli.arguments import check_outputs
+from lineament.files.overwriting import check_outputs
 from lineament.options import check_options
 
 

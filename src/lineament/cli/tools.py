@@ -11,8 +11,8 @@ from typing import Annotated
 
 import tyro
 
-from lineament.cli.arguments import check_outputs
 from lineament.errors import UsageError
+from lineament.files.overwriting import check_outputs
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class RigBuild:
 
 @dataclass(frozen=True)
 class Export:
-    """Write the ONNX graphs that belong to trained weights, beside them."""
+    """Write the ONNX graphs that belong to trained weights, beside them: NAME.PART.onnx for NAME.safetensors. Graphs
+    that are there are replaced; any other file of such a name is refused."""
 
     weights: Annotated[Path, tyro.conf.Positional]
     """A .safetensors file that `lineament train` wrote; with --ema the folder of a run."""
@@ -67,8 +68,9 @@ def run_rig_build(kind: str, options: RigBuild) -> int:
     from lineament.rig.build import build_from_path
 
     check_outputs([options.output], [options.path])
-    rig = build_from_path(options.path, options.output)
-    plain_console(stderr=True).print(
+    console = plain_console(stderr=True)
+    rig = build_from_path(options.path, options.output, console.print)
+    console.print(
         f"{len(rig.mean)} vertices, {len(rig.identity)} identity and {len(rig.expression)} expression shapes: "
         f"{options.output}"
     )

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from lineament.annotations.parsing import MaskClass
 from lineament.errors import DataError, OutputError, UsageError
-from lineament.files.reading import parse_json
+from lineament.files.reading import MAXIMUM_BYTES, parse_json, read_bounded
 from lineament.files.writing import write_json
 
 Picture = Literal["image", "normals", "smooth_normals", "albedo", "depth", "mask"]
@@ -80,12 +80,9 @@ def labelled_samples(
 def _lines_of(folder: Path) -> list[dict[str, Any]]:
     """What samples.jsonl says; a last line that is still being written is left out."""
     path = folder / SAMPLES
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{folder} holds no dataset written by `lineament synth` or `lineament label`: {error.strerror}"
-        ) from error
+    if not path.exists():
+        raise DataError(f"{folder} holds no dataset written by `lineament synth` or `lineament label`: no {SAMPLES}")
+    content = read_bounded(path, MAXIMUM_BYTES, DataError)
     lines: list[dict[str, Any]] = []
     for number, text in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1):
         try:
@@ -152,7 +149,7 @@ def _read_manifest(path: Path) -> Any:
         DataError: It is damaged.
     """
     try:
-        return parse_json(path.read_bytes())
+        return parse_json(read_bounded(path, error=DataError))
     except ValueError as error:
         raise DataError(
             f"{path} is damaged ({error}); delete it and give the same options again: the samples that are there stay, "
@@ -164,7 +161,7 @@ def whole_lines(path: Path) -> list[bytes]:
     """The lines of a list; one that a stopped run left half-written is cut off."""
     if not path.exists():
         return []
-    content = path.read_bytes()
+    content = read_bounded(path, MAXIMUM_BYTES, DataError)
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) != len(content):
         os.truncate(path, len(whole))

@@ -24,7 +24,7 @@ from lineament.evaluation.protocols.scoring import RunningAngles
 from lineament.evaluation.report.published import published_tables
 from lineament.evaluation.report.table import Cell, Table
 from lineament.files.locking import folder_lock
-from lineament.files.reading import parse_json
+from lineament.files.reading import parse_json, read_bounded
 from lineament.files.writing import write_json
 from lineament.inference.component import resolved
 from lineament.methods.discovery import all_methods
@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 
 _TEST_SEED = 99
 _TRIAL_STEPS = 3
+_RESULTS = "results.json"
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ def ablate(config: AblationConfig, say: Callable[[str], None] = log.info) -> Tab
     Returns:
         The table: our figures, and the paper's mean beside them.
     """
+    _known_results(config.output / _RESULTS)  # said before anything is written
     with folder_lock(config.output):
         return _ablate(config, say)
 
@@ -125,7 +127,7 @@ def _ablate(config: AblationConfig, say: Callable[[str], None]) -> Table:
     shared = Shared(config.output, faces, config.size, config.batch_size, config.learning_rate)
     rows = config.rows or tuple(study.rows)
     tests = _test_batches(config)
-    results_file = config.output / "results.json"
+    results_file = config.output / _RESULTS
     known = _known_results(results_file)
     steps = known.get("steps") or _affordable_steps(config, study, rows, faces, say)
     for row in rows:
@@ -145,10 +147,14 @@ def _ablate(config: AblationConfig, say: Callable[[str], None]) -> Table:
 def _known_results(path: Path) -> dict[str, Any]:
     """What rows that are there already gave."""
     try:
-        known: dict[str, Any] = parse_json(path.read_bytes()) if path.exists() else {}
-        known.get("steps")
-    except (ValueError, AttributeError) as error:
-        raise DataError(f"{path} is damaged ({error}); delete it, and all rows are measured again") from error
+        known: dict[str, Any] = parse_json(read_bounded(path, error=DataError)) if path.exists() else {}
+        if not all(name == "steps" or {"figures", "minutes"} <= set(row) for name, row in known.items()):
+            raise ValueError("it holds no rows of ours")
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path} is damaged or none of ours ({error}); name another folder, or delete it, and all rows are "
+            "measured again"
+        ) from error
     return known
 
 

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.alignment.crop import Box
-from lineament.errors import UsageError
 from lineament.face.face import Detector, Face
 from lineament.face.read import overlap, read_again, read_box, with_reading
 from lineament.face.score import best_score, evidence_of, looked_at_again, score_of
 from lineament.images.resize import at_most
 from lineament.models.detector.predictor import shipped_detector
+from lineament.options import check_number
 
 _CELL = 8  # px, the network's stride
 _REFERENCE = 36.0  # px, its box of log size zero
@@ -32,6 +32,8 @@ _SAME = 0.35  # overlap of boxes that are one face
 
 SMALLEST_SCORE = 0.92
 """Default score that a face needs: more likely a face than not."""
+SMALLEST_SIZES = "[1, 1000000000]"
+"""The interval of sizes of the smallest face that can be searched for, pixels."""
 
 
 def find(
@@ -56,8 +58,9 @@ def find(
         Faces from left to right.
 
     Raises:
-        UsageError: A smallest size that makes no sense.
+        UsageError: A score or a smallest size that makes no sense.
     """
+    check_number("min_score", min_score, "[0, 1]")
     faces = []
     for face in find_boxes(image, WORTH_READING, smallest, any_rotation):
         again = looked_at_again(image, face)
@@ -80,8 +83,8 @@ def find_boxes(
     any_rotation: bool = False,
 ) -> list[Face]:
     """Find faces without reading them, the surest first; as `find`, but scores are the network's own."""
-    if smallest is not None and not smallest >= 1.0:
-        raise UsageError(f"the smallest face must have at least one pixel, not {smallest:g}")
+    if smallest is not None:
+        check_number("smallest", smallest, SMALLEST_SIZES)
     wanted = _SEARCHED if smallest is None else max(image.shape[:2]) * min(1.0, _SMALLEST / smallest)
     small = at_most(image, max(wanted, _LEAST_SIDE))
     factor = max(image.shape[:2]) / max(small.shape[:2])

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lineament.alignment.crop import Box, FaceCrop
+from lineament.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -79,3 +81,17 @@ class Detector(Protocol):
 
     def __call__(self, image: NDArray[Any], /) -> Sequence[Face]:
         """Faces in a photo H×W×3 RGB, uint8 or float32 in [0, 1]; boxes brows to chin, ear to ear."""
+
+
+def checked_faces(found: Any) -> list[Face]:
+    """What a detector gave, known to be faces.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    faces = list(found) if isinstance(found, Iterable) else [found]
+    for face in faces:
+        whole = isinstance(face, Face) and (face.reading is None or isinstance(face.reading, FaceReading))
+        if not whole or not isinstance(face.score, Real) or not math.isfinite(face.score):
+            raise UsageError(f"a detector gives a list of lineament.face.Face with finite scores, not {found!r:.80}")
+    return faces

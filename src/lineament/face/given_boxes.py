@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,7 +20,8 @@ from lineament.face.read import read_again, read_box, read_crop, with_reading
 from lineament.face.score import evidence_of, looked_at_again, score_of
 
 _TURNS = (180.0, 90.0, -90.0)  # degrees clockwise
-_SMALLEST = 8.0  # px, of a box: less is a mistake
+SMALLEST_BOX = 8.0
+"""Pixels that a box which somebody names needs either way: less is a mistake."""
 _LARGEST = 20.0  # of the photo's longer side
 _HARDLY = 0.5  # score of a box below which it is more likely not a face
 _SURER = 1.0  # log odds by which a turned reading must be more likely than the upright one
@@ -53,9 +54,11 @@ def read_where_given(image: NDArray[Any], faces: Literal["whole"] | Sequence[Box
             raise UsageError(f'faces must be None, "whole" or a list of boxes, not {faces!r}')
         reading = read_crop(image, crop_of_whole(height, width))
         return [ReadFace(Face((0.0, 0.0, float(width), float(height)), 1.0, reading=reading), ())]
+    if not isinstance(faces, Iterable):
+        raise UsageError(f'faces must be None, "whole", a detector or a list of boxes, not {faces!r:.80}')
     doubt = Finding("warning", "what the box shows hardly reads as a face: check the box, brows to chin, ear to ear")
     given = []
-    for box in [checked_box(box, width, height, _SMALLEST) for box in faces]:
+    for box in [checked_box(box, width, height, SMALLEST_BOX) for box in faces]:
         face, score = _read_in_box(image, box)
         given.append(ReadFace(face, (doubt,) if score < _HARDLY else ()))
     return given
@@ -91,6 +94,27 @@ def _logit(score: float) -> float:
     return math.log(max(score, 1e-12) / max(1.0 - score, 1e-12))
 
 
+def box_numbers(box: Box, smallest: float = SMALLEST_BOX) -> Box:
+    """A box as numbers, checked as far as that goes without its photo.
+
+    Args:
+        box: x, y, width, height in the photo's pixels.
+        smallest: Pixels that it needs at least, either way.
+
+    Raises:
+        UsageError: Something else, numbers that are not finite, or a box that is too small.
+    """
+    try:
+        x, y, w, h = (float(v) for v in box)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UsageError(f"a face's box is (x, y, width, height), not {box!r:.80}") from error
+    if not np.isfinite([x, y, w, h]).all():
+        raise UsageError(f"the numbers of a face's box must be finite, not ({x:g}, {y:g}, {w:g}, {h:g})")
+    if not (w >= smallest and h >= smallest):
+        raise UsageError(f"a face's box needs at least {smallest:g}×{smallest:g} pixels, not {w:g}×{h:g}")
+    return x, y, w, h
+
+
 def checked_box(box: Box, width: int, height: int, smallest: float = 1.0) -> Box:
     """A box as numbers.
 
@@ -103,12 +127,7 @@ def checked_box(box: Box, width: int, height: int, smallest: float = 1.0) -> Box
     Raises:
         UsageError: Something else, numbers that are not finite, a box too small or far too large, or outside the photo.
     """
-    try:
-        x, y, w, h = (float(v) for v in box)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"a face's box is (x, y, width, height), not {box!r}") from error
-    if not (w >= smallest and h >= smallest and np.isfinite([x, y, w, h]).all()):
-        raise UsageError(f"a face's box needs at least {smallest:g}×{smallest:g} pixels, not {w:g}×{h:g}")
+    x, y, w, h = box_numbers(box, smallest)
     if max(w, h) > _LARGEST * max(width, height):
         raise UsageError(f"a face's box of {w:g}×{h:g} pixels is far larger than the {width}×{height} photo")
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:

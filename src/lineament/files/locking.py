@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lineament.errors import OutputError
-from lineament.files.writing import TEMPORARY
+from lineament.files.writing import is_temporary
 
 LOCK = ".lock"
 """Name of the file in the folder that is locked. It may stay behind: what counts is who holds it."""
@@ -38,8 +38,8 @@ def folder_lock(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"cannot write into the folder {folder}: {error.strerror or error}") from error
     try:
-        for stale in folder.glob(f"{TEMPORARY}*"):
-            if stale.is_file():
+        for stale in sorted(folder.iterdir()):
+            if is_temporary(stale.name, suffix=True) and not stale.is_symlink() and stale.is_file():
                 with suppress(OSError):
                     stale.unlink()
         yield

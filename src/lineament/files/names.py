@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -39,7 +40,8 @@ def output_names(photos: Sequence[Path]) -> list[str]:
     """A safe name for each photo's results; no two are alike, also where upper and lower case are the same.
 
     It is the file's own without its suffix; where photos share it, with it; where they share that, with the folder's
-    name before it; and where they share even that, with a number behind.
+    name before it; and where they share even that, with a number behind, in the order of their whole paths, so that it
+    is the same in whatever order they are given.
     """
     forms = [(p.stem, p.name, f"{_folder_name(p)}-{p.name}") for p in photos]
     level = [0] * len(photos)
@@ -52,7 +54,8 @@ def output_names(photos: Sequence[Path]) -> list[str]:
         for i in shared:
             level[i] += 1
     taken = {name.casefold() for name in names if count[name.casefold()] == 1}
-    for i, name in enumerate(names):
+    for i in sorted(range(len(photos)), key=lambda i: os.fsencode(photos[i].absolute())):
+        name = names[i]
         if count[name.casefold()] > 1:
             number = 1
             while (numbered := _numbered(name, number)).casefold() in taken:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +19,9 @@ from lineament.errors import ImageTooLargeError, InputError, LineamentError
 MAXIMUM_BYTES = 1_250_000_000
 """Most bytes that reading one file may hold at once, decoder and result together."""
 
+MAXIMUM_STATE = 1 << 24
+"""Most bytes of a small file that says what something is: a result's marker, a configuration, a manifest."""
+
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
@@ -26,8 +31,13 @@ _KINDS = {
 }
 
 
-def regular_file(path: str | PathLike[str], error: type[LineamentError] = InputError) -> Path:
+def regular_file(path: str | PathLike[str], error: type[LineamentError] = InputError, empty: bool = False) -> Path:
     """A path, known to lead to a regular file that holds something; asked before it is opened, which could wait.
+
+    Args:
+        path: The path.
+        error: The error to raise.
+        empty: Whether the file may hold nothing.
 
     Raises:
         error: No such file, a folder, a pipe, a socket or a device, an empty file, or a name that no file can have.
@@ -40,12 +50,31 @@ def regular_file(path: str | PathLike[str], error: type[LineamentError] = InputE
     except TypeError:
         raise error(f"expected a file's path, got {type(path).__name__}") from None
     except (OSError, ValueError) as failure:
-        raise error(f"{path}: {_reason(failure)}") from failure
+        raise error(f"{path}: {reason(failure)}") from failure
     if not stat.S_ISREG(status.st_mode):
-        raise error(f"{path}: is {_KINDS.get(stat.S_IFMT(status.st_mode), 'something else')}, not a file")
-    if status.st_size == 0:
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+        unreadable = stat.S_ISDIR(status.st_mode) and not os.access(path, os.R_OK | os.X_OK)
+        raise error(f"{path}: is {kind}{' that cannot be read' if unreadable else ', not a file'}")
+    if status.st_size == 0 and not empty:
         raise error(f"{path}: the file is empty")
     return path
+
+
+def read_bounded(path: Path, most: int = MAXIMUM_STATE, error: type[LineamentError] = InputError) -> bytes:
+    """The bytes of a regular file of at most so many; a pipe is not waited for, and no device fills the memory.
+
+    Raises:
+        error: As `regular_file`, but for an empty file; or the file is larger or cannot be read.
+    """
+    regular_file(path, error, empty=True)
+    try:
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except OSError as failure:
+        raise error(f"{path}: {reason(failure)}") from failure
+    if len(data) > most:
+        raise error(f"{path}: holds more than the {most:,} bytes that are read of such a file")
+    return data
 
 
 @contextmanager
@@ -66,7 +95,7 @@ def reading(path: Path, what: str, error: type[LineamentError] = InputError) -> 
     except MemoryError as failure:
         raise error(f"{path}: there is not enough memory to read it as {what}") from failure
     except Exception as failure:
-        raise error(f"{path}: cannot be read as {what} ({_reason(failure)})") from failure
+        raise error(f"{path}: cannot be read as {what} ({reason(failure)})") from failure
 
 
 def check_bytes(path: object, size: int, advice: str = "scale it down first") -> None:
@@ -91,7 +120,7 @@ def sha256_of(path: Path) -> str:
                 for part in iter(lambda: file.read(1 << 20), b""):
                     digest.update(part)
         except OSError as failure:
-            raise InputError(f"{path}: {_reason(failure)}") from failure
+            raise InputError(f"{path}: {reason(failure)}") from failure
     return digest.hexdigest()
 
 
@@ -111,7 +140,13 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number")
 
 
-def _reason(failure: Exception) -> str:
-    """What an exception says, in one line."""
+# What libraries advise to set or to trust so that they go on: nobody who only has a file should follow it.
+_ADVICE = re.compile(r"allow_pickle|weights_only|unpickl|pickled|arbitrary code|LOAD_TRUNCATED|MAX_\w+PIXELS")
+
+
+def reason(failure: BaseException) -> str:
+    """What an exception of a library says, in one short line; never its advice to read on at one's own risk."""
     said = failure.strerror if isinstance(failure, OSError) and failure.strerror else str(failure)
+    if _ADVICE.search(said):
+        return "it is damaged, or of a kind that is not read"
     return " ".join(said.split())[:200] or type(failure).__name__

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import stat
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,20 +18,39 @@ import numpy as np
 from lineament.errors import NotFiniteError, OutputError
 
 TEMPORARY = ".lineament-"
-"""How the names of files begin that are not whole yet, or were left by a process that was killed."""
+"""How the names of files and folders begin that are not whole yet, or were left by a process that was killed."""
+
+_TEMPORARY_NAME = re.compile(re.escape(TEMPORARY) + r"[0-9a-f]{12}")
+
+
+def temporary_name() -> str:
+    """A new name for what is not whole yet."""
+    return f"{TEMPORARY}{uuid.uuid4().hex[:12]}"
+
+
+def is_temporary(name: str, suffix: bool = False) -> bool:
+    """Whether a name is one that `temporary_name` gives, with any suffix behind it where that is said."""
+    stem, dot, _ = name[1:].partition(".")
+    return bool(_TEMPORARY_NAME.fullmatch(f".{stem}")) and (suffix or not dot)
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary name beside ``path``, renamed to it when the block ends well, removed when it does not.
 
+    The file gets the mode that new files have here, whatever mode the block's writer gives it.
+
     Raises:
         OutputError: The file cannot be written.
     """
-    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:12]}{path.suffix}")
+    temporary = path.with_name(f"{temporary_name()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+        mode = temporary.stat().st_mode
         yield temporary
+        if temporary.stat().st_mode != mode:  # some writers make a private file of their own and rename it
+            temporary.chmod(stat.S_IMODE(mode))
         os.replace(temporary, path)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import zipfile
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import InputError, UsageError
+from lineament.files.arrays import npz_members, read_npy
 from lineament.files.reading import check_bytes, reading, regular_file
 from lineament.images.decode import check_size, opencv_array
 from lineament.images.formats import open_picture
@@ -63,30 +63,19 @@ def read_array(path: Path, key: str) -> Floats:
                 file.seek(0)
                 return _array_of(path, file, path.stat().st_size)
         with zipfile.ZipFile(path) as archive:
-            members = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
+            members = npz_members(path, archive)
             if not members:
                 raise InputError(f"{path}: holds no arrays")
             entry = members.get(key) or next(iter(members.values()))
-            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise InputError(f"{path}: is compressed in a way that NumPy does not write")
             with archive.open(entry) as file:
                 return _array_of(path, file, entry.file_size)
 
 
 def _array_of(path: Path, file: IO[bytes], size: int) -> Floats:
     """The array that an open file of some size holds."""
-    version = np.lib.format.read_magic(file)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, kind = read_header(file)
-    if kind.hasobject or kind.kind not in "fiub":
-        raise InputError(f"{path}: holds {kind} and no numbers")
-    count = math.prod(shape)
-    check_bytes(path, count * (kind.itemsize + 4), "make it smaller")
-    if count * kind.itemsize > size or min(shape, default=0) < 0:
-        raise InputError(f"{path}: says that it holds {'×'.join(map(str, shape))} numbers, but is too short for them")
-    values = np.frombuffer(file.read(count * kind.itemsize), kind, count)
+    values = read_npy(path, file, size, spare=4)
     with np.errstate(over="ignore"):
-        return _finite(path, values.reshape(shape, order="F" if fortran else "C").astype(np.float32))
+        return _finite(path, values.astype(np.float32))
 
 
 def _finite(path: Path, values: Floats) -> Floats:

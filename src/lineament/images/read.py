@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lineament.errors import InputError, NoImagesError, NotAnImageError
+from lineament.errors import InputError, NoImagesError, NotAnImageError, UsageError
 from lineament.files import reading as files
 from lineament.files.reading import reading, regular_file
 from lineament.images.decode import Photo, bytes_a_pixel, check_size, decode, decode_odd_tiff, over_backdrop
@@ -49,10 +49,10 @@ def read_image(path: str | PathLike[str]) -> Photo:
         H×W×3 RGB: uint8, or float32 in [0, 1] for pictures of more than eight bits.
 
     Raises:
-        NotAnImageError: No file, an empty file, or a file that is no picture.
+        NotAnImageError: An empty file, or a file that is no picture.
         ImageTooSmallError: Too few pixels.
         ImageTooLargeError: More pixels or bytes than are decoded; found out before decoding.
-        InputError: A damaged picture, or one whose numbers are not finite.
+        InputError: No file, one that cannot be read, a damaged picture, or one whose numbers are not finite.
     """
     picture, frame = _first_frame(path)
     if picture is not None:
@@ -92,7 +92,9 @@ def read_frames(path: str | PathLike[str]) -> Generator[Photo, None, None]:
 
 def _first_frame(path: str | PathLike[str]) -> tuple[Image.Image | None, Photo]:
     """The first frame, and the picture at which it stands, to be closed; None where it has no other."""
-    path = regular_file(path, NotAnImageError)
+    path = regular_file(path, empty=True)
+    if path.stat().st_size == 0:
+        raise NotAnImageError(f"{path}: the file is empty")
     with reading(path, "a picture"):
         try:
             picture = open_picture(path)
@@ -194,22 +196,27 @@ def _fractions(array: NDArray[Any], name: str) -> NDArray[np.float32]:
 
 
 def find_images(inputs: Sequence[str | PathLike[str]]) -> list[Path]:
-    """Pictures named by files, folders (not their subfolders) and globs, without repeats, in the order given.
+    """Pictures named by files, folders (not their subfolders) and globs, in the order given.
 
-    Folders and globs give files whose suffix is one of `lineament.images.formats.SUFFIXES`; others are counted and
-    named in a warning of this module's logger. A file named by itself is taken whatever its suffix.
+    A file that is named by several paths is given once, by its own path where that is among them. Folders and globs
+    give files whose suffix is one of `lineament.images.formats.SUFFIXES`; others are counted and named in a warning of
+    this module's logger. A file named by itself is taken whatever its suffix; one that is missing, and a folder that
+    cannot be read, are given, too: reading them tells, and the others go on.
 
     Raises:
         NoImagesError: A folder or glob without pictures, or nothing at all.
+        UsageError: An empty path.
     """
-    found: dict[Path, None] = {}
+    found: dict[str, Path] = {}
     for item in inputs:
+        if not os.fspath(item):
+            raise UsageError("a photo's path is empty, which would be the working folder: name that as .")
         path = Path(item)
         if os.path.isdir(path):  # unlike pathlib's, this fails for no name
             try:
                 inside = _pictures(path, sorted(path.iterdir()))
-            except OSError as error:
-                raise NoImagesError(f"{path}: the folder cannot be read ({error.strerror or error})") from error
+            except OSError:
+                inside = [path]
             if not inside:
                 raise NoImagesError(f"{path}: the folder holds no pictures ({READABLE})")
         elif not os.path.lexists(path) and glob.has_magic(str(item)):
@@ -217,11 +224,14 @@ def find_images(inputs: Sequence[str | PathLike[str]]) -> list[Path]:
             if not inside:
                 raise NoImagesError(f"{item}: no picture matches ({READABLE})")
         else:
-            inside = [path]  # a missing file is reported when it is read, so that the others go on
-        found.update(dict.fromkeys(inside))
+            inside = [path]
+        for picture in inside:
+            place = os.path.realpath(picture)
+            if place not in found or os.path.abspath(picture) == place:
+                found[place] = picture
     if not found:
         raise NoImagesError("no pictures given")
-    return list(found)
+    return list(found.values())
 
 
 def _pictures(item: object, paths: Sequence[Path]) -> list[Path]:

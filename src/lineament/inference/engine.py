@@ -8,6 +8,7 @@ folder and look up a host to send them to, unless this variable is set before th
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,6 +51,8 @@ class Network:
         # Threads that wait for work by spinning would take the cores from the next network and from OpenCV.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.name = name
+        self.sha256 = hashlib.sha256(graph).hexdigest()
+        """Of the graph's file."""
         try:
             values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in tensors.values()]
             options.add_external_initializers(list(tensors), values)

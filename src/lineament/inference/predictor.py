@@ -100,6 +100,11 @@ class Predictor:
         }
 
     @property
+    def graphs_sha256(self) -> dict[str, str]:
+        """SHA-256 of each graph's file, hexadecimal, by the graph's name."""
+        return {part: graph.sha256 for part, graph in self._graphs.items()}
+
+    @property
     def multiple(self) -> int:
         """Sides of crops must be multiples of this."""
         return 32
@@ -124,10 +129,14 @@ class Predictor:
         """
         raise NotImplementedError
 
+    def check_stages(self, stages: int | None) -> None:
+        """Raise UsageError for a number of stages that the method does not have."""
+        if stages is not None and not 0 <= stages <= self.MOST_STAGES:
+            raise UsageError(f"the number of stages must be 0 to {self.MOST_STAGES}, not {stages}")
+
     def check(self, crops: NDArray[np.uint8], stages: int) -> None:
         """Raise UsageError for crops or a number of stages that `run` does not take."""
-        if not 0 <= stages <= self.MOST_STAGES:
-            raise UsageError(f"the number of stages must be 0 to {self.MOST_STAGES}, not {stages}")
+        self.check_stages(stages)
         side = crops.shape[1] if crops.ndim == 4 else 0
         if crops.shape[1:] != (side, side, 3) or side == 0 or side % self.multiple or crops.dtype != np.uint8:
             raise UsageError(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lineament.errors import WeightsError
+from lineament.errors import OutputError, WeightsError
+from lineament.files.reading import read_bounded
 from lineament.files.writing import atomic_path
 from lineament.inference.component import Component, resolved
-from lineament.inference.graphs import graph_path
+from lineament.inference.graphs import MAX_GRAPH, graph_path
 from lineament.inference.onnx_file import EXTERNAL
 from lineament.networks.weight_files import load_weights
 
@@ -48,13 +50,29 @@ def export_graphs(component: Component, weights: Path) -> list[Path]:
 
     Raises:
         WeightsError: The file cannot be read, or its network has no graphs.
-        OutputError: They cannot be written.
+        OutputError: They cannot be written, or a file of such a name is no ONNX graph.
     """
     if component.graphs is None:
         raise WeightsError(f"{weights} is for {component.weights_format.name}, which has no graphs")
     model = load_weights(weights, resolved(component.network))
     graphs: Mapping[str, Graph] = resolved(component.graphs)(model)
+    for part in graphs:
+        _check_replaceable(graph_path(weights, part))
     return [_write(model, graph, graph_path(weights, part)) for part, graph in graphs.items()]
+
+
+def _check_replaceable(path: Path) -> None:
+    """Raise OutputError for a file that is no ONNX graph, and would be lost if one were written there."""
+    import onnx
+
+    if not os.path.lexists(path):
+        return
+    try:
+        known = bool(onnx.load_from_string(read_bounded(path, MAX_GRAPH)).graph.node)
+    except Exception:  # of protobuf: it is something else
+        known = False
+    if not known:
+        raise OutputError(f"{path} is no graph of ours and would be lost: move it away")
 
 
 def whole_network(model: nn.Module, inputs: Mapping[str, Tensor], outputs: tuple[str, ...]) -> Graph:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from lineament.errors import WeightsError
-from lineament.weights.file import first_line, read_tensors
+from lineament.files.reading import regular_file
+from lineament.weights.file import read_tensors
 
 
 def load_torchvision_weights(network: nn.Module, path: Path) -> None:
@@ -51,12 +52,13 @@ def read_checkpoint_tensors(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         tensors = read_tensors(path, ("F16", "F32", "F64", "I64"), WeightsError, what).tensors
         return {name: torch.from_numpy(values.copy()) for name, values in tensors.items()}
-    if not path.is_file():
-        raise WeightsError(f"cannot read the {what} {path}: there is no file")
+    regular_file(path, WeightsError)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of the archive, of unpickling, of the system
-        raise WeightsError(f"cannot read the {what} {path}: {first_line(error)}") from error
+        raise WeightsError(
+            f"cannot read the {what} {path}: it is no PyTorch checkpoint that holds tensors alone"
+        ) from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise WeightsError(f"cannot use the {what} {path}: it holds more than tensors")
     for name, value in state.items():

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lineament.annotations.parsing import FACE_CLASSES
 from lineament.errors import NoFaceError, UsageError
 from lineament.face import Box, Detector, Face, find, read_face
-from lineament.face.face import FaceReading
+from lineament.face.face import FaceReading, checked_faces
 from lineament.face.frames import first_faces
 from lineament.face.given_boxes import ReadFace, checked_box, read_where_given
 from lineament.face.paste import region_of
@@ -23,6 +23,7 @@ from lineament.face.quality import check_face
 from lineament.images.read import as_image, read_frames, read_image
 from lineament.inference.predictor import Predictor
 from lineament.methods.discovery import method_weights, open_predictor
+from lineament.options import check_number
 from lineament.pipeline.crops import FACES_A_RUN, estimate_square, estimate_views, views_of_photo
 from lineament.pipeline.options import Options
 from lineament.pipeline.view import View
@@ -51,6 +52,7 @@ class Estimator:
     """A loaded method. Make one with `lineament.load`."""
 
     def __init__(self, predictor: Predictor, options: Options = DEFAULT) -> None:
+        check_asked(predictor, options)
         self.predictor = predictor
         """The method's networks."""
         self.options = options
@@ -110,7 +112,7 @@ class Estimator:
         if exemplar is not None:
             raise UsageError(f"an exemplar belongs to one photo, but there are {len(photo)}")
         return [
-            list(self._faces_of(each, f"image {number}", faces, _Asked(options or self.options, None)))
+            list(self._faces_of(each, f"image {number}", faces, self._asked(options, None)))
             for number, each in enumerate(photo, 1)
         ]
 
@@ -127,7 +129,7 @@ class Estimator:
         of the few. Arguments and
         errors are those of `estimate`.
         """
-        return self._faces_of(photo, "image", faces, _Asked(options or self.options, exemplar))
+        return self._faces_of(photo, "image", faces, self._asked(options, exemplar))
 
     def _faces_of(self, photo: Photo, name: str, faces: Faces, asked: _Asked) -> FaceEstimates:
         """The faces of a photo, which errors call by its path or by a name."""
@@ -165,7 +167,8 @@ class Estimator:
         def checked(image: NDArray[Any]) -> list[Face]:
             height, width = image.shape[:2]
             self._check_exemplar(asked.exemplar, height, width)
-            return [replace(face, box=checked_box(face.box, width, height)) for face in detector(image)]
+            found = checked_faces(detector(image))
+            return [replace(face, box=checked_box(face.box, width, height)) for face in found]
 
         if isinstance(photo, (str, PathLike)):
             name = str(photo)
@@ -194,7 +197,13 @@ class Estimator:
         Raises:
             UsageError: A number of stages that makes no sense.
         """
-        return estimate_square(self.predictor, View(crop, exemplar), options or self.options)
+        return estimate_square(self.predictor, View(crop, exemplar), self._asked(options, exemplar).options)
+
+    def _asked(self, options: Options | None, exemplar: NDArray[np.float32] | None) -> _Asked:
+        """What the caller asks for, checked."""
+        options = self.options if options is None else options
+        check_asked(self.predictor, options, exemplar)
+        return _Asked(options, exemplar)
 
     def _check_exemplar(self, exemplar: NDArray[np.float32] | None, height: int, width: int) -> None:
         """Raise UsageError for an exemplar that the method does not take or that is of another photo."""
@@ -237,6 +246,15 @@ class _Asked:
 
     options: Options
     exemplar: NDArray[np.float32] | None
+
+
+def check_asked(predictor: Predictor, options: Options, exemplar: object = None) -> None:
+    """Raise UsageError for options that a method does not have, or for what is no `Options` or no array."""
+    if not isinstance(options, Options):
+        raise UsageError(f"options must be lineament.Options(...), not {options!r:.80}")
+    predictor.check_stages(options.stages)
+    if exemplar is not None and not isinstance(exemplar, np.ndarray):
+        raise UsageError(f"an exemplar is an array H×W×3, not {type(exemplar).__name__}")
 
 
 def _reading(read: ReadFace) -> FaceReading:
@@ -289,7 +307,7 @@ def _no_face(name: str, frames: int) -> NoFaceError:
     )
 
 
-def load(name: str = "casfne-s", threads: int = 0, options: Options = DEFAULT) -> Estimator:
+def load(name: str | PathLike[str] = "casfne-s", threads: int = 0, options: Options = DEFAULT) -> Estimator:
     """Load a method's weights, once per process.
 
     Args:
@@ -299,8 +317,12 @@ def load(name: str = "casfne-s", threads: int = 0, options: Options = DEFAULT) -
 
     Raises:
         WeightsError: No such weights, or damaged ones.
+        UsageError: A number of threads or of stages that makes no sense, or other things than these.
     """
-    return Estimator(_predictor(name, threads), options)
+    if not isinstance(name, (str, PathLike)):
+        raise UsageError(f"weights are loaded by their name or by a file's path, not by {name!r:.80}")
+    check_number("threads", threads, "[0, 1024]", whole=True)
+    return Estimator(_predictor(str(name), threads), options)
 
 
 @lru_cache(maxsize=4)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lineament.options import check_options
+
 
 @dataclass(frozen=True)
 class Options:
@@ -16,3 +18,6 @@ class Options:
     """Average with a second view, mirrored and closer (test-time augmentation): more accurate, twice the time."""
     fine_crop: bool = True
     """See large faces once more in a finer crop, for detail: up to three times the time."""
+
+    def __post_init__(self) -> None:
+        check_options(self, {"stages": "[0, 100]"})  # how many a method has, its predictor knows

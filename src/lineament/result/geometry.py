@@ -19,6 +19,7 @@ from lineament.errors import InputError
 from lineament.face.face import Pose
 from lineament.face.paste import FaceRegion
 from lineament.face.quality import PhotoCheck
+from lineament.files.result_folder import folder_path
 from lineament.images.encoding import NormalsConvention, convert_normals, encode_normals
 from lineament.images.write import MeshFormat
 from lineament.render.preview import LIGHTS, shade_normals
@@ -275,13 +276,15 @@ class FaceGeometry:
 
         Raises:
             OutputError: It cannot be written or holds files that are no result of ours.
+            UsageError: No folder's path, no name of a photo, or names that are not among these.
             NotFiniteError: Numbers that would be written are not finite.
             InputError: There is no face in the crop, so that it has no depth and no mesh.
         """
-        from lineament.result.saving import SaveOptions, save_photo
+        from lineament.result.saving import SaveOptions, names_of, save_photo
 
-        folder = Path(directory)
-        save_photo([self], 1, folder, SaveOptions(convention, tuple(outputs), tuple(mesh_formats)), photo)
+        folder = folder_path(directory)
+        options = SaveOptions(convention, names_of("outputs", outputs), names_of("mesh_formats", mesh_formats))
+        save_photo([self], 1, folder, options, photo)
         return folder
 
     def describe(self, convention: NormalsConvention = "opengl", photo: str | None = None) -> dict[str, Any]:

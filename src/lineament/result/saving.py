@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.annotations.parsing import PARSE_COLOURS, MaskClass
+from lineament.errors import UsageError
 from lineament.face.paste import Strip
 from lineament.files.names import printable
 from lineament.files.result_folder import result_folder
 from lineament.files.writing import check_finite, write_json
 from lineament.images.encoding import DESCRIPTIONS, NormalsConvention
 from lineament.images.write import MeshFormat, write_exr_strips, write_indexed_png, write_png
+from lineament.options import check_options
 from lineament.render.preview import LIGHTS, shading_strip
 from lineament.result.albedo import photo_albedo
 from lineament.result.geometry import STEPS_PER_DEGREE, CombinedMap, Output
@@ -38,6 +40,20 @@ class SaveOptions:
     """"normals" (which everything else comes with), "depth", "mesh", "albedo"."""
     mesh_formats: tuple[MeshFormat, ...] = ("glb",)
     """Files of the mesh."""
+
+    def __post_init__(self) -> None:
+        check_options(self, {})
+
+
+def names_of(option: str, names: Any) -> tuple[Any, ...]:
+    """Several names that a caller gives.
+
+    Raises:
+        UsageError: A single one, whose letters would be taken for names, or something else.
+    """
+    if isinstance(names, str | bytes) or not isinstance(names, Iterable):
+        raise UsageError(f"{option} must be a list of names, such as ('normals',), not {names!r:.80}")
+    return tuple(names)
 
 
 def save_photo(
@@ -66,6 +82,8 @@ def save_photo(
         NotFiniteError: Numbers that would be written are not finite.
         InputError: There is no face in a crop, so that it has no depth and no mesh.
     """
+    if photo is not None and not isinstance(photo, str):
+        raise UsageError(f"photo is the photo's name, not {photo!r:.80}")
     with result_folder(folder, request) as temporary:
         if count == 1:
             _write_face(next(iter(faces)), temporary, options, photo)

@@ -8,6 +8,7 @@ carries over exactly. Eyeballs are new. Lashes, tear fluid and occlusion meshes 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +18,12 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from lineament.files.reading import reading
 from lineament.geometry.mesh import Mesh, vertex_normals
 from lineament.rig import ict_facekit as kit
 from lineament.rig.chart import skin_chart
 from lineament.rig.eyes import IRIS_RADIUS, RING_DEGREES, SEGMENTS, Eyeball, fit_eyeball
+from lineament.rig.io import check_rig_replaceable
 from lineament.rig.model import Part, Rig
 from lineament.rig.regions import compute_regions, find_ears
 from lineament.rig.simplify import simplify
@@ -78,20 +81,26 @@ class _Surface:
     face_part: NDArray[np.uint8]  # [F]
 
 
-def build_from_path(path: str | Path, output: str | Path) -> Rig:
+def build_from_path(path: str | Path, output: str | Path, say: Callable[[str], None] = logger.info) -> Rig:
     """Read ICT-FaceKit, build a rig and write it.
 
     Args:
         path: The ``FaceXModel`` folder of ICT-FaceKit or an npz of it.
-        output: The rig file to write.
+        output: The rig file to write; an earlier rig is replaced.
+        say: Told what happens: it takes a minute or more.
 
     Returns:
         The rig.
 
     Raises:
-        FaceKitError: If the path holds no readable ICT-FaceKit.
+        FaceKitError: If the path holds no readable ICT-FaceKit, or one from which no rig can be built.
+        OutputError: The output is a file that is no rig, or cannot be written.
     """
-    rig = build_rig(kit.read_ict_facekit(path))
+    check_rig_replaceable(Path(output))
+    source = kit.read_ict_facekit(path)
+    say(f"simplifying {len(source.vertices)} vertices and learning from {len(source.identity)} people: some minutes")
+    with reading(Path(path), "a face from which a rig is built", kit.FaceKitError):
+        rig = build_rig(source)
     rig.save(output)
     return rig
 

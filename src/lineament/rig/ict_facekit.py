@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import InputError
-from lineament.files.reading import parse_json
+from lineament.files.arrays import read_npz
+from lineament.files.reading import parse_json, read_bounded, reading
 from lineament.rig.model import LANDMARK_COUNT
 
 CENTIMETRE = 10.0
@@ -25,6 +25,13 @@ GUMS_MATERIAL = "M_GumsTongue"
 TEETH_MATERIAL = "M_Teeth"
 EYE_MATERIALS = ("M_ScleraLeft", "M_ScleraRight")
 ALL_MATERIALS = (*SKIN_MATERIALS, GUMS_MATERIAL, TEETH_MATERIAL, *EYE_MATERIALS)
+
+
+_ARRAYS = (
+    *("vertices", "faces", "face_material", "materials"),
+    *("identity", "expression", "expression_names", "landmarks68"),
+)
+_LONGEST_TEXT = 1 << 28  # bytes of an .obj; those of ICT-FaceKit have 4 million
 
 
 class FaceKitError(InputError):
@@ -83,42 +90,39 @@ def read_ict_facekit(path: str | Path) -> IctFaceKit:
             if (folder / NEUTRAL_FILE).is_file():
                 return _read_folder(folder)
         raise FaceKitError(f"{path} holds no {NEUTRAL_FILE}; give the FaceXModel folder of ICT-FaceKit")
-    if not path.is_file():
+    if not path.exists():
         raise FaceKitError(f"{path} does not exist; give the FaceXModel folder of ICT-FaceKit or an npz of it")
     return _read_npz(path)
 
 
 def _read_npz(path: Path) -> IctFaceKit:
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            quads, material = np.asarray(data["faces"]), np.asarray(data["face_material"])
-            triangles, parent = split_quads(quads)
-            return _checked(
-                path,
-                IctFaceKit(
-                    vertices=_millimetres(data["vertices"]),
-                    triangles=triangles,
-                    material=material[parent].astype(np.int32),
-                    materials=tuple(str(name) for name in data["materials"]),
-                    identity=_millimetres(data["identity"]),
-                    expression=_millimetres(data["expression"]),
-                    expression_names=tuple(str(name) for name in data["expression_names"]),
-                    landmarks=np.asarray(data["landmarks68"], dtype=np.int32),
-                ),
-            )
-    except (KeyError, ValueError, OSError, IndexError, zipfile.BadZipFile) as error:
-        raise FaceKitError(f"{path} is not an npz of ICT-FaceKit: {error}") from error
+    data = read_npz(path, _ARRAYS, FaceKitError)
+    with reading(path, "ICT-FaceKit", FaceKitError):
+        triangles, parent = split_quads(data["faces"])
+        return _checked(
+            path,
+            IctFaceKit(
+                vertices=_millimetres(data["vertices"]),
+                triangles=triangles,
+                material=data["face_material"][parent].astype(np.int32),
+                materials=tuple(str(name) for name in data["materials"]),
+                identity=_millimetres(data["identity"]),
+                expression=_millimetres(data["expression"]),
+                expression_names=tuple(str(name) for name in data["expression_names"]),
+                landmarks=np.asarray(data["landmarks68"], dtype=np.int32),
+            ),
+        )
 
 
 def _read_folder(folder: Path) -> IctFaceKit:
     quads, material, materials = read_obj_faces(folder / NEUTRAL_FILE)
     neutral = read_obj_vertices(folder / NEUTRAL_FILE)
     try:
-        indices = parse_json((folder / INDICES_FILE).read_text(encoding="utf-8"))
+        indices = parse_json(read_bounded(folder / INDICES_FILE, error=FaceKitError))
         landmarks = np.asarray(indices["idx_to_landmark_verts"], dtype=np.int32)
         listed = [str(name) for name in indices["expressions"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FaceKitError(f"{folder / INDICES_FILE} is missing or broken: {error!r}") from error
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise FaceKitError(f"{folder / INDICES_FILE} is broken: {error!r}") from error
     names = tuple(name for name in listed if (folder / f"{name}.obj").is_file())
     identity_files: list[Path] = []
     while (file := folder / f"identity{len(identity_files):03d}.obj").is_file():
@@ -217,10 +221,7 @@ def split_quads(polygons: NDArray[np.generic]) -> tuple[NDArray[np.int32], NDArr
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise FaceKitError(f"{path} cannot be read: {error.strerror}") from error
+    return read_bounded(path, _LONGEST_TEXT, FaceKitError).decode("utf-8", "replace").splitlines()
 
 
 def _millimetres(values: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -235,11 +236,14 @@ def _checked(path: Path, kit: IctFaceKit) -> IctFaceKit:
     if kit.landmarks.shape != (LANDMARK_COUNT,):
         raise FaceKitError(f"{path} has {len(kit.landmarks)} landmarks, expected {LANDMARK_COUNT}")
     for name, indices in (("faces", kit.triangles), ("landmarks", kit.landmarks)):
-        if indices.min() < 0 or indices.max() >= count:
+        if indices.min(initial=0) < 0 or indices.max(initial=0) >= count:
             raise FaceKitError(f"{path}: {name} point outside the {count} vertices")
     for name, basis in (("identity", kit.identity), ("expression", kit.expression)):
         if basis.shape[1:] != kit.vertices.shape:
             raise FaceKitError(f"{path}: {name} has shape {basis.shape}, expected [*, {count}, 3]")
+    for values in (kit.vertices, kit.identity, kit.expression):
+        if not np.isfinite(values).all():
+            raise FaceKitError(f"{path} holds numbers that are not finite")
     if len(kit.identity) == 0:
         raise FaceKitError(f"{path} has no identity shapes, at least identity000 is needed")
     return kit

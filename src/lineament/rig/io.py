@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from lineament.errors import RigError
+from lineament.errors import OutputError, RigError
 from lineament.files.reading import parse_json
 from lineament.files.writing import atomic_path
 from lineament.rig.model import Rig
-from lineament.weights.file import check_shipped, first_line, read_tensors, shown
+from lineament.weights.file import check_shipped, first_line, read_header, read_tensors, shown
 
 DEFAULT_RIG_PATH = Path(__file__).parent / "data" / "lineament-rig.safetensors"
 """The compact rig that ships with the package."""
@@ -54,7 +55,7 @@ def save_rig(rig: Rig, path: str | Path) -> None:
         path: Target file; its folder is made when missing.
 
     Raises:
-        OutputError: The file cannot be written.
+        OutputError: The file cannot be written, or is there and no rig.
     """
     index_type = np.uint16 if rig.vertex_count <= 1 << 16 else np.uint32
     tensors: dict[str, NDArray[np.generic]] = {
@@ -73,8 +74,20 @@ def save_rig(rig: Rig, path: str | Path) -> None:
         "iris_radius": repr(float(rig.iris_radius)),
     }
     path = Path(path)
+    check_rig_replaceable(path)
     with atomic_path(path) as temporary:
         temporary.write_bytes(save(tensors, metadata=header))
+
+
+def check_rig_replaceable(path: Path) -> None:
+    """Raise OutputError for a file that is no rig of ours, and would be lost if a rig were written there."""
+    if os.path.lexists(path):
+        try:
+            known = read_header(path, RigFileError, "rig").get("format") == FORMAT_NAME
+        except RigFileError:
+            known = False
+        if not known:
+            raise OutputError(f"{path} is no rig of ours and would be lost: name another file, or move it away")
 
 
 def load_rig(path: str | Path | None = None) -> Rig:

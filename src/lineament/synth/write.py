@@ -29,6 +29,8 @@ from lineament.datasets.labelled_folder import (
 from lineament.devices import device_of
 from lineament.errors import DataError, NotFiniteError, OutputError, UsageError
 from lineament.files.locking import folder_lock
+from lineament.files.overwriting import check_foreign
+from lineament.files.reading import MAXIMUM_BYTES, parse_json, read_bounded
 from lineament.options import COUNT, check_number
 from lineament.rig import load_rig
 from lineament.synth.batch import SampleBatch
@@ -73,11 +75,12 @@ def write_dataset(
             configuration.
         NotFiniteError: Samples of extreme options are not finite; they are not written.
         DataError: The folder's manifest or list of samples is damaged.
-        OutputError: The folder cannot be written, or another process is writing into it.
+        OutputError: The folder cannot be written, holds others' files that would be replaced, or another process is
+            writing into it.
     """
-    check_number("count", count, COUNT)
-    check_number("start", start, "[0, 1000000000]")
-    check_number("batch_size", batch_size, COUNT)
+    check_number("count", count, COUNT, whole=True)
+    check_number("start", start, "[0, 1000000000]", whole=True)
+    check_number("batch_size", batch_size, COUNT, whole=True)
     if batch_size * config.size**2 > MOST_PIXELS:
         raise UsageError(
             f"{batch_size} samples of {config.size} pixels at once fit into no memory; take a smaller batch_size"
@@ -85,6 +88,8 @@ def write_dataset(
     if not pictures or not set(pictures) <= set(PICTURES):
         raise UsageError(f"pictures must be some of {', '.join(PICTURES)}, not {', '.join(pictures) or 'none'}")
     where = device_of(device)
+    if not (output / "manifest.json").exists() and not _begins_as_ours(output / "samples.jsonl"):
+        check_foreign(output, ("samples.jsonl", "sheet.png", *(f"{name}/*" for name in pictures)), "dataset")
     with folder_lock(output):
         try:
             begin(output, {"start": start, "config": asdict(config)}, pictures)
@@ -115,6 +120,14 @@ def _samples_there(path: Path, start: int) -> int:
     if lines and index_of(lines[-1]) != start + len(lines) - 1:
         raise DataError(f"{path} is damaged at line {len(lines)}; delete the folder and write the dataset again")
     return len(lines)
+
+
+def _begins_as_ours(path: Path) -> bool:
+    """Whether the first line of a list of samples is one of ours: its manifest may have been damaged and deleted."""
+    try:
+        return {"index", "files"} <= set(parse_json(read_bounded(path, MAXIMUM_BYTES, DataError).split(b"\n", 1)[0]))
+    except (DataError, ValueError, TypeError):
+        return False
 
 
 def _write_batch(output: Path, batch: SampleBatch, wanted: Sequence[Picture]) -> list[dict[str, Any]]:

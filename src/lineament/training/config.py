@@ -6,16 +6,20 @@ What all methods share is `LoopConfig`; each method's own is in its `config.py`.
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from lineament.devices import check_device
-from lineament.errors import UsageError
+from lineament.errors import UsageError, WeightsError
+from lineament.files.overwriting import check_outputs
 from lineament.options import COUNT, SEED, check_multiple, check_options
 from lineament.synth.config import SynthConfig
+from lineament.weights.file import read_method, shown
+from lineament.weights.schema import WeightsFormat
 
 MOST_PIXELS = 1 << 28
 """Pixels of the largest batch: 4096 pictures of 256. Its pictures alone take 3 GB."""
@@ -104,6 +108,8 @@ class LoopConfig:
     def check_places(self) -> None:
         """Check what the configuration names outside itself, before any work: the device, data, other files.
 
+        What is read must not lie in the run's folder, whose files are replaced, nor the folder in the data.
+
         Raises:
             LineamentError: The first that is missing or cannot be used.
         """
@@ -113,9 +119,18 @@ class LoopConfig:
         device_of_process(self)
         if self.output.exists() and not self.output.is_dir():
             raise UsageError(f"output must be a folder, but {self.output} is a file")
+        check_outputs([self.output], self._inputs(), replaced=True)
+        check_outputs([self.output], self.data)
         if self.data:
             for split in ("train", "validation"):
                 labelled_samples(self.data, split, self.NEEDS, self.PICTURES)
+
+    def _inputs(self) -> list[Path]:
+        """All that the configuration may name to be read: its paths and words, but for the run's folder."""
+        values = [getattr(self, option.name) for option in fields(self) if option.name != "output"]
+        named = [item for value in values for item in (value if isinstance(value, tuple) else (value,))]
+        words = [str(item) for item in named if isinstance(item, str | Path)]
+        return [Path(path) for word in words for path in (word, *(glob.glob(word) if glob.has_magic(word) else ()))]
 
     def to_json(self) -> dict[str, Any]:
         """The configuration as plain values."""
@@ -177,6 +192,20 @@ def check_paths(option: str, *paths: Path | None, needed: bool = False) -> None:
     for path in paths:
         if path is not None and not path.exists():
             raise UsageError(f"{option}: there is no {path}")
+
+
+def check_weights(option: str, *paths: Path | None, of: Sequence[WeightsFormat]) -> None:
+    """Check that files that an option names are weights of some kind; only their headers are read.
+
+    Raises:
+        UsageError: A file that is not there.
+        WeightsError: A file that holds no weights, or others.
+    """
+    check_paths(option, *paths)
+    wanted = [each.name for each in of]
+    for path in paths:
+        if path is not None and (found := read_method(path)) not in wanted:
+            raise WeightsError(f"{option}: {path} holds no weights of {' or '.join(wanted)}: it is for {shown(found)}")
 
 
 def check_photos(option: str, photos: tuple[Path, ...], labels: Sequence[str] = (), needed: bool = False) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from lineament.errors import OutputError
-from lineament.files.reading import parse_json
+from lineament.files.reading import MAXIMUM_BYTES, parse_json, read_bounded
 from lineament.files.writing import atomic_path
 from lineament.images.write import write_png
 from lineament.training.batch import Batch
@@ -33,7 +33,8 @@ class RunLog:
         self.path = folder / "log.jsonl"
         self._validated = 0
         if self.path.exists():
-            lines = [line for line in self.path.read_bytes().splitlines() if _step_of(line) <= first_step]
+            content = read_bounded(self.path, MAXIMUM_BYTES, OutputError)
+            lines = [line for line in content.splitlines() if _step_of(line) <= first_step]
             with atomic_path(self.path) as temporary:
                 temporary.write_bytes(b"".join(line + b"\n" for line in lines))
             # A step has a line of its own, and another one where it was validated.

@@ -16,11 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lineament.errors import LineamentError, TrainingError, UsageError
+from lineament.errors import InputError, LineamentError, TrainingError, UsageError
 from lineament.files.locking import folder_lock
+from lineament.files.overwriting import check_foreign
+from lineament.files.reading import parse_json, read_bounded
 from lineament.files.writing import write_json
 from lineament.networks.weight_files import LOWER_RATE, header_of
 from lineament.training.checkpoint import (
+    AVERAGED,
     CURRENT,
     PREVIOUS,
     fill,
@@ -62,9 +65,14 @@ def train(recipe: Recipe, config: LoopConfig, progress: Progress | None = None) 
         TrainingError: A loss, a gradient or a weight is not finite; the last checkpoint stays, and no weights are
             written. Or a step does not fit into memory.
         WeightsError: The folder's checkpoints are damaged.
-        OutputError: The folder cannot be written, or another process is writing into it.
+        OutputError: The folder cannot be written, holds others' files that would be replaced, or another process is
+            writing into it.
     """
     device = device_of_process(config)
+    torch.manual_seed(config.seed)
+    recipe.start()  # weights that do not fit are said before anything is written
+    if rank() == 0:
+        check_folder(config.output, recipe.name)
     if config.threads:
         torch.set_num_threads(config.threads)
     with folder_lock(config.output) if rank() == 0 else nullcontext(), joined(device):
@@ -79,8 +87,6 @@ def train(recipe: Recipe, config: LoopConfig, progress: Progress | None = None) 
 
 def _train(recipe: Recipe, config: LoopConfig, device: torch.device, progress: Progress | None) -> Path:
     folder, bf16, chief = config.output, uses_bf16(config), rank() == 0
-    torch.manual_seed(config.seed)
-    recipe.start()
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     model = recipe.model.to(device)
     model.to(memory_format=layout)
@@ -237,6 +243,25 @@ def _resume(
         with suppress(OSError):
             os.replace(folder / PREVIOUS, folder / CURRENT)
     return checkpoint.step, checkpoint.seconds
+
+
+def check_folder(folder: Path, name: str) -> None:
+    """Raise OutputError for a folder without a run of ours that holds files which a run would replace.
+
+    Args:
+        folder: The run's.
+        name: Stem of the weights' file.
+    """
+    if any((folder / checkpoint).exists() for checkpoint in (CURRENT, PREVIOUS)):
+        return  # they are read before anything is written, and say whose they are
+    try:
+        config = parse_json(read_bounded(folder / "config.json"))
+        known = {"output", "batch_size", "learning_rate", "checkpoint_minutes"} <= set(config)
+    except (InputError, ValueError, TypeError):
+        known = False
+    if not known:
+        names = ("config.json", "log.jsonl", f"{name}.safetensors", AVERAGED, "sheet-*.png")
+        check_foreign(folder, names, "files of a training")
 
 
 def check_same_run(config: LoopConfig, before: Mapping[str, Any]) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from lineament.errors import DataError
-from lineament.files.reading import parse_json
+from lineament.errors import DataError, InputError
+from lineament.files.reading import parse_json, read_bounded
 from lineament.training.config import LoopConfig
-from lineament.training.loop import Progress, check_same_run, train
+from lineament.training.loop import Progress, check_folder, check_same_run, train
 from lineament.training.parallel import device_of_process, joined
 from lineament.training.recipe import Recipe
 
@@ -44,8 +44,10 @@ class Step:
         if not self.weights.exists():
             return False
         try:
-            before = parse_json((self.config.output / "config.json").read_bytes())
-        except (OSError, ValueError) as error:
+            before = parse_json(read_bounded(self.config.output / "config.json"))
+            if not isinstance(before, dict):
+                raise ValueError("it is no configuration")
+        except (InputError, ValueError) as error:
             raise DataError(
                 f"{self.config.output} holds {self.weights.name} but no readable config.json; choose another folder"
             ) from error
@@ -83,9 +85,13 @@ def carry_out(steps: Sequence[Step], progress: Callable[[Step], Progress | None]
 
     Raises:
         UsageError: A folder holds a run of another configuration.
+        OutputError: A folder holds no run of ours, but files that one would replace.
         LineamentError: A step that cannot be trained.
     """
-    pending = [(step, step.ready()) for step in steps if not step.is_done()]
+    missing = [step for step in steps if not step.is_done()]
+    for step in missing:
+        check_folder(step.config.output, step.name)
+    pending = [(step, step.ready()) for step in missing]
     with joined(device_of_process(steps[0].config)) if pending else nullcontext():
         for step, recipe in pending:
             train(recipe, step.config, progress(step))

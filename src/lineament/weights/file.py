@@ -81,14 +81,23 @@ def read_tensors(path: Path, kinds: Collection[str], error: type[LineamentError]
     return TensorFile(tensors, dict(header.get("__metadata__") or {}), hashlib.sha256(data).hexdigest())
 
 
+def read_header(path: Path, error: type[LineamentError], what: str) -> dict[str, Any]:
+    """A safetensors file's entries of text, which nobody has checked; its tensors are not read.
+
+    Raises:
+        LineamentError: Of the kind ``error``: the file cannot be read.
+    """
+    entries = _header(path, error, what).get("__metadata__")
+    return entries if isinstance(entries, dict) else {}
+
+
 def read_method(path: Path) -> str:
     """The method that a weights file is for; its weights are not read.
 
     Raises:
         WeightsError: The file cannot be read, or names no method.
     """
-    entries = _header(path, WeightsError, "weights").get("__metadata__")
-    method = entries.get("method") if isinstance(entries, dict) else None
+    method = read_header(path, WeightsError, "weights").get("method")
     if not isinstance(method, str):
         raise WeightsError(f"{path} holds no weights of a method: its header names none")
     return method

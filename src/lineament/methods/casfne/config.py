@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
 from lineament.errors import UsageError
+from lineament.methods.casfne.method import WEIGHTS
 from lineament.networks.encoder import EncoderName, check_start
 from lineament.options import check_multiple
-from lineament.training.config import FaceConfig, check_paths
+from lineament.training.config import FaceConfig, check_paths, check_weights
 
 LossName = Literal["rec", "likelihood", "tv", "adv"]
 
@@ -71,4 +72,4 @@ class CasFNETrainConfig(FaceConfig):
         super().check_places()
         if self.start not in ("random", "imagenet"):
             check_paths("start", Path(self.start))
-        check_paths("init", *self.init)
+        check_weights("init", *self.init, of=[WEIGHTS])

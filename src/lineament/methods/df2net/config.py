@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from lineament.methods.df2net.method import WEIGHTS
 from lineament.methods.df2net.model import DF2NetConfig, Refinement, df2net, df2net_s
+from lineament.methods.hffne.method import WEIGHTS as HFFNE
+from lineament.models.albedo.method import WEIGHTS as ALBEDO
 from lineament.options import COUNT
-from lineament.training.config import DEPTH_LABELS, Decay, FaceConfig, check_paths, check_photos
+from lineament.training.config import DEPTH_LABELS, Decay, FaceConfig, check_photos, check_weights
 
 NetworkName = Literal["dense", "fine", "finer"]
 STEPS: tuple[NetworkName, ...] = ("dense", "fine", "finer")
@@ -67,8 +70,8 @@ class DF2NetTrainConfig(FaceConfig):
         """Check data, device, weights, and the photos, which the second and third step cannot do without."""
         super().check_places()
         self.network()  # not before: one of its steps sees pictures of half the size
-        check_paths("init", self.init)
-        check_paths("albedo", self.albedo)
+        check_weights("init", self.init, of=[WEIGHTS, HFFNE])
+        check_weights("albedo", self.albedo, of=[ALBEDO])
         check_photos("photos", self.photos, ("depth",), needed=not self.detailed)
         check_photos("detailed", self.detailed, ("depth",))
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from lineament.errors import UsageError
+from lineament.methods.hffne.method import COARSE_WEIGHTS, WEIGHTS
 from lineament.methods.hffne.model import HFFNEConfig, Injection, Modulation, hffne, hffne_s
 from lineament.options import COUNT
-from lineament.training.config import FaceConfig, check_paths, check_photos
+from lineament.training.config import FaceConfig, check_paths, check_photos, check_weights
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,10 @@ class HFFNETrainConfig(FaceConfig):
     def check_places(self) -> None:
         """Check data, device, photos, and the weights of both stages."""
         super().check_places()
-        for option in ("init", "coarse", "coarse_init", "features"):
-            check_paths(option, getattr(self, option))
+        check_weights("init", self.init, of=[WEIGHTS])
+        check_weights("coarse", self.coarse, of=[COARSE_WEIGHTS])
+        check_weights("coarse_init", self.coarse_init, of=[COARSE_WEIGHTS])
+        check_paths("features", self.features)
         check_photos("photos", self.photos)
 
     def network(self) -> HFFNEConfig:

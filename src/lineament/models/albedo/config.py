@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from lineament.models.albedo.method import WEIGHTS
 from lineament.options import check_multiple
-from lineament.training.config import DEPTH_LABELS, FaceConfig, check_paths
+from lineament.training.config import DEPTH_LABELS, FaceConfig, check_weights
 
 
 @dataclass(frozen=True)
@@ -38,4 +39,4 @@ class AlbedoTrainConfig(FaceConfig):
     def check_places(self) -> None:
         """Check data, device and the weights to start from."""
         super().check_places()
-        check_paths("init", self.init)
+        check_weights("init", self.init, of=[WEIGHTS])

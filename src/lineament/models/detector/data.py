@@ -17,7 +17,7 @@ from lineament.alignment.crop import roll_of
 from lineament.annotations.parsing import MaskClass
 from lineament.datasets.labelled_folder import labelled_samples, read_picture
 from lineament.errors import DataError
-from lineament.files.reading import parse_json
+from lineament.files.reading import parse_json, read_bounded
 from lineament.models.detector.clutter import draw_shapes, rough_texture
 from lineament.models.detector.config import DetectorTrainConfig
 from lineament.models.detector.model import REFERENCE, STRIDE
@@ -265,7 +265,7 @@ def _photos(path: Path) -> list[StoredFace]:
 
     photos = []
     try:
-        listed = parse_json(path.read_text())
+        listed = parse_json(read_bounded(path))
         for name, faces in listed.items():
             if len(faces) != 1:
                 continue

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from lineament.training.config import LoopConfig, check_paths
+from lineament.models.parser.method import WEIGHTS
+from lineament.training.config import LoopConfig, check_paths, check_weights
 
 
 @dataclass(frozen=True)
@@ -34,4 +35,4 @@ class ParserTrainConfig(LoopConfig):
         """Check that there is data, the device and the weights to start from."""
         check_paths("data", *self.data, needed=True)
         super().check_places()
-        check_paths("init", self.init)
+        check_weights("init", self.init, of=[WEIGHTS])
