@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accuracy on heads of exact geometry that no training saw: ``python benchmarks/accuracy/heads.py --root DIR --method
-casfne-s hffne-s df2net-s [--heads N] [--given] [--pictures DIR] [--output result.json]``.
+casfne-s hffne-s df2net-s [--heads N] [--given] [--pictures DIR] [--output tables.json]``.
 
 ``DIR`` holds ``gnm_heads.npz`` (`head_photos.py`). Every head is photographed in ten poses under five lights with five
 skins, and every method estimates the same pictures as users have it: `lineament.load(name).estimate(picture)`, largest
@@ -21,10 +21,9 @@ not with photos that it never saw.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +35,8 @@ import lineament
 from lineament.alignment.crop import crop_of_landmarks
 from lineament.errors import LineamentError, NoFaceError
 from lineament.evaluation.metrics.detail import BLUR, compare_shape_and_detail
-from lineament.files.writing import atomic_path
+from lineament.evaluation.report.benchmark import benchmark_parser, report
+from lineament.evaluation.report.table import Cell, Table
 from lineament.geometry import angular_error
 from lineament.images.encoding import encode_normals
 from lineament.images.write import write_png
@@ -70,13 +70,12 @@ class Score:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder with gnm_heads.npz")
     parser.add_argument("--method", nargs="+", default=["casfne-s"], help="names or weights files")
     parser.add_argument("--heads", type=int, help="only the first ones")
     parser.add_argument("--given", action="store_true", help="give the face's box")
     parser.add_argument("--pictures", type=Path, help="folder for photo, truth and estimates side by side")
-    parser.add_argument("--output", type=Path, help="file for all figures, JSON")
     arguments = parser.parse_args()
     if arguments.heads is not None and arguments.heads < 1:
         parser.error(f"--heads must be at least 1, not {arguments.heads}")
@@ -104,11 +103,7 @@ def measure(arguments: argparse.Namespace) -> None:
             arguments.pictures.mkdir(parents=True, exist_ok=True)
             sheet = np.hstack([photo.picture, *(encode_normals(m) for m in maps)])
             write_png(arguments.pictures / f"{name.replace(' ', '-')}.png", sheet)
-    report(scores, [*estimators, MEAN])
-    if arguments.output is not None:
-        with atomic_path(arguments.output) as temporary:
-            described = {"given": arguments.given, "pictures": [asdict(each) for each in scores]}
-            temporary.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+    report(tables_of(scores, [*estimators, MEAN]), arguments.output, arguments.method)
 
 
 def estimate(
@@ -161,25 +156,24 @@ def score(method: str, photo: HeadPhoto, normals: Floats | None, kept: NDArray[n
     )
 
 
-def report(scores: list[Score], methods: list[str]) -> None:
-    """Print a table of the methods, and one of their mean errors by light, pose, skin and head."""
+def tables_of(scores: list[Score], methods: list[str]) -> list[Table]:
+    """A table of the methods, and one of their mean errors by light, pose, skin and head."""
     pictures = len(scores) // len(methods)
-    print(f"{pictures} pictures; angles in degrees\n")
-    print("| method | found | mean | median | shape | detail r | detail × | covered | with gaps |\n|---|" + "---:|" * 8)
+    figures: dict[str, Callable[[Score], float]] = {
+        "mean °": lambda s: s.mean,
+        "median °": lambda s: s.median,
+        "shape °": lambda s: s.shape,
+        "detail r": lambda s: s.detail_correlation,
+        "detail ×": lambda s: s.detail_strength,
+        "covered, %": lambda s: 100.0 * s.covered,
+        "with gaps °": lambda s: s.with_gaps,
+    }
+    rows: list[tuple[Cell, ...]] = []
     for method in methods:
         own = [each for each in scores if each.method == method]
-        found = sum(each.found for each in own)
-
-        def average(figure: Callable[[Score], float], own: list[Score] = own) -> float:
-            return float(np.mean([figure(each) for each in own]))
-
-        print(
-            f"| {method} | {found} | {average(lambda s: s.mean):.2f} | {average(lambda s: s.median):.2f} "
-            f"| {average(lambda s: s.shape):.2f} | {average(lambda s: s.detail_correlation):.3f} "
-            f"| {average(lambda s: s.detail_strength):.2f} | {average(lambda s: s.covered):.1%} "
-            f"| {average(lambda s: s.with_gaps):.2f} |"
-        )
-    print(f"\n| mean, ° | {' | '.join(methods)} |\n|---|" + "---:|" * len(methods))
+        means = (float(np.mean([figure(each) for each in own])) for figure in figures.values())
+        rows.append((method, str(sum(each.found for each in own)), *means))
+    parts: list[tuple[Cell, ...]] = []
     groups: list[tuple[str, Iterable[object]]] = [
         ("light", LIGHTS),
         ("pose", POSES),
@@ -188,10 +182,14 @@ def report(scores: list[Score], methods: list[str]) -> None:
     ]
     for group, names in groups:
         for name in names:
-            rows = [[s.mean for s in scores if s.method == m and getattr(s, group) == name] for m in methods]
-            if rows[0]:
-                label = name if group != "head" else f"head {name}"
-                print(f"| {label} | " + " | ".join(f"{np.mean(row):.2f}" for row in rows) + " |")
+            of_name = [s for s in scores if getattr(s, group) == name]
+            if of_name:
+                means = (float(np.mean([s.mean for s in of_name if s.method == m])) for m in methods)
+                parts.append((group, str(name), *means))
+    return [
+        Table(f"{pictures} pictures of heads", ("method", "found", *figures), tuple(rows)),
+        Table("Mean error by part, °", ("", "", *methods), tuple(parts)),
+    ]
 
 
 if __name__ == "__main__":

@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lineament.cli import evaluate, main
+from lineament.cli import main
+from lineament.cli.evaluate import tables as measurable_tables
 from lineament.errors import InputError, UsageError
 from lineament.evaluation.protocols.scoring import measure_normals
 from lineament.evaluation.protocols.tables import ALIASES, PROTOCOLS, protocol_of
 from lineament.evaluation.report.published import published_tables
 from lineament.evaluation.report.table import published_table
+from lineament.evaluation.systems.peer import peer_system
 from lineament.evaluation.systems.stored import StoredPredictions
-from lineament.evaluation.systems.system import NormalsSystem, StoredSystem, peer_system
+from lineament.evaluation.systems.system import NormalsSystem
 
 from ..datasets import files
 
@@ -73,7 +75,7 @@ def test_perfect_predictions_get_perfect_figures(table: str, tmp_path: Path) -> 
     root = data_of(table, tmp_path / "data")
     write_truth(table, root, tmp_path / "truth")
     protocol = PROTOCOLS[table]
-    measured = protocol.measure(protocol.dataset(root), StoredSystem(StoredPredictions(tmp_path / "truth")), None)
+    measured = protocol.measure(protocol.dataset(root), StoredPredictions(tmp_path / "truth"), None)
     published = published_tables()[table]
     ((_, figures),) = measured.rows
     assert len(figures) == len(published.columns)
@@ -112,7 +114,7 @@ def test_a_constant_tilt_is_measured_exactly(tmp_path: Path) -> None:
 
 def test_a_missing_prediction_ends_the_run(tmp_path: Path) -> None:
     root = files.photoface_prepared(tmp_path / "data")
-    system = StoredSystem(StoredPredictions(tmp_path))
+    system = StoredPredictions(tmp_path)
     with pytest.raises(InputError, match="has no im0"):
         measure_normals(protocol_of("casfne-table2").dataset(root), system)
 
@@ -131,9 +133,16 @@ def test_our_method_runs_and_says_what_it_cannot(tmp_path: Path, capsys: pytest.
     pictures = sorted(p.name for p in (tmp_path / "pictures").iterdir())
     assert pictures == ["casfne-table2-curves.png", "casfne-table2.png"]
 
+    faces = files.celebamask(tmp_path / "faces")
+    assert main(["evaluate", "l2r-table3", "--root", str(faces)]) == 2
+    assert "casfne-s estimates no rendered pictures" in capsys.readouterr().err
+    lab = files.facescape_benchmark(tmp_path / "lab")
+    assert main(["evaluate", "hrn-table1-lab", "--root", str(lab), "--crop", "given"]) == 2
+    assert "no meshes in a perspective camera" in capsys.readouterr().err
+    # Grey squares hold no face: nothing stands in for a mesh.
     realy = files.realy(tmp_path / "realy")
-    assert main(["evaluate", "hrn-table1-realy", "--root", str(realy)]) == 2
-    assert "estimates no meshes" in capsys.readouterr().err
+    assert main(["evaluate", "hrn-table1-realy", "--root", str(realy)]) == 7
+    assert "no face was found in any of the 2 photos" in capsys.readouterr().err
 
 
 def test_peers_are_two_functions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,7 +173,7 @@ def test_published_tables_are_whole() -> None:
         assert all(len(figures) == len(table.columns) for _, figures in table.rows), name
     ours = dict(tables["casfne-table2"].rows)["Cas-FNE (trained on it)"]
     assert ours == (7.31, 5.92, 96.26, 98.17, 99.01)
-    assert set(evaluate.tables()) == {"yaleb", *PROTOCOLS, *ALIASES}
+    assert set(measurable_tables()) == {"yaleb", *PROTOCOLS, *ALIASES}
 
 
 def test_latex_escapes_what_it_must() -> None:

@@ -14,18 +14,17 @@ import pytest
 import lineament
 from lineament.cli import evaluate as command
 from lineament.datasets import YaleB
-from lineament.errors import InputError, LineamentError, OutputError
+from lineament.errors import InputError, LineamentError, NoFaceError, OutputError
 from lineament.evaluation import (
-    FramedPredictor,
-    Framing,
+    NormalsSystem,
     StoredPredictions,
     evaluate_yaleb,
     write_table,
     yaleb_table,
 )
-from lineament.result.crop_estimate import CropEstimate
+from lineament.pipeline.options import Options
 
-from ..datasets.yaleb_files import LIGHTS, photo_name, truth, write_subject
+from ..datasets.yaleb_files import LIGHTS, photo_name, write_subject
 
 FRONTAL = [light for light in LIGHTS if abs(light.azimuth) <= 35 and abs(light.elevation) <= 35]
 
@@ -43,8 +42,11 @@ def two_stages(sample):
     return [flat, sample.normals]
 
 
+OURS = NormalsSystem("ours", two_stages)
+
+
 def test_known_errors_per_stage(root):
-    result = evaluate_yaleb(YaleB(root), two_stages, "ours")
+    result = evaluate_yaleb(YaleB(root), OURS)
     assert [subject.subject for subject in result.subjects] == ["yaleB01", "yaleB02"]
     assert result.stages == (0, 1)
     data = YaleB(root)
@@ -64,7 +66,7 @@ def test_known_errors_per_stage(root):
     assert result.mean(0) == pytest.approx(np.mean([s.stages[0].mean for s in result.subjects]))
 
 
-def test_mean_of_subjects_and_choice_of_stages(root):
+def test_mean_of_subjects(root):
     def per_subject(sample):
         degrees = {"yaleB01": 10.0, "yaleB02": 40.0}[sample.subject]
         normals = sample.normals.astype(np.float64)
@@ -74,63 +76,79 @@ def test_mean_of_subjects_and_choice_of_stages(root):
         return [normals * 0, (np.cos(angle) * normals + np.sin(angle) * aside).astype(np.float32)]
 
     seen = []
-    result = evaluate_yaleb(YaleB(root), per_subject, "ours", stages=[1], progress=lambda *done: seen.append(done))
-    assert result.stages == (1,)
-    assert result.mean(0) == pytest.approx(25, abs=1e-3)
-    assert result.average(0, "below_30") == 0.5
-    assert result.average(0, "std") == pytest.approx(0, abs=1e-3)
+    system = NormalsSystem("ours", per_subject)
+    result = evaluate_yaleb(YaleB(root), system, progress=lambda *done: seen.append(done))
+    assert result.stages == (0, 1)
+    assert result.mean(1) == pytest.approx(25, abs=1e-3)
+    assert result.average(1, "below_30") == 0.5
+    assert result.average(1, "std") == pytest.approx(0, abs=1e-3)
     assert seen[-1] == ("yaleB02", len(FRONTAL), len(FRONTAL))
     assert len(seen) == 2 * len(FRONTAL)
 
 
 def test_subsets(root):
     counts = {
-        name: evaluate_yaleb(YaleB(root), two_stages, "ours", name).subjects[0].photos
-        for name in ("front", "frontal35", "lateral")
+        name: evaluate_yaleb(YaleB(root), OURS, name).subjects[0].photos for name in ("front", "frontal35", "lateral")
     }
     assert counts == {"front": 1, "frontal35": 7, "lateral": 6}
 
 
-def test_framed_predictor_end_to_end(root):
-    """A predictor of crops that knows the ellipsoid in the square scores within what resampling costs."""
-    framing = Framing(0.2, size=96)
-    normals, _ = truth()
-    padded = framing.apply(np.round((normals + 1) * 127.5).astype(np.uint8)).astype(np.float32) / 127.5 - 1
+def test_a_photo_without_a_found_face_counts_ninety_degrees(root):
+    def blind_from_the_side(sample):
+        if sample.subject == "yaleB02" or sample.meta["azimuth"] < 0:
+            raise NoFaceError("nobody")
+        return two_stages(sample)
 
-    def predict(crop):
-        assert crop.shape == (96, 96, 3)
-        assert crop.dtype == np.uint8
-        return [padded]
+    result = evaluate_yaleb(YaleB(root), NormalsSystem("ours", blind_from_the_side))
+    first, second = result.subjects
+    missed = sum(light.azimuth < 0 for light in FRONTAL)
+    assert len(first.not_found) == missed
+    assert first.stages[1].mean == pytest.approx(90 * missed / len(FRONTAL), abs=1e-3)
+    assert first.by_light["A-020E+10"] == (90.0, 90.0)
+    assert first.slope_scale[1] == pytest.approx(1)
+    assert len(second.not_found) == second.photos == len(FRONTAL)
+    assert [stage.mean for stage in second.stages] == [90.0, 90.0]
+    assert result.stages == (0, 1)
+    table = yaleb_table([result])
+    assert any(f"no face was found in {missed + len(FRONTAL)} of {2 * len(FRONTAL)} photos" in n for n in table.notes)
+    everybody = evaluate_yaleb(YaleB(root), NormalsSystem("blind", nobody))
+    assert everybody.mean(0) == 90.0
+    assert not any("no face was found" in note for note in yaleb_table([evaluate_yaleb(YaleB(root), OURS)]).notes)
 
-    assert evaluate_yaleb(YaleB(root), FramedPredictor(predict, framing), "ours").mean(0) < 1
+
+def nobody(sample):
+    raise NoFaceError("nobody")
 
 
 def test_unusable_subjects_are_named(root, tmp_path):
     write_subject(tmp_path, "yaleB01")
     (tmp_path / "yaleB02").mkdir()
-    result = evaluate_yaleb(YaleB(tmp_path), two_stages, "ours")
+    result = evaluate_yaleb(YaleB(tmp_path), OURS)
     assert [subject.subject for subject in result.subjects] == ["yaleB01"]
     assert any("yaleB02" in line for line in result.skipped)
     assert "left out yaleB02" in yaleb_table([result]).to_markdown()
     (tmp_path / "bare" / "yaleB03").mkdir(parents=True)
     with pytest.raises(InputError, match="no subject"):
-        evaluate_yaleb(YaleB(tmp_path / "bare"), two_stages, "ours")
+        evaluate_yaleb(YaleB(tmp_path / "bare"), OURS)
 
 
 def test_wrong_requests_are_refused(root):
     with pytest.raises(InputError, match="unknown subset"):
-        evaluate_yaleb(YaleB(root), two_stages, "ours", "sideways")
-    with pytest.raises(InputError, match="no stage"):
-        evaluate_yaleb(YaleB(root), two_stages, "ours", stages=[0, 2])
+        evaluate_yaleb(YaleB(root), OURS, "sideways")
     counter = iter(range(100))
+    changing = NormalsSystem("ours", lambda sample: two_stages(sample)[: 1 + next(counter) % 2])
     with pytest.raises(InputError, match="number of stages"):
-        evaluate_yaleb(YaleB(root), lambda sample: two_stages(sample)[: 1 + next(counter) % 2], "ours")
-    with pytest.raises(InputError, match="not finite"):
-        evaluate_yaleb(YaleB(root), lambda sample: [sample.normals * np.nan], "ours")
+        evaluate_yaleb(YaleB(root), changing)
+    by_person = NormalsSystem("ours", lambda sample: two_stages(sample)[: int(sample.subject[-1])])
+    with pytest.raises(InputError, match="number of stages"):
+        evaluate_yaleb(YaleB(root), by_person)
+    for broken in (lambda sample: [sample.normals * np.nan], lambda sample: []):
+        with pytest.raises(InputError):
+            evaluate_yaleb(YaleB(root), NormalsSystem("ours", broken))
 
 
 def test_reports_are_read_back(root, tmp_path):
-    result = evaluate_yaleb(YaleB(root), two_stages, "ours|mine")
+    result = evaluate_yaleb(YaleB(root), NormalsSystem("ours|mine", two_stages))
     table = yaleb_table([result])
     for suffix in ("md", "csv", "json"):
         write_table(table, tmp_path / "made" / f"report.{suffix}")
@@ -142,14 +160,14 @@ def test_reports_are_read_back(root, tmp_path):
     assert float(rows[0]["<25° %"]) == pytest.approx(100 * result.average(0, "below_25"))
     assert rows[2]["method"].startswith("MediaPipe")
     # Published figures of the two subjects at hand, and their mean, since the others are not in the table.
-    assert (float(rows[2]["yaleB01"]), float(rows[2]["yaleB02"])) == (12.9, 13.8)
-    assert float(rows[2]["mean °"]) == pytest.approx(13.35)
+    assert (float(rows[2]["yaleB01"]), float(rows[2]["yaleB02"])) == (12.79, 14.3)
+    assert float(rows[2]["mean °"]) == pytest.approx(13.545)
 
     content = json.loads((tmp_path / "made/report.json").read_text())
     assert content["rows"][0]["yaleB01"] == expected
     assert content["rows"][0]["slope ×"] is None  # a flat prediction has no slope
     assert content["details"]["results"][0]["subjects"][0]["stages"][0]["mean"] == expected
-    assert content["details"]["baselines"][0]["mean"] == 14.2
+    assert content["details"]["baselines"][0]["mean"] == 14.7
 
     lines = (tmp_path / "made/report.md").read_text().splitlines()
     body = [line for line in lines if line.startswith("|")]
@@ -170,7 +188,7 @@ def test_reports_are_read_back(root, tmp_path):
 
 
 def test_rows_per_light(root):
-    result = evaluate_yaleb(YaleB(root), two_stages, "ours")
+    result = evaluate_yaleb(YaleB(root), OURS)
     rows = [row for row in yaleb_table([result], per_light=True).rows if row[1] == "0"]
     assert len(rows) == 1 + len(FRONTAL)
     assert rows[1][2] == "A+000E+00"
@@ -191,7 +209,8 @@ def predictions(root, tmp_path):
 
 def test_stored_predictions(root, predictions):
     folder = predictions
-    result = evaluate_yaleb(YaleB(root), StoredPredictions(folder).normals, "stored")
+    result = evaluate_yaleb(YaleB(root), StoredPredictions(folder, name="stored"))
+    assert result.method == "stored"
     assert result.mean(1) == pytest.approx(0, abs=1e-4)
     light = LIGHTS[0]
     sample = next(iter(YaleB(root).samples("yaleB01", lambda one: one == light)))
@@ -222,33 +241,45 @@ def test_stored_predictions(root, predictions):
 def test_command(root, predictions, tmp_path, capsys):
     folder = predictions
     report = tmp_path / "table.json"
-    options = command.EvaluateYaleB(root, predictions=(folder,), stages=(1,), subset="front", output=(report,))
+    options = command.EvaluateYaleB(root, predictions=(folder,), subset="front", output=(report,))
     assert command.evaluate_yaleb(options) == 0
     printed = capsys.readouterr().out
     assert "MediaPipe" in printed
     content = json.loads(report.read_text())
-    assert content["rows"][0]["method"] == "net"
-    assert content["rows"][0]["stage"] == "1"
-    assert content["rows"][0]["mean °"] == pytest.approx(0, abs=1e-4)
+    assert content["header"] == []  # nothing of ours was run
+    assert content["rows"][1]["method"] == "net"
+    assert content["rows"][1]["stage"] == "1"
+    assert content["rows"][1]["mean °"] == pytest.approx(0, abs=1e-4)
     with pytest.raises(LineamentError, match="no folder"):
         command.evaluate_yaleb(command.EvaluateYaleB(tmp_path / "missing", predictions=(folder,)))
 
 
-def test_command_with_a_method(root, monkeypatch, capsys):
-    """The method's estimator gets padded crops of 256 pixels; flat normals have the flat error."""
+def test_command_with_a_method(root, tmp_path, capsys):
+    """The header says how the method was run, the file of results which weights it was."""
+    report = tmp_path / "table.json"
+    options = command.EvaluateYaleB(
+        root, method=("casfne-s",), subset="front", output=(report,), estimation=Options(second_view=False)
+    )
+    assert command.evaluate_yaleb(options) == 0
+    printed = capsys.readouterr().out
+    assert len([line for line in printed.splitlines() if line.startswith("| casfne-s")]) == 3
+    content = json.loads(report.read_text())
+    (header,) = content["header"]
+    assert header in printed
+    assert printed.index(header) < printed.index("| method")
+    for words in ("casfne-s: ", "--crop given", "no second view", "finer crop", "--counted labels"):
+        assert words in header
+    about = content["details"]["systems"]
+    assert about["casfne-s"]["weights_sha256"] == lineament.load("casfne-s").predictor.sha256
+    assert about["casfne-s"]["settings"]["options"]["second_view"] is False
 
-    class Estimator:
-        def estimate_crop(self, crop):
-            assert crop.shape == (256, 256, 3)
-            assert crop.dtype == np.uint8
-            flat = np.broadcast_to(np.float32([0, 0, 1]), crop.shape)
-            return CropEstimate((flat,) * 2, (flat[..., 0],) * 2)
 
-    asked = []
-    monkeypatch.setattr(lineament, "load", lambda name, options: asked.append(name) or Estimator(), raising=False)
-    assert command.evaluate_yaleb(command.EvaluateYaleB(root, method=("casfne-s",), subset="front")) == 0
-    assert asked == ["casfne-s"]
-    expected = evaluate_yaleb(YaleB(root), two_stages, "ours", "front").mean(0)
-    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| casfne-s")]
-    assert len(rows) == 2
-    assert f"{expected:.2f}" in rows[1]
+def test_command_where_faces_are_to_be_found(root, capsys):
+    """Ellipsoids are no faces: all are missed, which is said."""
+    options = command.EvaluateYaleB(root, subset="front", crop="found")
+    assert command.evaluate_yaleb(options) == 0
+    printed = capsys.readouterr().out
+    assert "--crop found" in printed
+    assert "casfne-s: no face was found in 2 of 2 photos (" in printed
+    (row,) = [line for line in printed.splitlines() if line.startswith("| casfne-s")]
+    assert row.count("90.00") == 3

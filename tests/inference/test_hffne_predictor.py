@@ -45,42 +45,15 @@ def random_normals(*shape: int) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def disagreement(weights: Path) -> float:
-    """Mean angle in degrees between both engines' coarse and refined normals, the larger of the two."""
+@pytest.mark.parametrize("name", ["small", "hffne-s"])
+def test_engines_agree(name: str, small: Path) -> None:
+    weights = small if name == "small" else weights_path(name)
     session, model = HFFNEPredictor(weights, threads=1), load_weights(weights, HFFNE)
-    size = session.size
-    crops = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
+    crops = np.random.default_rng(0).integers(0, 256, (2, session.size, session.size, 3), dtype=np.uint8)
     with torch.no_grad():
         output = model(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255)
-    expected = [m.permute(0, 2, 3, 1).numpy() for m in (output.coarse, output.refined)]
-    pairs = zip(session.run(crops).normals, expected, strict=True)
-    return max(float(np.degrees(np.arccos((a * b).sum(-1).clip(-1, 1))).mean()) for a, b in pairs)
-
-
-def test_engines_agree(small: Path) -> None:
-    assert disagreement(small) < 0.1
-    shipped = weights_path("hffne-s")
-    assert disagreement(shipped) < 0.5
-    assert shipped.stat().st_size < 12e6
-    assert shipped.with_suffix(".md").exists()
-
-
-@pytest.mark.parametrize("injection", ["skips", "bottleneck"])
-def test_engines_agree_in_every_configuration(injection: str, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    config = HFFNEConfig(
-        coarse_levels=5,
-        coarse_width=4,
-        vgg_width=0.125,
-        face_channels=(8, 8, 8, 8, 8),
-        vector=8,
-        crop_size=64,
-        injection=injection,  # type: ignore[arg-type]
-    )
-    path = tmp_path / "other.safetensors"
-    save_weights(HFFNE(config).eval(), path)
-    export_graphs(METHOD, path)
-    assert disagreement(path) < 0.1
+    for normals, expected in zip(session.run(crops).normals, (output.coarse, output.refined), strict=True):
+        assert np.abs(normals - expected.permute(0, 2, 3, 1).numpy()).max() < 1e-3
 
 
 def test_sessions_are_opened_by_method(small: Path, tiny_weights: Path) -> None:

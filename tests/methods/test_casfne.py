@@ -18,7 +18,7 @@ from lineament.methods.casfne.model import CasFNE, CasFNEConfig, casfne, casfne_
 from lineament.methods.casfne.recipe import CasFNERecipe
 from lineament.networks.resnet import ResNet18Encoder
 from lineament.networks.torchvision import load_torchvision_weights
-from lineament.training.data import Batch
+from lineament.training.batch import Batch
 
 TINY = {"width": 0.125, "decoder_channels": (16, 16, 8, 8, 8), "normal_channels": 4}
 
@@ -164,8 +164,8 @@ def test_half_resolution_learns_what_full_resolution_goes_on_from(tmp_path: Path
     assert model.encoder.conv1.weight.grad is not None
     assert model.initial_decoder.ups[4][0].weight.grad is None
     batch = sphere_batch(1, 32).at_half_resolution()
-    assert batch.normals.shape == (1, 3, 16, 16)
-    assert torch.allclose(batch.normals.norm(dim=1, keepdim=True)[batch.face], torch.ones(1), atol=1e-5)
+    assert batch["normals"].shape == (1, 3, 16, 16)
+    assert torch.allclose(batch["normals"].norm(dim=1, keepdim=True)[batch["face"]], torch.ones(1), atol=1e-5)
     with pytest.raises(UsageError, match="half resolution"):
         CasFNETrainConfig(tmp_path, half=True)
 
@@ -195,7 +195,7 @@ def sphere_batch(count: int, size: int) -> Batch:
     normals = F.normalize(torch.stack([x, y, z]), dim=0).expand(count, -1, -1, -1) * face
     light = F.normalize(torch.randn(count, 3, generator=draw) * 0.5 + torch.tensor([0.0, 0.0, 1.0]), dim=1)
     shading = (normals * light[:, :, None, None]).sum(1, keepdim=True).clamp_min(0)
-    return Batch((0.1 + 0.8 * shading).expand(-1, 3, -1, -1) * face, normals, face)
+    return Batch((0.1 + 0.8 * shading).expand(-1, 3, -1, -1) * face, {"normals": normals, "face": face})
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_tiny_training_learns_a_sphere(
     plain = torch.autocast("cpu", enabled=False)
     history = []
     for _ in range(25):
-        total, parts, _ = recipe.generator_loss(batch, plain)
+        total, parts, normals = recipe.generator_loss(batch, plain)
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
@@ -232,7 +232,7 @@ def test_a_tiny_training_learns_a_sphere(
         judge = torch.optim.Adam(recipe.discriminator.parameters(), 1e-3)
         judged = []
         for _ in range(10):
-            loss = recipe.discriminator_loss(batch, plain)
+            loss = recipe.discriminator_loss(batch, normals, plain)
             judge.zero_grad()
             loss.backward()
             judge.step()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,6 @@ from lineament.errors import DataError, UsageError, WeightsError
 from lineament.geometry import depth_to_normals
 from lineament.methods.df2net import losses
 from lineament.methods.df2net.config import DF2NetTrainConfig
-from lineament.methods.df2net.data import photo_depths
 from lineament.methods.df2net.model import ColumnConvolution, DF2Net, DF2NetConfig, Hypercolumn, df2net, df2net_s
 from lineament.methods.df2net.recipe import DF2NetRecipe
 from lineament.methods.hffne.model import HFFNE, CoarseConfig, CoarseNormals, hffne_s
@@ -27,7 +27,9 @@ from lineament.render.colour import grey
 from lineament.render.shading import spherical_harmonics_shading
 from lineament.synth.config import SynthConfig
 from lineament.synth.write import write_dataset
-from lineament.training.depth_data import DepthBatch, centred, rendered
+from lineament.training.batch import Batch, centred, concatenated
+from lineament.training.config import DEPTH_LABELS
+from lineament.training.data import batches
 from lineament.training.loop import train
 
 TINY = DF2NetConfig(levels=4, width=4, channels=(4, 4, 8), finer_channels=(4, 4, 8), crop_size=64)
@@ -71,14 +73,8 @@ def configured(output: Path, renders: Path, **changes: object) -> DF2NetTrainCon
     return dataclasses.replace(config, **changes)
 
 
-def keep_photos(folder: Path, renders: Path, size: int) -> None:
-    """Renders in the place of photos with depth, as a run keeps them."""
-    config = DF2NetTrainConfig(folder, data=(renders,), size=size, batch_size=6)
-    batch = next(rendered(config, "train", 0, CPU))
-    crops = (255 * batch.image).round().byte().permute(0, 2, 3, 1).numpy()
-    folder.mkdir(parents=True, exist_ok=True)
-    masks, depths = batch.face[:, 0].numpy(), batch.depth[:, 0].numpy()
-    np.savez(folder / f"photo-depths-{size}.npz", crops=crops, masks=masks, depths=depths)
+def rendered(config: DF2NetTrainConfig) -> Iterator[Batch]:
+    return batches(config, "train", 0, CPU, DEPTH_LABELS)
 
 
 def figures(folder: Path, name: str) -> list[float]:
@@ -205,28 +201,30 @@ def test_the_shading_losses_gradient_points_to_the_shape() -> None:
 
 def test_rendered_depth_is_centred_and_agrees_with_what_is_made(renders: Path, tmp_path: Path) -> None:
     config = configured(tmp_path, renders, size=64)
-    batch = next(rendered(config, "train", 0, CPU))
-    assert batch.depth.shape == (4, 1, 64, 64)
-    means = (batch.depth * batch.face).sum((1, 2, 3)) / batch.face.sum((1, 2, 3))
+    batch = next(rendered(config))
+    assert batch["depth"].shape == (4, 1, 64, 64)
+    means = (batch["depth"] * batch["face"]).sum((1, 2, 3)) / batch["face"].sum((1, 2, 3))
     assert means.abs().max() < 1e-3
-    assert batch.depth.abs().max() < 1.0
-    made = next(rendered(dataclasses.replace(config, data=()), "train", 0, CPU))
-    assert made.depth.abs().max() < 1.0
+    assert batch["depth"].abs().max() < 1.0
+    made = next(rendered(dataclasses.replace(config, data=())))
+    assert made["depth"].abs().max() < 1.0
     folder = tmp_path / "poor"
     write_dataset(folder, 3, SynthConfig(size=64, identities=50), pictures=("image", "mask"))
     with pytest.raises(DataError, match="--pictures"):
-        next(rendered(configured(tmp_path, folder), "train", 0, CPU))
-    both = DepthBatch(*(torch.cat([v, v]) for v in vars(batch).values()))
-    assert torch.allclose(centred(both.depth + 3.0, both.face), both.depth, atol=1e-3)
+        next(rendered(configured(tmp_path, folder)))
+    both = concatenated([batch, batch])
+    assert len(both) == 8
+    assert torch.allclose(centred(both["depth"] + 3.0, both["face"]), both["depth"], atol=1e-3)
+    with pytest.raises(KeyError, match="albedo"):
+        concatenated([batch, batch.only("face", "depth")])
 
 
 def test_every_step_learns_and_holds_the_others_still(renders: Path, albedo: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    config = configured(tmp_path, renders, photos=(tmp_path,), albedo=albedo, batch_size=4)
+    config = configured(tmp_path, renders, photos=(renders,), albedo=albedo, batch_size=4)
     before: Path | None = None
     for step in ("dense", "fine", "finer"):
         own = dataclasses.replace(config, render_share=0.5 if step == "finer" else 0.0).of(step)  # type: ignore[arg-type]
-        keep_photos(own.output, renders, 64 if step == "dense" else 128)
         recipe = DF2NetRecipe(own, step, before)  # type: ignore[arg-type]
         recipe.start()
         first = {name: value.clone() for name, value in recipe.model.state_dict().items()}
@@ -252,27 +250,12 @@ def test_every_step_learns_and_holds_the_others_still(renders: Path, albedo: Pat
 
 
 def test_renders_stand_beside_photos(renders: Path, tmp_path: Path) -> None:
-    config = configured(tmp_path, renders, photos=(tmp_path,), render_share=0.25).of("fine")
-    keep_photos(config.output, renders, 128)
+    config = configured(tmp_path, renders, photos=(renders,), render_share=0.25).of("fine")
     batch = next(DF2NetRecipe(config, "fine").batches("train", 0, CPU))
     assert batch.known.flatten().tolist() == [True, False, False, False]
     assert batch.image.shape == (4, 3, 128, 128)
     with pytest.raises(UsageError, match="render_share"):
         configured(tmp_path, renders, render_share=1.0)
-
-
-def test_photos_get_depth_from_another_method(tmp_path: Path) -> None:
-    import cv2
-    from skimage import data
-
-    cv2.imwrite(str(tmp_path / "one.png"), data.astronaut()[..., ::-1])
-    (tmp_path / "broken.png").write_bytes(b"no picture")
-    known = photo_depths([tmp_path], 64, tmp_path)
-    assert known.crops.shape == (1, 64, 64, 3)
-    depth, mask = known.depths[0], known.masks[0]
-    assert depth[30:45, 28:36].max() > depth[mask].mean() + 0.05  # the nose is nearest
-    again = photo_depths([], 64, tmp_path)  # kept
-    assert np.array_equal(again.depths, known.depths)
 
 
 def test_the_albedo_network_learns(renders: Path, tmp_path: Path) -> None:

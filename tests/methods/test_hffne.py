@@ -12,7 +12,9 @@ import pytest
 import torch
 
 from lineament.cli import main
+from lineament.datasets.labelled_folder import begin, write_pictures
 from lineament.errors import UsageError, WeightsError
+from lineament.files.locking import folder_lock
 from lineament.methods.hffne import losses
 from lineament.methods.hffne.config import HFFNETrainConfig
 from lineament.methods.hffne.exemplars import spoilt
@@ -23,9 +25,10 @@ from lineament.models.features.model import FaceFeatures, FaceFeaturesConfig
 from lineament.models.features.recipe import FaceFeaturesRecipe
 from lineament.networks.vgg import VGG19Features
 from lineament.networks.weight_files import save_weights
-from lineament.training.data import Batch
+from lineament.training.augment import Draws
+from lineament.training.batch import Batch
 from lineament.training.loop import train
-from lineament.training.photos import photo_batches
+from lineament.training.recipe import learners_of
 
 PLAIN = torch.autocast("cpu", torch.bfloat16, enabled=False)
 TINY = HFFNEConfig(
@@ -58,6 +61,11 @@ def coarse(tmp_path_factory: pytest.TempPathFactory, faces: Path) -> Path:
     """Weights of stage one after a short training."""
     config = configured(tmp_path_factory.mktemp("run"), faces).stage_one()
     return train(CoarseRecipe(config), config)
+
+
+def stepped(recipe: HFFNERecipe, batch: Batch) -> dict[str, torch.Tensor]:
+    """What the first step of a training by itself says."""
+    return recipe.step(batch, 0, learners_of(recipe, recipe.optimizers(), recipe.config.clip), PLAIN)
 
 
 def errors(log: Path, name: str) -> list[float]:
@@ -161,8 +169,9 @@ def test_labels_do_not_enter_stage_two(coarse: Path, faces: Path, tmp_path: Path
         torch.manual_seed(0)
         recipe = HFFNERecipe(config, coarse)
         batch = next(recipe.batches("train", 0, torch.device("cpu")))
-        changed = Batch(batch.image, scale * batch.normals, batch.face)
-        figures.append(float(recipe.step(changed, 0, recipe.optimizers(), PLAIN)["loss"]))
+        assert set(batch.labels) == {"face"}
+        changed = batch.with_labels(normals=torch.full_like(batch.image, scale))
+        figures.append(float(stepped(recipe, changed)["loss"]))
     assert figures[0] == figures[1]
 
 
@@ -179,7 +188,7 @@ def test_unpaired_exemplars_are_others(
         recipe.model.refine = lambda image, exemplar, paired=paired, refine=refine: (  # type: ignore[method-assign]
             seen.__setitem__(paired, exemplar) or refine(image, exemplar)
         )
-        recipe.step(batch, 0, recipe.optimizers(), PLAIN)
+        stepped(recipe, batch)
     assert torch.equal(seen[True].roll(1, 0), seen[False])
     assert (seen[True] - seen[False]).abs().max() > 0.05
     with pytest.raises(UsageError, match="unpaired"):
@@ -193,8 +202,8 @@ def test_most_exemplars_are_spoilt() -> None:
     there = (x.square() + y.square() < 0.3)[None]
     exemplars = (sphere * there).expand(200, -1, -1, -1)
     face = (x.square() + y.square() < 0.2).expand(200, 1, 64, 64)
-    made = spoilt(exemplars, face, torch.Generator().manual_seed(1))
-    assert torch.equal(made, spoilt(exemplars, face, torch.Generator().manual_seed(1)))
+    made = spoilt(exemplars, face, Draws(1, 0, 200, exemplars.device))
+    assert torch.equal(made, spoilt(exemplars, face, Draws(1, 0, 200, exemplars.device)))
     length = made.norm(dim=1, keepdim=True)
     assert (length[:, :, ~there[0]] == 0).all()
     assert ((length - 1).abs().lt(1e-4) | length.eq(0)).all()
@@ -209,29 +218,30 @@ def test_most_exemplars_are_spoilt() -> None:
     assert 3.0 < angle[~as_it_was & ~holed].mean() < 25.0
 
 
-def test_photos_are_mixed_in(coarse: Path, faces: Path, tmp_path: Path) -> None:
-    photo = np.full((1, 64, 64, 3), 200, np.uint8)
-    np.savez(tmp_path / "photos-64.npz", crops=photo, masks=np.ones((1, 64, 64), bool))
-    config = configured(tmp_path, faces, photos=(tmp_path,), photo_share=0.25)
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A white photo without normals and depth, as a dataset."""
+    folder = tmp_path / "photos"
+    with folder_lock(folder):
+        begin(folder, {}, ("image", "mask"))
+        pictures = {"image": np.full((48, 48, 3), 200, np.uint8), "mask": np.ones((48, 48), np.uint8)}
+        line = {"index": 0, "person": 1, "files": write_pictures(folder, 0, pictures)}  # type: ignore[arg-type]
+        (folder / "samples.jsonl").write_text(json.dumps(line) + "\n")
+    return folder
+
+
+def test_photos_are_mixed_in(coarse: Path, faces: Path, photos: Path, tmp_path: Path) -> None:
+    config = configured(tmp_path / "run", faces, photos=(photos,), photo_share=0.25)
+    config.check_places()
     recipe = HFFNERecipe(config, coarse)
     batch = next(recipe.batches("train", 0, torch.device("cpu")))
     assert len(batch.image) == 4
     assert [bool((picture == 200 / 255).all()) for picture in batch.image] == [False, False, False, True]
-    assert torch.isfinite(recipe.step(batch, 0, recipe.optimizers(), PLAIN)["loss"])
+    assert batch["face"][3].all()
+    assert torch.isfinite(stepped(recipe, batch)["loss"])
     assert len(next(recipe.batches("validation", 0, torch.device("cpu"))).image) == 4
     alone = dataclasses.replace(config, photo_share=1.0)
     assert (next(HFFNERecipe(alone, coarse).batches("train", 3, torch.device("cpu"))).image == 200 / 255).all()
-
-
-def test_photo_batches_depend_on_their_number_alone() -> None:
-    random = np.random.default_rng(0)
-    crops = random.integers(0, 256, (20, 32, 32, 3), dtype=np.uint8), random.random((20, 32, 32)) > 0.5
-    device = torch.device("cpu")
-    source = photo_batches(crops, 3, 5, 0, device)
-    third = [next(source) for _ in range(3)][2]
-    again = next(photo_batches(crops, 3, 5, 2, device))
-    assert torch.equal(third.image, again.image)
-    assert torch.equal(third.face, again.face)
 
 
 def test_weights_that_do_not_fit_are_named(faces: Path, tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ import torch
 from lineament.errors import DataError
 from lineament.face import FaceCrop, Pose
 from lineament.models.parser.config import ParserTrainConfig
-from lineament.models.parser.data import ParserBatch, ReaderCrops, turned
+from lineament.models.parser.data import ReaderCrops, turned
 from lineament.models.parser.losses import losses
 from lineament.models.parser.model import FaceParser, FaceParserConfig, Reading, expected_places, rotation_of
 from lineament.models.parser.recipe import FaceParserRecipe, errors
+from lineament.training.batch import Batch
 from lineament.training.loop import train
 
 
@@ -39,11 +40,11 @@ def configured(output: Path, faces: Path, **changes: object) -> ParserTrainConfi
     return dataclasses.replace(config, **changes)
 
 
-def perfect(batch: ParserBatch) -> Reading:
+def perfect(batch: Batch) -> Reading:
     """The reading that is right in everything."""
-    logits = 20.0 * torch.nn.functional.one_hot(batch.mask, 8).movedim(-1, 1).float()
-    columns = torch.cat([batch.rotation[:, :, 0], batch.rotation[:, :, 1]], dim=1)
-    return Reading(batch.landmarks, torch.where(batch.visible, 9.0, -9.0), columns, logits)
+    logits = 20.0 * torch.nn.functional.one_hot(batch["parse"][:, 0], 8).movedim(-1, 1).float()
+    columns = torch.cat([batch["rotation"][:, :, 0], batch["rotation"][:, :, 1]], dim=1)
+    return Reading(batch["landmarks"], torch.where(batch["visible"], 9.0, -9.0), columns, logits)
 
 
 def test_places_are_read_from_heat_maps() -> None:
@@ -86,19 +87,19 @@ def test_labels_follow_the_crop(faces: Path, tmp_path: Path) -> None:
     again = next(iter(ReaderCrops(configured(tmp_path, faces), "train", 0)))
     assert torch.equal(batch.image, again.image)
     assert batch.image.shape == (4, 3, 64, 64)
-    assert torch.allclose(torch.linalg.det(batch.rotation), torch.ones(4), atol=1e-4)
+    assert torch.allclose(torch.linalg.det(batch["rotation"]), torch.ones(4), atol=1e-4)
     # What is seen of eyes, brows and mouth lies on their parts of the mask, or a pixel beside.
-    near = torch.nn.functional.max_pool2d(((batch.mask >= 1) & (batch.mask != 4)).float()[:, None], 5, 1, 2)[:, 0]
-    inside = batch.visible & ((batch.landmarks > 0.02) & (batch.landmarks < 0.98)).all(-1)
+    near = torch.nn.functional.max_pool2d(((batch["parse"] >= 1) & (batch["parse"] != 4)).float(), 5, 1, 2)[:, 0]
+    inside = batch["visible"] & ((batch["landmarks"] > 0.02) & (batch["landmarks"] < 0.98)).all(-1)
     for sample, mark in inside.nonzero().tolist():
-        x, y = (64 * batch.landmarks[sample, mark]).long().tolist()
+        x, y = (64 * batch["landmarks"][sample, mark]).long().tolist()
         assert near[sample, y, x] == 1
 
 
 def test_a_right_reading_costs_nothing(faces: Path, tmp_path: Path) -> None:
     batch = next(iter(ReaderCrops(configured(tmp_path, faces), "validation", 0)))
     reading = perfect(batch)
-    parts = losses(reading, batch.landmarks, batch.visible, batch.rotation, batch.mask)
+    parts = losses(reading, batch["landmarks"], batch["visible"], batch["rotation"], batch["parse"][:, 0])
     assert all(float(part) < 1e-3 for part in parts.values())
     told = errors(reading, batch)
     assert told["landmarks"] == 0.0

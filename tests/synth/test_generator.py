@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from lineament.datasets.labelled_folder import is_validation
 from lineament.errors import UsageError
 from lineament.geometry.spherical_harmonics import polynomials
 from lineament.render.colour import decode_srgb, encode_srgb
@@ -20,7 +21,6 @@ from lineament.synth.generator import bump
 from lineament.synth.light import Light, sample_light
 from lineament.synth.person import RigTensors, finished, pose_faces, project, shape_of
 from lineament.synth.random import SampleRandom
-from lineament.synth.stream import is_validation
 from lineament.synth.write import write_dataset
 
 SMALL = SynthConfig(size=96)

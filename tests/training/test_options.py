@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from lineament.cli import main
 from lineament.cli.evaluate import EvaluateTable, EvaluateYaleB
 from lineament.cli.measure import Bench
+from lineament.datasets.labelled_folder import labelled_samples
 from lineament.errors import DataError, LineamentError, UsageError
 from lineament.evaluation.ablation import AblationConfig
 from lineament.methods.casfne.config import CasFNETrainConfig
@@ -33,7 +34,6 @@ from lineament.synth.config import SynthConfig
 from lineament.synth.degrade import DegradeConfig
 from lineament.synth.stream import FaceStream
 from lineament.synth.write import write_dataset
-from lineament.training.synth_folder import labelled_samples
 
 TRAININGS = (
     *(CasFNETrainConfig, HFFNETrainConfig, DF2NetTrainConfig, AlbedoTrainConfig),
@@ -161,10 +161,14 @@ REFUSED = [
     "train df2net",
     "train df2net --photos {missing}",
     "train df2net --photos {empty}",
-    "train df2net --photos {photo} --guide nobody",
-    "train df2net --photos {photo} --albedo {missing}",
-    "train df2net --photos {photo} --albedo {other}",
-    "train df2net --photos {photo} --size 96",
+    "train df2net --photos {photo}",
+    "train df2net --photos {faces} --albedo {missing}",
+    "train df2net --photos {faces} --albedo {other}",
+    "train df2net --photos {faces} --size 96",
+    "label {photo} --method nobody",
+    "label {photo} --size 31",
+    "label {missing}",
+    "label {empty}",
     "train albedo --init {missing}",
     "train finder",
     "train finder --data {faces} --photos {missing}",

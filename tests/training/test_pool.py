@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
+from lineament.cli import main
 from lineament.errors import UsageError
 from lineament.images import tone
 from lineament.methods.casfne.config import CasFNETrainConfig
@@ -22,8 +24,11 @@ from lineament.methods.casfne.recipe import CasFNERecipe
 from lineament.networks.weight_files import load_weights
 from lineament.synth.config import SynthConfig
 from lineament.training.augment import face_contrast
-from lineament.training.data import Batch, batches
-from lineament.training.loop import AVERAGED, train
+from lineament.training.batch import Batch
+from lineament.training.checkpoint import AVERAGED, CURRENT, read_checkpoint
+from lineament.training.data import batches
+from lineament.training.labels import Decoder
+from lineament.training.loop import train
 from lineament.training.pool import Arrivals, SamplePool, pooled
 from lineament.training.schedule import FLOOR, learning_rate
 
@@ -102,12 +107,15 @@ def test_arrivals_come_in_order_and_stop() -> None:
 
 def test_packed_batches_keep_what_files_keep() -> None:
     normals = torch.nn.functional.normalize(torch.randn(2, 3, 32, 32), dim=1)
-    batch = Batch(torch.rand(2, 3, 32, 32), normals, torch.rand(2, 1, 32, 32) > 0.5)
-    again = Batch.unpacked(batch.packed())
+    face, decoder = torch.rand(2, 1, 32, 32) > 0.5, Decoder(("normals",))
+    batch = Batch(torch.rand(2, 3, 32, 32), {"face": face, "normals": normals})
+    again = decoder.unpacked(decoder.packed(batch))
     assert torch.allclose(again.image, batch.image, atol=0.5 / 255 + 1e-6)
-    assert torch.allclose(again.normals, batch.normals, atol=1e-4)
-    assert torch.equal(again.face, batch.face)
-    assert sum(tensor.nbytes for tensor in batch.packed()) == 10 * 2 * 32 * 32
+    assert torch.allclose(again["normals"], batch["normals"], atol=1e-4)
+    assert torch.equal(again["face"], batch["face"])
+    assert (
+        sum(tensor.nbytes for tensor in decoder.packed(batch)) == decoder.bytes_per_pixel * 2 * 32 * 32 == 20 * 32 * 32
+    )
 
 
 def test_the_contrast_of_a_batch_is_that_of_its_pictures() -> None:
@@ -168,15 +176,33 @@ def test_a_stopped_run_leaves_its_averaged_weights(
 
     with pytest.raises(KeyboardInterrupt):
         train(CasFNERecipe(config), config, stop)
-    assert load_weights(tmp_path / AVERAGED, CasFNE).config == TINY
-    assert not (tmp_path / "casfne-s.safetensors").exists()
+    assert not list(tmp_path.glob("casfne*"))
+    assert not list(tmp_path.glob("averaged*"))
+    assert main(["export", str(tmp_path), "--ema"]) == 0
+    averaged = load_weights(tmp_path / AVERAGED, CasFNE)
+    assert averaged.config == TINY
+    checkpoint = read_checkpoint(tmp_path / CURRENT)
+    for name, value in averaged.state_dict().items():
+        if value.is_floating_point():
+            assert torch.equal(value, checkpoint.tensors[f"module.averaged.{name}"].half().float()), name
+    first = "encoder.conv1.weight"
+    assert not torch.equal(*(checkpoint.tensors[f"module.{part}.{first}"] for part in ("averaged", "model")))
+    assert {path.name for path in tmp_path.glob("averaged*.onnx")} >= {"averaged.initial.onnx"}
+    with safe_open(tmp_path / AVERAGED, "pt") as file:
+        header = file.metadata()
+    assert header["step"] == "3"
+    assert json.loads(header["training"])["steps"] == 50
+    assert not list(tmp_path.glob("casfne*"))  # or the run would look finished
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 3
+    for wrong in (["--ema"], []):
+        folder = tmp_path if not wrong else tmp_path.parent
+        assert main(["export", str(folder), *wrong]) == UsageError.exit_code
 
 
 def test_faces_made_while_training_are_as_the_configuration_wants_them(tmp_path: Path) -> None:
     plain = configured(tmp_path, synth=SynthConfig())
     near = configured(tmp_path, synth=SynthConfig(span_low=0.9, span_high=0.95, frontal=1.0))
-    small, large = (next(batches(config, "train", 0, CPU)).face.float().mean() for config in (near, plain))
+    small, large = (next(batches(config, "train", 0, CPU))["face"].float().mean() for config in (near, plain))
     assert small > 1.2 * large
 
 

@@ -10,7 +10,7 @@ import torch
 
 from lineament.errors import UsageError
 from lineament.methods.casfne.config import CasFNETrainConfig
-from lineament.training.data import Batch
+from lineament.training.batch import Batch
 from lineament.training.relight import relit
 
 COUNT, SIZE = 24, 64
@@ -24,18 +24,18 @@ def spheres() -> Batch:
     z = (1.0 - x**2 - y**2).clamp_min(0.0).sqrt()
     face = (z > 0.05).expand(COUNT, 1, -1, -1)
     normals = torch.stack([x, y, z]).expand(COUNT, -1, -1, -1) * face
-    return Batch(torch.full((COUNT, 3, SIZE, SIZE), 0.5), normals, face)
+    return Batch(torch.full((COUNT, 3, SIZE, SIZE), 0.5), {"normals": normals, "face": face})
 
 
 def test_only_faces_change_and_labels_stay(spheres: Batch) -> None:
     lit = relit(spheres, 1.0, 0, 0)
-    outside = ~spheres.face.expand_as(spheres.image)
+    outside = ~spheres["face"].expand_as(spheres.image)
     assert torch.equal(lit.image[outside], spheres.image[outside])
-    assert torch.equal(lit.normals, spheres.normals)
-    assert torch.equal(lit.face, spheres.face)
+    assert torch.equal(lit["normals"], spheres["normals"])
+    assert torch.equal(lit["face"], spheres["face"])
     assert lit.image.min() >= 0.0
     assert lit.image.max() <= 1.0
-    inside = [picture[face.expand(3, -1, -1)] for picture, face in zip(lit.image, spheres.face, strict=True)]
+    inside = [picture[face.expand(3, -1, -1)] for picture, face in zip(lit.image, spheres["face"], strict=True)]
     assert min(float(values.std()) for values in inside) > 0.01  # every light shows the shape
 
 
@@ -57,7 +57,9 @@ def test_a_share_of_the_pictures_is_lit(spheres: Batch) -> None:
 def test_brightness_tells_the_shape(spheres: Batch) -> None:
     # A plane through normals explains most of the light on most spheres, which it cannot do for a random picture.
     explained = []
-    for picture, normals, face in zip(relit(spheres, 1.0, 2, 0).image, spheres.normals, spheres.face, strict=True):
+    for picture, normals, face in zip(
+        relit(spheres, 1.0, 2, 0).image, spheres["normals"], spheres["face"], strict=True
+    ):
         light = picture.mean(0)[face[0]]
         design = torch.cat([normals[:, face[0]].T, torch.ones(len(light), 1)], dim=1)
         fitted = design @ torch.linalg.lstsq(design, light[:, None]).solution
@@ -66,7 +68,7 @@ def test_brightness_tells_the_shape(spheres: Batch) -> None:
 
 
 def test_a_face_in_no_light_or_no_face_at_all_is_no_error(spheres: Batch) -> None:
-    empty = Batch(spheres.image, spheres.normals, torch.zeros_like(spheres.face))
+    empty = spheres.with_labels(face=torch.zeros_like(spheres["face"]))
     assert torch.equal(relit(empty, 1.0, 0, 0).image, spheres.image)
 
 

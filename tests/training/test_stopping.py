@@ -23,6 +23,7 @@ from lineament.networks.weight_files import load_weights, save_weights
 from lineament.training.checkpoint import CURRENT, PREVIOUS, read_checkpoint
 from lineament.training.log import RunLog
 from lineament.training.loop import train
+from lineament.training.recipe import Learner
 from tests.training.test_training import TINY, configured, losses_of
 
 
@@ -40,12 +41,12 @@ class Failing(CasFNERecipe):
         self.fails, self.error, self.late = step, error, late
 
     def step(
-        self, batch: Any, step: int, optimizers: Mapping[str, torch.optim.Optimizer], autocast: torch.autocast
+        self, batch: Any, step: int, learners: Mapping[str, Learner], autocast: torch.autocast
     ) -> dict[str, Tensor]:
         if step == self.fails and self.error is not None and not self.late:
             self.generator_loss(batch, autocast)  # moves the statistics of batch norm
             raise self.error
-        parts = super().step(batch, step, optimizers, autocast)
+        parts = super().step(batch, step, learners, autocast)
         if step == self.fails and self.error is not None:
             raise self.error
         return {name: value * torch.nan if step == self.fails else value for name, value in parts.items()}

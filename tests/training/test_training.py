@@ -20,8 +20,10 @@ from lineament.methods.casfne.model import CasFNE, CasFNEConfig
 from lineament.methods.casfne.recipe import CasFNERecipe
 from lineament.networks.weight_files import load_weights, mean_weights, save_weights
 from lineament.training.augment import Draws, Placement, augment, recoloured
+from lineament.training.batch import Batch
 from lineament.training.checkpoint import read_checkpoint
-from lineament.training.data import Batch, DatasetFolder, NormalsDecoder
+from lineament.training.data import DatasetFolder
+from lineament.training.labels import Decoder
 from lineament.training.loop import train
 from lineament.training.schedule import FLOOR, AveragedModel, learning_rate
 
@@ -155,17 +157,17 @@ def sphere_batch(size: int = 64) -> Batch:
     face = (x**2 + y**2 < 0.95)[None, None].expand(3, -1, -1, -1)
     z = (1 - x**2 - y**2).clamp_min(1e-4).sqrt()
     normals = F.normalize(torch.stack([x, y, z]), dim=0).expand(3, -1, -1, -1) * face
-    return Batch(0.5 * normals + 0.5, normals, face)  # the picture shows its own normals
+    return Batch(0.5 * normals + 0.5, {"normals": normals, "face": face})  # the picture shows its own normals
 
 
 def moved_by(placement: Placement, batch: Batch) -> tuple[Batch, torch.Tensor]:
-    face = placement.face(batch.face)
-    return Batch(placement.picture(batch.image), placement.normals(batch.normals) * face, face), placement.inside
+    moved = placement.batch(batch)
+    return moved.with_labels(normals=moved["normals"] * moved["face"]), placement.inside
 
 
 def test_depth_grows_with_its_picture() -> None:
     batch = sphere_batch()
-    depth = (0.4 * batch.normals[:, 2:]).contiguous()  # shares of half the side, as the radius
+    depth = (0.4 * batch["normals"][:, 2:]).contiguous()  # shares of half the side, as the radius
     zoom = torch.tensor([1.3, 1.0, 0.8])
     placement = Placement.of(64, torch.ones(3), torch.zeros(3), zoom, torch.zeros(3, 2), torch.ones(3, 2))
     moved = placement.depth(depth)
@@ -178,10 +180,10 @@ def test_a_moved_sphere_is_still_a_sphere() -> None:
     mirror = torch.tensor([1.0, -1.0, 1.0])
     turn = torch.tensor([0.4, -0.7, 2.0])
     moved, inside = moved_by(Placement.of(64, mirror, turn, torch.ones(3), none, all_of_it), batch)
-    both = moved.face & batch.face
-    cosine = (moved.normals * batch.normals).sum(1, keepdim=True)[both].clamp(-1, 1)
+    both = moved["face"] & batch["face"]
+    cosine = (moved["normals"] * batch["normals"]).sum(1, keepdim=True)[both].clamp(-1, 1)
     assert torch.rad2deg(torch.acos(cosine)).mean() < 2.5  # nearest sampling moves by up to half a pixel
-    assert both.sum() > 0.97 * batch.face.sum()
+    assert both.sum() > 0.97 * batch["face"].sum()
     assert inside.float().mean() > 0.75
 
 
@@ -195,10 +197,10 @@ def test_turning_turns_picture_and_normals_together() -> None:
     one = torch.ones(1)
     quarter = torch.tensor([torch.pi / 2])  # counter-clockwise: right becomes up
     placement = Placement.of(size, one, quarter, one, torch.zeros(1, 2), torch.ones(1, 2))
-    moved, _ = moved_by(placement, Batch(image, normals, face))
+    moved, _ = moved_by(placement, Batch(image, {"normals": normals, "face": face}))
     row, column = divmod(int(moved.image[0, 0].argmax()), size)
     assert (row, column) == (size // 2 - 20, size // 2)
-    assert torch.allclose(moved.normals[0, :, 32, 32], torch.tensor([0.0, 0.6, 0.8]), atol=1e-5)
+    assert torch.allclose(moved["normals"][0, :, 32, 32], torch.tensor([0.0, 0.6, 0.8]), atol=1e-5)
 
 
 def test_windows_pad_and_unlabel() -> None:
@@ -208,7 +210,7 @@ def test_windows_pad_and_unlabel() -> None:
     moved, inside = moved_by(placement, batch)
     assert inside[..., 32, 32].all()
     assert not inside[..., 2, 32].any()
-    assert not (moved.face & ~inside).any()
+    assert not (moved["face"] & ~inside).any()
     assert torch.allclose(moved.image[..., 2, 32], moved.image[..., 16, 32], atol=0.05)  # the border is repeated
 
 
@@ -230,26 +232,26 @@ def test_augmentation_is_a_function_of_the_step_and_stays_in_range() -> None:
     assert not torch.equal(first.image, other.image)
     assert first.image.min() >= 0
     assert first.image.max() <= 1
-    length = first.normals.norm(dim=1, keepdim=True)
-    assert torch.allclose(length[first.face], torch.ones(1), atol=1e-4)
+    length = first["normals"].norm(dim=1, keepdim=True)
+    assert torch.allclose(length[first["face"]], torch.ones(1), atol=1e-4)
 
 
 def test_dataset_folders_are_split_by_identity(faces: Path, tmp_path: Path) -> None:
-    training = DatasetFolder(reading(faces), "train", 0, NormalsDecoder())
-    validation = DatasetFolder(reading(faces, size=32), "validation", 0, NormalsDecoder())
+    training = DatasetFolder(reading(faces), "train", 0, Decoder(("normals",)))
+    validation = DatasetFolder(reading(faces, size=32), "validation", 0, Decoder(("normals",)))
     assert len(training.samples) == 6
     assert len(validation.samples) == 1
     batch = next(iter(training))
     assert batch.image.shape == (2, 3, 64, 64)
-    assert torch.allclose(batch.normals.norm(dim=1, keepdim=True)[batch.face], torch.ones(1), atol=1e-3)
+    assert torch.allclose(batch["normals"].norm(dim=1, keepdim=True)[batch["face"]], torch.ones(1), atol=1e-3)
     assert next(iter(validation)).image.shape == (2, 3, 32, 32)
-    assert len(DatasetFolder(reading(faces, faces), "train", 0, NormalsDecoder()).samples) == 12
-    resumed = next(iter(DatasetFolder(reading(faces), "train", 1, NormalsDecoder())))
+    assert len(DatasetFolder(reading(faces, faces), "train", 0, Decoder(("normals",))).samples) == 12
+    resumed = next(iter(DatasetFolder(reading(faces), "train", 1, Decoder(("normals",)))))
     sequence = iter(training)
     next(sequence)
     assert torch.equal(next(sequence).image, resumed.image)
     with pytest.raises(DataError, match="no dataset"):
-        DatasetFolder(reading(tmp_path), "train", 0, NormalsDecoder())
+        DatasetFolder(reading(tmp_path), "train", 0, Decoder(("normals",)))
 
 
 def test_weights_round_trip_and_name_their_faults(tmp_path: Path) -> None:

@@ -87,6 +87,12 @@ COMMANDS = {
         "lineament.cli.synth:Synth",
         needs_torch=True,
     ),
+    "label": Command(
+        "write photos' faces with a method's normals and depth, for trainings",
+        "lineament.cli.label:run_label",
+        "lineament.cli.label:Label",
+        "PHOTO...",
+    ),
     "train": Command(
         "train a method or a helper network",
         "lineament.cli.train:run_train",
@@ -95,7 +101,7 @@ COMMANDS = {
         needs_torch=True,
     ),
     "export": Command(
-        "write the ONNX graphs of trained weights",
+        "write the ONNX graphs of trained weights, or of a stopped run's",
         "lineament.cli.tools:run_export",
         "lineament.cli.tools:Export",
         "WEIGHTS",

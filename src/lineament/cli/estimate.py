@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -158,14 +157,15 @@ def _told(faces: FaceEstimates, name: str, console: Console) -> Iterator[FaceGeo
 def _request(options: Estimate, saved: SaveOptions, estimator: Estimator, photo: Path) -> dict[str, Any]:
     """All that a photo's result depends on, as plain values: what its marker remembers."""
     from lineament.files.names import printable
+    from lineament.files.reading import sha256_of
     from lineament.version import __version__
 
     return {
         "lineament": __version__,
-        "photo": {"name": printable(photo.name), "sha256": _sha256(photo)},
+        "photo": {"name": printable(photo.name), "sha256": sha256_of(photo)},
         "weights": {"sha256": estimator.predictor.sha256, "graphs": estimator.predictor.graphs_sha256},
         **asdict(options.estimation),
-        "exemplar": None if options.exemplar is None else [_sha256(options.exemplar), options.exemplar_axes],
+        "exemplar": None if options.exemplar is None else [sha256_of(options.exemplar), options.exemplar_axes],
         "faces": "whole" if options.whole else options.face_box or ("largest" if options.largest else "all"),
         "min_score": options.min_score,
         "any_rotation": options.any_rotation,
@@ -173,16 +173,6 @@ def _request(options: Estimate, saved: SaveOptions, estimator: Estimator, photo:
         "outputs": sorted({"normals", *saved.outputs}),
         "mesh_formats": sorted(saved.mesh_formats) if "mesh" in saved.outputs else [],
     }
-
-
-def _sha256(path: Path) -> str:
-    """The SHA-256 of a file that has been read, or of none for what is no file: a pipe is not waited for."""
-    digest = hashlib.sha256()
-    if path.is_file():
-        with path.open("rb") as file:
-            for part in iter(partial(file.read, 1 << 20), b""):
-                digest.update(part)
-    return digest.hexdigest()
 
 
 def _faces(options: Estimate) -> Faces:

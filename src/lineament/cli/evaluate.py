@@ -5,24 +5,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from lineament.errors import UsageError
-from lineament.evaluation.protocols.yaleb import PADDING
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+
+from lineament.errors import NoFaceError, UsageError
+from lineament.evaluation.systems.settings import PADDING, Counted, Crop, Settings
 from lineament.files.overwriting import check_outputs
 from lineament.images.maps import AXES, Axes
-from lineament.options import check_number
+from lineament.options import check_options
+from lineament.pipeline.options import Options
+from lineament.version import __version__
 
 if TYPE_CHECKING:
     from lineament.datasets.dataset import Dataset
     from lineament.datasets.sample import Sample
+    from lineament.evaluation.report.table import Table
     from lineament.evaluation.systems.system import System
 
 _SHEET_ROWS = 8
-MOST_STAGES = 100
-"""No method has so many; how many one has, only its answer tells."""
 
 
 @dataclass(frozen=True)
@@ -34,22 +39,27 @@ class Systems:
     method: tuple[str, ...] = field(default=())
     """Methods whose shipped weights to measure, or files of weights; casfne-s if nothing else is named."""
     peer: tuple[str, ...] = field(default=())
-    """Other systems: Python files with load() and normals(state, image), or mediapipe."""
+    """Other systems: Python files with load() and normals(state, image), or other answers, or mediapipe."""
     predictions: tuple[Path, ...] = field(default=())
     """Folders of predictions, one file per sample, named like it."""
     axes: str = AXES
     """What the channels of stored normal maps hold; +x-y-z for OpenCV's, +x-y+z for DirectX's."""
+    crop: Crop | None = None
+    """What our methods are given: "given", the photo as the crop of an upright face; "found", the photo, in which they
+    find the largest face themselves. By default as the table's photos are; the report says which."""
     padding: float = PADDING
-    """Margin around each photo before our methods see it, as a share of its longer side."""
-    second_view: bool = True
-    """Average with a second view, mirrored and closer, as `lineament estimate` does."""
+    """Margin around a given crop, as a share of the photo's longer side."""
+    counted: Counted = "labels"
+    """Where our methods' normals count: at all "labels" of the dataset, or in their own "mask" of the face, and 90° at
+    labels outside it."""
+    estimation: Annotated[Options, tyro.conf.arg(name="")] = field(default_factory=Options)
     output: tuple[Path, ...] = field(default=())
     """Write the table here, too: .md, .csv, .json or .tex."""
     pictures: Path | None = None
     """A folder for a sheet of normals, shadings and error maps; of a published table with cumulative error curves."""
 
     def __post_init__(self) -> None:
-        check_number("padding", self.padding, "[0, 2]")
+        check_options(self, {"padding": "[0, 2]"})
         Axes(self.axes)
         for folder in self.predictions:
             if not folder.is_dir():
@@ -66,16 +76,31 @@ class Systems:
         inputs = [self.root, *self.predictions, *others, *map(Path, (*self.method, *self.peer))]
         check_outputs([*self.output, *((self.pictures,) if self.pictures else ())], inputs)
 
-    def systems(self) -> list[System]:
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Our methods that are measured."""
+        return self.method or (() if self.peer or self.predictions else ("casfne-s",))
+
+    def settings(self, crop: Crop) -> Settings:
+        """How our methods are run on a table whose photos are such crops."""
+        return Settings(self.crop or crop, self.padding, self.counted, self.estimation)
+
+    def described(self, table: Table, settings: Settings, systems: Sequence[System]) -> Table:
+        """A table that says before its figures how our methods were run, and in JSON what each system is."""
+        header = (f"{', '.join(self.methods)}: {settings.describe()}.",) if self.methods else ()
+        about = {"lineament": __version__, "systems": {system.name: system.about() for system in systems}}
+        return replace(table, header=header, details={**table.details, **about})
+
+    def systems(self, settings: Settings) -> list[System]:
         """The systems, ready."""
+        from lineament.evaluation.systems.method import method_system
+        from lineament.evaluation.systems.peer import peer_system
         from lineament.evaluation.systems.stored import StoredPredictions
-        from lineament.evaluation.systems.system import StoredSystem, method_system, peer_system
 
         axes = Axes(self.axes)
-        methods = self.method or (() if self.peer or self.predictions else ("casfne-s",))
-        found: list[System] = [method_system(name, self.padding, self.second_view) for name in methods]
+        found: list[System] = [method_system(name, settings) for name in self.methods]
         found += [peer_system(name) for name in self.peer]
-        found += [StoredSystem(StoredPredictions(folder, axes)) for folder in self.predictions]
+        found += [StoredPredictions(folder, axes) for folder in self.predictions]
         names = [system.name for system in found]
         if len(set(names)) < len(names):
             raise UsageError(f"two systems are called {max(names, key=names.count)}; rename a file or a folder")
@@ -86,8 +111,6 @@ class Systems:
 class EvaluateYaleB(Systems):
     """Angular error on the Extended Yale Face Database B (cropped)."""
 
-    stages: tuple[int, ...] = field(default=())
-    """Stages to report; all when left out."""
     subset: Literal[
         "front", "frontal35", "lateral", "subset1", "subset2", "subset3", "subset4", "subset5"
     ] = "frontal35"  # fmt: skip
@@ -96,11 +119,6 @@ class EvaluateYaleB(Systems):
     """Folders to test; all when left out."""
     per_light: bool = False
     """Add a row per light."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for stage in self.stages:
-            check_number("stages", stage, f"[0, {MOST_STAGES}]")
 
 
 @dataclass(frozen=True)
@@ -123,8 +141,6 @@ def tables() -> dict[str, str]:
 
 def run_evaluate(name: str, words: Sequence[str]) -> int:
     """Measure a table, as the words after its name ask for."""
-    import tyro
-
     prog = f"lineament evaluate {name}"
     if name == "yaleb":
         return evaluate_yaleb(tyro.cli(EvaluateYaleB, prog=prog, args=words))
@@ -147,7 +163,8 @@ def evaluate_yaleb(options: EvaluateYaleB) -> int:
 
     options.check_outputs()
     dataset = YaleB(options.root, options.subjects or None)
-    systems = options.systems()
+    settings = options.settings(protocol.CROP)
+    systems = options.systems(settings)
     results = []
     place = {subject: index for index, subject in enumerate(dataset.subjects)}
     for system in systems:
@@ -156,12 +173,8 @@ def evaluate_yaleb(options: EvaluateYaleB) -> int:
             def progress(subject: str, done: int, of: int, update: Callable[..., None] = update) -> None:
                 update(place[subject] + done / of, subject)
 
-            results.append(
-                protocol.evaluate_yaleb(
-                    dataset, system.normals, system.name, options.subset, options.stages or None, progress
-                )
-            )
-    table = yaleb_table(results, options.per_light)
+            results.append(protocol.evaluate_yaleb(dataset, system, options.subset, progress))
+    table = options.described(yaleb_table(results, options.per_light), settings, systems)
     plain_console().print(table.to_markdown())
     for path in options.output:
         write_table(table, path)
@@ -198,7 +211,8 @@ def evaluate_table(name: str, options: EvaluateTable) -> int:
             raise UsageError("--recogniser is for the texture tables of L2R")
         measure = partial(measure_texture, recogniser=FaceRecogniser(options.recogniser))
     dataset = protocol.dataset(options.root)
-    systems = options.systems()
+    settings = options.settings(protocol.crop)
+    systems = options.systems(settings)
     measured: dict[str, Measured] = {}
     for system in systems:
         with _progress(len(dataset)) as update:
@@ -208,6 +222,7 @@ def evaluate_table(name: str, options: EvaluateTable) -> int:
 
             measured[system.name] = measure(dataset, system, progress)
     table = published_table(published_tables()[protocol.table], measured, protocol.notes, protocol.table)
+    table = options.described(table, settings, systems)
     plain_console().print(table.to_markdown())
     for path in options.output:
         write_table(table, path)
@@ -234,12 +249,16 @@ def _write_sheet(path: Path, systems: Sequence[System], samples: Sequence[Sample
     from lineament.evaluation.report.pictures import SheetRow, comparison_sheet
     from lineament.images.write import write_png
 
+    def last(system: System, sample: Sample) -> NDArray[np.float32]:
+        try:
+            return system.normals(sample)[-1]
+        except NoFaceError:
+            return np.zeros(sample.image.shape, np.float32)
+
     rows = []
     for sample in samples:
         truth, mask = sample.normals_and_mask()
-        rows.append(
-            SheetRow(sample.image, truth, mask, {system.name: system.normals(sample)[-1] for system in systems})
-        )
+        rows.append(SheetRow(sample.image, truth, mask, {system.name: last(system, sample) for system in systems}))
     write_png(path, comparison_sheet(rows))
 
 

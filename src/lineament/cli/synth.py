@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from lineament.datasets.labelled_folder import PICTURES, Picture
 from lineament.synth.config import SynthConfig
-from lineament.synth.write import PICTURES, Picture, write_dataset
+from lineament.synth.write import write_dataset
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,8 +45,8 @@ def run_synth(options: Synth) -> int:
     from rich.progress import Progress
 
     from lineament.cli.console import plain_console
+    from lineament.datasets.labelled_folder import read_picture
     from lineament.images.write import write_png
-    from lineament.training.synth_folder import read_picture
 
     console = plain_console(stderr=True)
     with Progress(console=console, transient=True) as bar:

@@ -35,7 +35,18 @@ class Export:
     that are there are replaced; any other file of such a name is refused."""
 
     weights: Annotated[Path, tyro.conf.Positional]
-    """A .safetensors file that `lineament train` wrote."""
+    """A .safetensors file that `lineament train` wrote; with --ema the folder of a run."""
+    ema: bool = False
+    """Take the averaged weights out of the run's latest checkpoint first, as averaged.safetensors in its folder: what a
+    run has learned that was stopped, or that still goes on."""
+
+    def __post_init__(self) -> None:
+        if self.ema and not self.weights.is_dir():
+            raise UsageError(f"--ema is for the folder of a run, and {self.weights} is none")
+        if not self.ema and self.weights.is_dir():
+            raise UsageError(
+                f"{self.weights} is a folder: name a weights file in it, or take --ema for what a stopped run learned"
+            )
 
 
 def rig_kinds() -> dict[str, str]:
@@ -72,6 +83,14 @@ def run_export(options: Export) -> int:
     from lineament.methods.discovery import component_of
     from lineament.networks.onnx_export import export_graphs
 
-    paths = export_graphs(component_of(options.weights), options.weights)
-    plain_console(stderr=True).print("\n".join(map(str, paths)))
+    console = plain_console(stderr=True)
+    weights = options.weights
+    if options.ema:
+        from lineament.training.checkpoint import export_averaged
+
+        weights = export_averaged(options.weights)
+        console.print(str(weights))
+    component = component_of(weights)
+    if not options.ema or component.graphs is not None:  # what only training uses has none
+        console.print("\n".join(map(str, export_graphs(component, weights))))
     return 0

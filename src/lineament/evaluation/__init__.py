@@ -11,21 +11,30 @@ from lineament.evaluation.protocols.yaleb import (
     evaluate_yaleb,
 )
 from lineament.evaluation.report.table import Table, write_table, yaleb_table
-from lineament.evaluation.systems.framing import FramedPredictor, Framing, Predictor
+from lineament.evaluation.systems.framing import Framing
+from lineament.evaluation.systems.method import MethodSystem, method_system
+from lineament.evaluation.systems.peer import PeerSystem, peer_system
+from lineament.evaluation.systems.settings import Settings
 from lineament.evaluation.systems.stored import StoredPredictions
+from lineament.evaluation.systems.system import NormalsSystem, System
 
 __all__ = [
     "SUBSETS",
-    "FramedPredictor",
     "Framing",
-    "Predictor",
+    "MethodSystem",
+    "NormalsSystem",
+    "PeerSystem",
+    "Settings",
     "Sparsification",
     "StoredPredictions",
     "SubjectResult",
+    "System",
     "Table",
     "YaleBResult",
     "evaluate_yaleb",
     "masked_angular_error",
+    "method_system",
+    "peer_system",
     "slope_scale",
     "sparsification",
     "write_table",

@@ -31,10 +31,12 @@ from lineament.methods.discovery import all_methods
 from lineament.options import check_multiple, check_options
 from lineament.synth.config import SynthConfig
 from lineament.synth.write import write_dataset
+from lineament.training.batch import Batch
 from lineament.training.config import FaceConfig
-from lineament.training.data import Batch, batches
+from lineament.training.data import batches
 from lineament.training.loop import uses_bf16
 from lineament.training.plan import carry_out
+from lineament.training.recipe import learners_of
 from lineament.training.study import Normals, Shared, Study
 
 log = logging.getLogger(__name__)
@@ -191,14 +193,14 @@ def _affordable_steps(
             carry_out(before)
             recipe = own.ready()
             recipe.model.to(memory_format=torch.channels_last)
-            optimizers = recipe.optimizers()
+            learners = learners_of(recipe, recipe.optimizers(), own.config.clip)
             autocast = torch.autocast("cpu", torch.bfloat16, enabled=uses_bf16(own.config))
             source = recipe.batches("train", 0, device)
             taken = []
             for number in range(_TRIAL_STEPS):
                 batch = next(source)
                 started = time.monotonic()
-                recipe.step(batch, number, optimizers, autocast)
+                recipe.step(batch, number, learners, autocast)
                 taken.append(time.monotonic() - started)
             seconds += min(taken)
     steps = max(10, int(60 * config.budget / seconds))
@@ -217,7 +219,7 @@ def _measured(normals: Normals, tests: Sequence[Batch]) -> tuple[float, ...]:
     """Mean, deviation and shares of the angular errors."""
     running = RunningAngles()
     for batch in tests:
-        maps = (m.permute(0, 2, 3, 1).numpy() for m in (normals(batch.image), batch.normals, batch.face))
+        maps = (m.permute(0, 2, 3, 1).numpy() for m in (normals(batch.image), batch["normals"], batch["face"]))
         for found, truth, face in zip(*maps, strict=True):
             running.add(masked_angular_error(found, truth, face[..., 0]))
     return running.figures()

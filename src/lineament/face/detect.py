@@ -27,7 +27,7 @@ _LEAST_SIDE = 32  # px, of a level
 _TILE, _AROUND = 1024, 128  # px, what the network is shown at once, and what of its surroundings it sees besides
 
 _CANDIDATE = 0.1  # raw score below which nothing is looked at
-_WORTH_READING = 0.55  # raw score from which a candidate is read, which decides
+WORTH_READING = 0.55  # raw score from which a candidate is read, which decides
 _SAME = 0.35  # overlap of boxes that are one face
 
 SMALLEST_SCORE = 0.92
@@ -62,7 +62,7 @@ def find(
     """
     check_number("min_score", min_score, "[0, 1]")
     faces = []
-    for face in find_boxes(image, _WORTH_READING, smallest, any_rotation):
+    for face in find_boxes(image, WORTH_READING, smallest, any_rotation):
         again = looked_at_again(image, face)
         if best_score(again) < min_score:
             continue
@@ -78,7 +78,7 @@ def find(
 
 def find_boxes(
     image: NDArray[Any],
-    min_score: float = _WORTH_READING,
+    min_score: float = WORTH_READING,
     smallest: float | None = None,
     any_rotation: bool = False,
 ) -> list[Face]:

@@ -167,7 +167,7 @@ def _findings(m: FaceMeasures) -> list[Finding]:
 
 
 def expected_error(measures: FaceMeasures) -> float:
-    """Degrees of mean angular error that synthetic faces with the same flaws have (`benchmarks/calibrate_check.py`)."""
+    """Degrees of mean angular error that synthetic faces with the same flaws have (`tools/calibrate_check.py`)."""
     return predict_error(measures, _calibration())
 
 

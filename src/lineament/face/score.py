@@ -76,7 +76,7 @@ def best_score(again: float) -> float:
 
 
 def score_of(evidence: NDArray[np.float64]) -> float:
-    """The probability of a face: a logistic regression (fitted by `benchmarks/calibrate_finder.py`)."""
+    """The probability of a face: a logistic regression (fitted by `tools/calibrate_detector.py`)."""
     weights, bias = _regression()
     return 1.0 / (1.0 + math.exp(-float(evidence @ weights + bias)))
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -104,6 +105,23 @@ def check_bytes(path: object, size: int, advice: str = "scale it down first") ->
             f"{path}: reading it would take {size / 1e9:,.1f} GB of memory; "
             f"at most {MAXIMUM_BYTES / 1e9:,.2f} GB are held, {advice}"
         )
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, hexadecimal; that of nothing for what is no file, since a pipe is not waited for.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    digest = hashlib.sha256()
+    if path.is_file():
+        try:
+            with path.open("rb") as file:
+                for part in iter(lambda: file.read(1 << 20), b""):
+                    digest.update(part)
+        except OSError as failure:
+            raise InputError(f"{path}: {reason(failure)}") from failure
+    return digest.hexdigest()
 
 
 def parse_json(content: str | bytes) -> Any:

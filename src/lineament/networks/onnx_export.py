@@ -3,14 +3,11 @@
 
 from __future__ import annotations
 
-import copy
 import io
-import os
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +53,7 @@ def export_graphs(component: Component, weights: Path) -> list[Path]:
     """
     if component.graphs is None:
         raise WeightsError(f"{weights} is for {component.weights_format.name}, which has no graphs")
-    model = _unalike(load_weights(weights, resolved(component.network)))
+    model = load_weights(weights, resolved(component.network))
     graphs: Mapping[str, Graph] = resolved(component.graphs)(model)
     for part in graphs:
         _check_replaceable(graph_path(weights, part))
@@ -67,7 +64,7 @@ def _check_replaceable(path: Path) -> None:
     """Raise OutputError for a file that is no ONNX graph, and would be lost if one were written there."""
     import onnx
 
-    if not os.path.lexists(path):
+    if not path.is_symlink() and not path.exists():
         return
     try:
         known = bool(onnx.load_from_string(read_bounded(path, MAX_GRAPH)).graph.node)
@@ -101,19 +98,6 @@ class _Runner(nn.Module):
         return self._run(*given)
 
 
-def _unalike(model: Any) -> Any:
-    """A copy of a network with other weights, no two alike.
-
-    Only the weights' names matter in a graph. The exporter merges weights of equal values (a block's two last biases,
-    which train alike), so each gets values of its own.
-    """
-    model = copy.deepcopy(model).eval()
-    for tensor in model.state_dict().values():
-        if tensor.dtype.is_floating_point:
-            tensor.uniform_(0.5, 1.5)
-    return model
-
-
 def _write(model: nn.Module, part: Graph, path: Path) -> Path:
     import onnx
 
@@ -123,7 +107,7 @@ def _write(model: nn.Module, part: Graph, path: Path) -> Path:
         axes[name] |= {2: f"{name}_height", 3: f"{name}_width"}
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # that this exporter is the classic one; docs/dependencies.md says why it is
         torch.onnx.export(
             _Runner(model, part).eval(),
             tuple(part.inputs.values()),
@@ -133,10 +117,12 @@ def _write(model: nn.Module, part: Graph, path: Path) -> Path:
             dynamic_axes=axes,
             opset_version=OPSET,
             do_constant_folding=False,  # keeps every weight an initializer under its own name
+            keep_initializers_as_inputs=True,  # else it merges weights of equal values
             training=torch.onnx.TrainingMode.PRESERVE,
             dynamo=False,
         )
     graph = onnx.load_from_string(buffer.getvalue())
+    del graph.graph.input[len(part.inputs) :]  # the weights, which are initializers only
     own = {f"model.{name}": name for name in model.state_dict()}
     rename = {t.name: own[t.name] for t in graph.graph.initializer if t.name in own}
     for node in graph.graph.node:

@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import Tensor
 
 from lineament.errors import OutputError, TrainingError, UsageError, WeightsError
 from lineament.files.writing import atomic_path
@@ -37,14 +36,6 @@ class Network(Protocol):
 Kind = TypeVar("Kind", bound=Network)
 
 
-def not_finite(tensors: Mapping[str, Tensor]) -> str:
-    """The name of the first tensor that holds a number that is not finite, or nothing."""
-    for name, value in tensors.items():
-        if value.is_floating_point() and not bool(value.isfinite().all()):
-            return name
-    return ""
-
-
 def save_weights(model: Network, path: Path, extra: Mapping[str, str] | None = None) -> None:
     """Write a network's weights.
 
@@ -57,19 +48,35 @@ def save_weights(model: Network, path: Path, extra: Mapping[str, str] | None = N
         TrainingError: A weight is not finite, or too large for fp16; nothing is written.
         OutputError: The file cannot be written.
     """
+    write_weights(_learned(model), {**header_of(model), **(extra or {})}, path)
+
+
+def write_weights(learned: Mapping[str, torch.Tensor], header: Mapping[str, str], path: Path) -> None:
+    """Write the tensors of a network that a weights file holds; the rest as `save_weights`."""
     tensors = {
         name: (value.half() if value.dtype.is_floating_point else value).detach().cpu().contiguous()
-        for name, value in _learned(model).items()
+        for name, value in learned.items()
     }
     if wrong := not_finite(tensors):
         raise TrainingError(f"{wrong} is not finite as fp16, so no weights are written; {LOWER_RATE}")
-    config = json.dumps(asdict(model.config))
-    header = {"method": model.FORMAT.name, "config": config, "license": LICENCE, **(extra or {})}
     try:
         with atomic_path(path) as temporary:
-            save_file(tensors, temporary, header)
+            save_file(tensors, temporary, dict(header))
     except SafetensorError as error:
         raise OutputError(f"cannot write the weights {path}: {error}") from error
+
+
+def header_of(model: Network) -> dict[str, str]:
+    """What a weights file says of its network."""
+    return {"method": model.FORMAT.name, "config": json.dumps(asdict(model.config)), "license": LICENCE}
+
+
+def not_finite(tensors: Mapping[str, torch.Tensor]) -> str:
+    """The name of the first tensor that holds a number that is not finite, or nothing."""
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            return name
+    return ""
 
 
 def mean_weights(models: Sequence[torch.nn.Module]) -> dict[str, torch.Tensor]:
@@ -124,4 +131,9 @@ def load_weights(path: Path, network: type[Kind], device: torch.device | str = "
 def _learned(model: Network) -> dict[str, torch.Tensor]:
     """The tensors of a network that a weights file holds."""
     assert isinstance(model, torch.nn.Module)
-    return {name: value for name, value in model.state_dict().items() if not name.endswith("num_batches_tracked")}
+    return learned_of(model.state_dict())
+
+
+def learned_of(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What of a network's state a weights file holds: not how many batches its statistics come from."""
+    return {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}

@@ -9,19 +9,12 @@ from itertools import count
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
+from lineament.datasets.labelled_folder import VALIDATION_EVERY
 from lineament.options import COUNT, check_number
 from lineament.rig import Rig, load_rig
 from lineament.synth.batch import SampleBatch
 from lineament.synth.config import SynthConfig
 from lineament.synth.generator import Generator
-
-VALIDATION_EVERY = 50
-"""One person in so many is kept for validation."""
-
-
-def is_validation(person: int) -> bool:
-    """Whether a person's number belongs to the validation split."""
-    return person % VALIDATION_EVERY == 0
 
 
 class FaceStream(IterableDataset[SampleBatch]):

@@ -1,52 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Synthetic faces on disk: readable pictures of every label, and a manifest.
-
-A dataset is a folder::
-
-    manifest.json          what it is: version, configuration, units, encodings
-    samples.jsonl          one line per sample: landmarks, light, coefficients, camera, names of its files
-    image/00000000.png     sRGB, 8 bit
-    normals/…png           (n + 1) / 2 in 16 bit RGB, camera frame, zero off the head
-    smooth_normals/…png    likewise, without wrinkles and pores
-    albedo/…png            linear, 16 bit RGB
-    depth/…png             16 bit grey, 32768 + 64 · depth in crop pixels, 0 off the head
-    mask/…png              8 bit grey: `MaskClass`, 0 being other
-"""
+"""Synthetic faces on disk: readable pictures of every label, and a manifest (`lineament.datasets.labelled_folder`)."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lineament.datasets.labelled_folder import (
+    DEPTH_STEPS,
+    DEPTH_ZERO,
+    MANIFEST,
+    PICTURES,
+    SAMPLES,
+    Picture,
+    begin,
+    index_of,
+    whole_lines,
+    write_pictures,
+)
 from lineament.devices import device_of
 from lineament.errors import DataError, NotFiniteError, OutputError, UsageError
 from lineament.files.locking import folder_lock
-from lineament.files.overwriting import check_foreign
-from lineament.files.reading import MAXIMUM_BYTES, parse_json, read_bounded
-from lineament.files.writing import write_json
 from lineament.options import COUNT, check_number
 from lineament.rig import load_rig
-from lineament.synth.batch import MaskClass, SampleBatch
+from lineament.synth.batch import SampleBatch
 from lineament.synth.config import SynthConfig
 from lineament.synth.generator import Generator
-
-Picture = Literal["image", "normals", "smooth_normals", "albedo", "depth", "mask"]
-PICTURES: tuple[Picture, ...] = get_args(Picture)
 
 # Not the deformation's weights, hundreds of numbers that say little by themselves: the depth has its shape.
 _COEFFICIENTS = {"identity", "asymmetry", "stretch", "profile", "roundness", "expression"}
 _LABELS = frozenset({"person", "landmarks", "visible", "light", *_COEFFICIENTS})
-DEPTH_STEPS = 64.0  # sixteen-bit steps per crop pixel of depth
-DEPTH_ZERO = 32768.0
 MOST_PIXELS = 1 << 26
 """Pixels of the largest batch, 1024 samples of 256: each takes some hundred bytes while it is made."""
 
@@ -95,19 +86,11 @@ def write_dataset(
     if not pictures or not set(pictures) <= set(PICTURES):
         raise UsageError(f"pictures must be some of {', '.join(PICTURES)}, not {', '.join(pictures) or 'none'}")
     where = device_of(device)
-    if not (output / "manifest.json").exists() and not _begins_as_ours(output / "samples.jsonl"):
-        check_foreign(output, ("samples.jsonl", "sheet.png", *(f"{name}/*" for name in pictures)), "dataset")
     with folder_lock(output):
-        manifest = {"format": 1, "start": start, "config": asdict(config), "pictures": list(pictures), **_describe()}
-        path = output / "manifest.json"
         try:
-            if path.exists() and _read_manifest(path) != json.loads(json.dumps(manifest)):
-                raise UsageError(f"{output} holds a dataset of another configuration; choose another folder")
-            for name in pictures:
-                (output / name).mkdir(exist_ok=True)
-            write_json(path, manifest)
-            lines = output / "samples.jsonl"
-            done = _keep_whole_lines(lines, start)
+            begin(output, {"start": start, "config": asdict(config)}, pictures)
+            lines = output / SAMPLES
+            done = _samples_there(lines, start)
             generator = Generator(config, load_rig(), where)
             with lines.open("a") as stream:
                 while done < count:
@@ -120,64 +103,19 @@ def write_dataset(
                         progress(done)
         except OSError as error:
             raise OutputError(f"cannot write {error.filename or output}: {error.strerror}") from error
-    return path
+    return output / MANIFEST
 
 
-def _read_manifest(path: Path) -> Any:
-    """What a manifest says.
-
-    Raises:
-        DataError: It is damaged.
-    """
-    try:
-        return parse_json(read_bounded(path, error=DataError))
-    except ValueError as error:
-        raise DataError(
-            f"{path} is damaged ({error}); delete it and give the same options again: the samples that are there stay, "
-            "but nothing can tell any more whether they were made with these options"
-        ) from error
-
-
-def _begins_as_ours(path: Path) -> bool:
-    """Whether the first line of a list of samples is one of ours: its manifest may have been damaged and deleted."""
-    try:
-        return {"index", "files"} <= set(parse_json(read_bounded(path, MAXIMUM_BYTES, DataError).split(b"\n", 1)[0]))
-    except (DataError, ValueError, TypeError):
-        return False
-
-
-def _keep_whole_lines(path: Path, start: int) -> int:
-    """Cut off a line that a stopped run left half-written; return the number of whole ones.
+def _samples_there(path: Path, start: int) -> int:
+    """How many whole lines a list of samples has.
 
     Raises:
-        DataError: The last whole line is not the one that must stand there.
+        DataError: The last one is not the one that must stand there.
     """
-    if not path.exists():
-        return 0
-    content = read_bounded(path, MAXIMUM_BYTES, DataError)
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) != len(content):
-        os.truncate(path, len(whole))
-    count = whole.count(b"\n")
-    if count:
-        try:
-            index = parse_json(whole[whole.rfind(b"\n", 0, -1) + 1 :])["index"]
-        except (ValueError, KeyError, TypeError):
-            index = None
-        if index != start + count - 1:
-            raise DataError(f"{path} is damaged at line {count}; delete the folder and write the dataset again")
-    return count
-
-
-def _describe() -> dict[str, Any]:
-    return {
-        "frame": "camera: x right, y up, z towards the viewer",
-        "normals": "(n + 1) / 2 · 65535",
-        "depth": f"({DEPTH_ZERO:g} + {DEPTH_STEPS:g} · crop pixels), larger is nearer, 0 is off the head",
-        "albedo": "linear · 65535",
-        "mask": {c.name.lower(): int(c) for c in MaskClass},
-        "landmarks": "68, pixels, x right and y down, pixel centres at integer + 0.5",
-    }
+    lines = whole_lines(path)
+    if lines and index_of(lines[-1]) != start + len(lines) - 1:
+        raise DataError(f"{path} is damaged at line {len(lines)}; delete the folder and write the dataset again")
+    return len(lines)
 
 
 def _write_batch(output: Path, batch: SampleBatch, wanted: Sequence[Picture]) -> list[dict[str, Any]]:
@@ -211,9 +149,7 @@ def _write_batch(output: Path, batch: SampleBatch, wanted: Sequence[Picture]) ->
     }
     lines = []
     for row, index in enumerate(batch.index.tolist()):
-        files = {name: f"{name}/{index:08d}.png" for name in pictures}
-        for name, picture in pictures.items():
-            _write_png(output / files[name], picture[row])
+        files = write_pictures(output, index, {name: picture[row] for name, picture in pictures.items()})
         lines.append({"index": index, "files": files, **{name: value[row] for name, value in labels.items()}})
     return lines
 
@@ -222,14 +158,3 @@ def _pixels(values: Tensor, top: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """[B, C, H, W] in [0, 1] to whole numbers [B, H, W, C] up to ``top``."""
     scaled = (values.clamp(0, 1) * top).round().permute(0, 2, 3, 1).cpu().numpy()
     return scaled.astype(np.uint8) if top == 255 else scaled.astype(np.uint16)
-
-
-def _write_png(path: Path, picture: NDArray[Any]) -> None:
-    import cv2
-
-    # Quick compression: the encoder would otherwise cost more than making the sample.
-    order = picture[..., ::-1] if picture.shape[-1] == 3 else picture
-    done, encoded = cv2.imencode(".png", order, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    if not done:
-        raise OutputError(f"cannot encode {path}")
-    path.write_bytes(encoded.tobytes())

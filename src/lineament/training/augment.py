@@ -6,17 +6,19 @@ Everything is drawn from (seed, step) alone, so that a resumed run sees the same
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lineament.annotations.landmarks import MIRROR
 from lineament.images.tone import CAMERA, COLUMNS, ROWS, TENTHS, USUAL
 from lineament.render.colour import grey
 from lineament.synth.fields import per_sample
+from lineament.training.batch import Batch, centred
 from lineament.training.config import LoopConfig
-from lineament.training.data import Batch
 from lineament.training.parallel import draw_number
 
 _CURVE = 0.2  # spread of the logarithm of the tone curve's exponent: beyond that of cameras, shading tells too little
@@ -27,17 +29,41 @@ def prepared(batch: Batch, config: LoopConfig, step: int) -> Batch:
     """A batch as a step learns from it: varied, if the configuration says so, and in its memory layout."""
     if config.augment:
         batch = augment(batch, config.seed, draw_number(step))
-    layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    return Batch(batch.image.contiguous(memory_format=layout), batch.normals, batch.face)
+    return batch.in_layout(config.channels_last)
 
 
-def augment(batch: Batch, seed: int, step: int) -> Batch:
-    """Vary every sample of a batch; normals turn and mirror with their picture."""
-    draw = Draws(seed, step, len(batch.image), batch.image.device)
+def varied(batch: Batch, config: LoopConfig, step: int) -> tuple[Batch, Tensor]:
+    """A batch moved as real crops are, and its pictures in other colours, which is what the network sees.
+
+    The moved batch keeps its colours: a shading that is to be explained must be the one that was lit.
+    """
+    if not config.augment:
+        return batch, batch.in_layout(config.channels_last).image
+    draw = draws_of(batch, config.seed, step)
+    placed, inside = moved(batch, draw)
+    seen = replace(placed, image=recoloured(placed.image, inside, draw))
+    return placed, seen.in_layout(config.channels_last).image
+
+
+def augment(batch: Batch, seed: int, number: int) -> Batch:
+    """Vary every sample of a batch, moved and recoloured; the chance is that of (seed, number)."""
+    draw = Draws(seed, number, len(batch), batch.image.device)
+    placed, inside = moved(batch, draw)
+    return replace(placed, image=recoloured(placed.image, inside, draw))
+
+
+def moved(batch: Batch, draw: Draws) -> tuple[Batch, Tensor]:
+    """A batch moved as real crops are, in its own colours; and [B, 1, S, S] bool, what is not padding."""
     placement = draw_placement(draw, batch.image.shape[-1])
-    face = placement.face(batch.face)
-    normals = placement.normals(batch.normals)
-    return Batch(recoloured(placement.picture(batch.image), placement.inside, draw), normals, face)
+    return placement.batch(batch), placement.inside
+
+
+def draws_of(batch: Batch, seed: int, step: int) -> Draws:
+    """The chance of a step of this process, on the batch's device: the same again when a training goes on.
+
+    What is drawn for another purpose in the same step takes another seed.
+    """
+    return Draws(seed, draw_number(step), len(batch), batch.image.device)
 
 
 class Draws:
@@ -70,6 +96,8 @@ class Placement:
     mirror: Tensor  # [B] -1 where left and right are mirrored, else 1
     turn: Tensor  # [B] radians, counter-clockwise as seen
     zoom: Tensor  # [B] above 1 enlarges
+    matrix: Tensor  # [B, 2, 2] from a place in the moved picture to one in the picture, both in [-1, 1]
+    shift: Tensor  # [B, 2] added to it
 
     @classmethod
     def of(cls, size: int, mirror: Tensor, turn: Tensor, zoom: Tensor, shift: Tensor, window: Tensor) -> Placement:
@@ -93,7 +121,18 @@ class Placement:
         matrix = torch.stack([mirror * cosine, -sine, mirror * sine, cosine], dim=1).view(-1, 2, 2)
         source = place.reshape(len(turn), -1, 2) @ (matrix / zoom[:, None, None]).transpose(1, 2)
         source = source.view(len(turn), size, size, 2) + shift[:, None, None]
-        return cls(source, (inside & (source.abs() <= 1).all(-1))[:, None], mirror, turn, zoom)
+        inside = (inside & (source.abs() <= 1).all(-1))[:, None]
+        return cls(source, inside, mirror, turn, zoom, matrix / zoom[:, None, None], shift)
+
+    def batch(self, batch: Batch) -> Batch:
+        """A batch moved with all of its labels.
+
+        Raises:
+            KeyError: A label that does not say how it moves.
+        """
+        face = self.face(batch["face"])
+        labels = {name: _MOVES[name](self, value, face) for name, value in batch.labels.items()}
+        return Batch(self.picture(batch.image), labels)
 
     def picture(self, picture: Tensor) -> Tensor:
         """A picture [B, C, S, S], its border repeated outwards."""
@@ -115,6 +154,46 @@ class Placement:
     def depth(self, depth: Tensor) -> Tensor:
         """Depth [B, 1, S, S] in units of the picture's side: what is enlarged is also deeper."""
         return self.picture(depth) * self.zoom[:, None, None, None]
+
+    def classes(self, classes: Tensor) -> Tensor:
+        """Numbers of classes [B, 1, S, S]; the picture's border repeats outwards, and so do they."""
+        found = F.grid_sample(classes.float(), self.source, mode="nearest", padding_mode="border", align_corners=False)
+        return found.round().to(classes.dtype)
+
+    def points(self, points: Tensor) -> Tensor:
+        """The 68 landmarks [B, 68, 2] in shares of the side, where they are in the moved pictures.
+
+        The inverse of where each pixel comes from; mirrored landmarks have their counterparts' numbers. The padding
+        hides some, which keep their places.
+        """
+        places = (2.0 * points - 1.0 - self.shift[:, None]) @ self.matrix.inverse().transpose(1, 2)
+        return self.renumbered(0.5 * places + 0.5)
+
+    def renumbered(self, values: Tensor) -> Tensor:
+        """What is known of the 68 landmarks, [B, 68, ...], by their numbers in mirrored pictures."""
+        other = values[:, torch.from_numpy(MIRROR).to(values.device)]
+        return torch.where(self.mirror.view(-1, *[1] * (values.dim() - 1)) < 0, other, values)
+
+    def rotation(self, rotation: Tensor) -> Tensor:
+        """Rotations of heads [B, 3, 3], turned with their pictures; a mirrored head's is that of its mirror image."""
+        flip = torch.diag_embed(torch.stack([self.mirror, *[torch.ones_like(self.mirror)] * 2], dim=1))
+        cosine, sine, zero = self.turn.cos(), self.turn.sin(), torch.zeros_like(self.turn)
+        rows = [cosine, -sine, zero, sine, cosine, zero, zero, zero, zero + 1.0]
+        turn = torch.stack(rows, dim=1).view(-1, 3, 3)
+        return flip @ turn @ rotation @ flip
+
+
+_MOVES: Mapping[str, Callable[[Placement, Tensor, Tensor], Tensor]] = {
+    "face": lambda placement, value, face: face,
+    "normals": lambda placement, value, face: placement.normals(value),
+    "depth": lambda placement, value, face: centred(placement.depth(value), face),
+    "albedo": lambda placement, value, face: placement.picture(value),
+    "parse": lambda placement, value, face: placement.classes(value),
+    "landmarks": lambda placement, value, face: placement.points(value),
+    "visible": lambda placement, value, face: placement.renumbered(value),
+    "rotation": lambda placement, value, face: placement.rotation(value),
+}
+"""How each label moves with its picture, the face having been moved."""
 
 
 def draw_placement(draw: Draws, size: int) -> Placement:

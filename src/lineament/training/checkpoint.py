@@ -20,16 +20,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from lineament.errors import OutputError, TrainingError, WeightsError
+from lineament.errors import OutputError, TrainingError, UsageError, WeightsError
 from lineament.files.reading import parse_json
 from lineament.files.writing import atomic_path
-from lineament.networks.weight_files import LOWER_RATE, not_finite
+from lineament.networks.weight_files import LOWER_RATE, learned_of, not_finite, write_weights
 
 log = logging.getLogger(__name__)
 
 _FORMAT = "1"
 CURRENT, PREVIOUS = "checkpoint.safetensors", "checkpoint-previous.safetensors"
 """Names in a run's folder."""
+AVERAGED = "averaged.safetensors"
+"""Name in a run's folder of the averaged weights that `export_averaged` writes."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Checkpoint:
     """How long the run had trained, where its time is limited."""
     config: dict[str, Any]
     """The run's configuration."""
+    weights: dict[str, str]
+    """What a file of the averaged weights says of itself; empty where it was not said."""
     tensors: Mapping[str, Tensor]
 
 
@@ -53,6 +57,7 @@ def save_checkpoint(
     step: int,
     config: Mapping[str, Any],
     seconds: float = 0.0,
+    weights: Mapping[str, str] | None = None,
 ) -> None:
     """Write everything that a run needs to go on; what was the present checkpoint becomes the previous one.
 
@@ -63,6 +68,7 @@ def save_checkpoint(
         step: How many steps are done.
         config: The run's configuration.
         seconds: How long it has trained so far, where its time is limited.
+        weights: What a file of the averaged weights says of itself (`export_averaged`).
 
     Raises:
         TrainingError: A weight or a moment of an optimiser is not finite; nothing is written.
@@ -78,6 +84,7 @@ def save_checkpoint(
     if wrong := not_finite(tensors):
         raise TrainingError(f"{wrong} is not finite after step {step}; {LOWER_RATE}")
     metadata = {"format": _FORMAT, "step": str(step), "seconds": f"{seconds:.1f}", "config": json.dumps(config)}
+    metadata["weights"] = json.dumps(dict(weights or {}))
     path = folder / CURRENT
     try:
         with atomic_path(path) as temporary:
@@ -129,13 +136,56 @@ def read_checkpoint(path: Path) -> Checkpoint:
             raise ValueError("it is of another version")
         step, config = int(metadata["step"]), parse_json(metadata["config"])
         seconds = float(metadata.get("seconds", "0"))
+        weights = parse_json(metadata.get("weights", "{}"))
+        if not isinstance(weights, dict) or not all(isinstance(text, str) for text in weights.values()):
+            raise ValueError("its header makes no sense")
         if step < 0 or not 0 <= seconds < 1e12 or not isinstance(config, dict):
             raise ValueError("its header makes no sense")
         if wrong := not_finite(tensors):
             raise ValueError(f"{wrong} is not finite")
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise WeightsError(f"cannot read the checkpoint {path}: {error}") from error
-    return Checkpoint(path, step, seconds, config, tensors)
+    return Checkpoint(path, step, seconds, config, weights, tensors)
+
+
+def export_averaged(run: Path) -> Path:
+    """Write the averaged weights of a run that was stopped, or that still goes on, from its latest checkpoint.
+
+    They are what ships when the run is done. Under a name of their own they do not make it look finished: the same
+    command goes on with it.
+
+    Args:
+        run: The folder of the run (of one step, where a training has several).
+
+    Returns:
+        The weights' path, `AVERAGED` in that folder.
+
+    Raises:
+        UsageError: There is no checkpoint in it.
+        WeightsError: Its checkpoints are damaged, or written by a version that did not say what the weights are of.
+        OutputError: The file cannot be written.
+    """
+    checkpoint = latest_checkpoint(run)
+    if checkpoint is None:
+        steps = sorted(path.parent.name for path in run.glob(f"*/{CURRENT}"))
+        hint = (
+            f"name one of its steps: {', '.join(str(run / step) for step in steps)}" if steps else "name a run's folder"
+        )
+        raise UsageError(f"{run} holds no checkpoint of a training; {hint}")
+    if "method" not in checkpoint.weights:
+        raise WeightsError(
+            f"{checkpoint.path} is of an older version and does not say what it is for; train on from it"
+        )
+    state = learned_of(module_state(checkpoint, "averaged"))
+    path = run / AVERAGED
+    write_weights(state, {**checkpoint.weights, "step": str(checkpoint.step)}, path)
+    return path
+
+
+def module_state(checkpoint: Checkpoint, name: str) -> dict[str, Tensor]:
+    """The state of one of a checkpoint's networks."""
+    prefix = f"module.{name}."
+    return {key[len(prefix) :]: value for key, value in checkpoint.tensors.items() if key.startswith(prefix)}
 
 
 def fill(
@@ -148,10 +198,8 @@ def fill(
     """
     path, tensors = checkpoint.path, checkpoint.tensors
     for name, module in modules.items():
-        prefix = f"module.{name}."
-        state = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
         try:
-            module.load_state_dict(state)
+            module.load_state_dict(module_state(checkpoint, name))
         except RuntimeError as error:
             first = str(error).splitlines()[0]
             raise WeightsError(f"{path} belongs to another network: {first}") from error

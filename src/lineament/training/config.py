@@ -113,8 +113,8 @@ class LoopConfig:
         Raises:
             LineamentError: The first that is missing or cannot be used.
         """
+        from lineament.datasets.labelled_folder import labelled_samples
         from lineament.training.parallel import device_of_process
-        from lineament.training.synth_folder import labelled_samples
 
         device_of_process(self)
         if self.output.exists() and not self.output.is_dir():
@@ -143,10 +143,10 @@ class LoopConfig:
         return values
 
 
-NORMALS_PICTURES = ("image", "normals", "mask")
-"""What a training on normals reads of a dataset."""
-DEPTH_PICTURES = ("image", "depth", "albedo", "mask")
-"""What a training on depth or albedo reads of a dataset."""
+NORMALS_LABELS = ("normals",)
+"""What a training on normals learns from, beside picture and face (`lineament.training.labels.LABELS`)."""
+DEPTH_LABELS = ("depth", "albedo")
+"""What a training on depth or albedo learns from."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class FaceConfig(LoopConfig):
         "pool": "[0, 100000000]",
         "pool_views": "(0, 1000000]",
     }
-    PICTURES: ClassVar[tuple[str, ...]] = NORMALS_PICTURES
+    PICTURES: ClassVar[tuple[str, ...]] = ("image", *NORMALS_LABELS, "mask")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -208,13 +208,15 @@ def check_weights(option: str, *paths: Path | None, of: Sequence[WeightsFormat])
             raise WeightsError(f"{option}: {path} holds no weights of {' or '.join(wanted)}: it is for {shown(found)}")
 
 
-def check_photos(option: str, photos: Sequence[Path], needed: bool = False) -> None:
-    """Check that the files, folders and globs that an option names hold photos.
+def check_photos(option: str, photos: tuple[Path, ...], labels: Sequence[str] = (), needed: bool = False) -> None:
+    """Check that the folders that an option names hold photos with the labels that a training reads.
 
     Raises:
-        UsageError: A file that is not there, or no photos where some are needed.
-        NoImagesError: A folder or glob without photos.
+        UsageError: A folder that is not there, or none where some are needed.
+        DataError: A folder that `lineament label` has not written, or without one of the labels.
     """
-    from lineament.images.read import find_images
+    from lineament.datasets.labelled_folder import labelled_samples
 
-    check_paths(option, *(find_images(photos) if photos else ()), needed=needed)
+    check_paths(option, *photos, needed=needed)
+    if photos:
+        labelled_samples(photos, "train", pictures=("image", *labels, "mask"))

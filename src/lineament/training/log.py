@@ -18,7 +18,7 @@ from lineament.errors import OutputError
 from lineament.files.reading import MAXIMUM_BYTES, parse_json, read_bounded
 from lineament.files.writing import atomic_path
 from lineament.images.write import write_png
-from lineament.training.data import Batch
+from lineament.training.batch import Batch
 
 
 class RunLog:
@@ -98,8 +98,8 @@ def _tensorboard(folder: Path, first_step: int) -> Any:
 
 def write_sheet(path: Path, batch: Batch, stages: Sequence[Tensor], columns: int = 8) -> None:
     """Write a PNG with rows of photos, true normals, and predicted normals of each stage."""
-    rows = [batch.image, 0.5 * batch.normals + 0.5, *(0.5 * n + 0.5 for n in stages)]
-    face = batch.face[:columns]
+    rows = [batch.image, 0.5 * batch["normals"] + 0.5, *(0.5 * n + 0.5 for n in stages)]
+    face = batch["face"][:columns]
     strips = []
     for number, row in enumerate(rows):
         shown = row[:columns].float() if number == 0 else row[:columns].float() * face

@@ -21,8 +21,9 @@ from lineament.files.locking import folder_lock
 from lineament.files.overwriting import check_foreign
 from lineament.files.reading import parse_json, read_bounded
 from lineament.files.writing import write_json
-from lineament.networks.weight_files import LOWER_RATE
+from lineament.networks.weight_files import LOWER_RATE, header_of
 from lineament.training.checkpoint import (
+    AVERAGED,
     CURRENT,
     PREVIOUS,
     fill,
@@ -31,8 +32,8 @@ from lineament.training.checkpoint import (
 )
 from lineament.training.config import LoopConfig
 from lineament.training.log import RunLog
-from lineament.training.parallel import agree, device_of_process, joined, processes, rank, wait
-from lineament.training.recipe import Recipe
+from lineament.training.parallel import device_of_process, joined, processes, rank, wait
+from lineament.training.recipe import Recipe, learners_of
 from lineament.training.schedule import AveragedModel, learning_rate
 from lineament.training.whole_steps import WholeSteps
 
@@ -41,15 +42,12 @@ log = logging.getLogger(__name__)
 # Options that may differ when a run goes on: they change no figure of the training.
 _FREE = frozenset({"output", "device", "threads", "workers", "cache", "checkpoint_minutes"})
 
-AVERAGED = "averaged.safetensors"
-"""The averaged weights at the last checkpoint, in a run's folder: what a run that was stopped has learned."""
-
 _SECONDS_BETWEEN_LOGS = 1.0
 
 Progress = Callable[[int, Mapping[str, float]], None]
 
 
-def train(recipe: Recipe[Any], config: LoopConfig, progress: Progress | None = None) -> Path:
+def train(recipe: Recipe, config: LoopConfig, progress: Progress | None = None) -> Path:
     """Train until ``config.steps``, from the run's last checkpoint if there is one.
 
     Under ``torchrun`` every process calls this, and they train together (`lineament.training.parallel`).
@@ -87,17 +85,17 @@ def train(recipe: Recipe[Any], config: LoopConfig, progress: Progress | None = N
             raise TrainingError(f"a step does not fit into memory; {hint}") from error
 
 
-def _train(recipe: Recipe[Any], config: LoopConfig, device: torch.device, progress: Progress | None) -> Path:
+def _train(recipe: Recipe, config: LoopConfig, device: torch.device, progress: Progress | None) -> Path:
     folder, bf16, chief = config.output, uses_bf16(config), rank() == 0
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    model: nn.Module = recipe.model.to(device)
-    model.to(memory_format=layout)  # type: ignore[call-overload]  # missing in torch's own stubs
+    model = recipe.model.to(device)
+    model.to(memory_format=layout)
     averaged = AveragedModel(model, config.ema)
     modules = {"model": model, "averaged": averaged.model}
     modules.update({name: network.to(device) for name, network in recipe.beside().items()})
     optimizers = recipe.optimizers()
     step, seconds = _resume(folder, config, modules, optimizers)
-    agree(modules.values())
+    learners = learners_of(recipe, optimizers, config.clip)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
     source = recipe.batches("train", step, device)
@@ -115,15 +113,14 @@ def _train(recipe: Recipe[Any], config: LoopConfig, device: torch.device, progre
         """How much of the training's time is over; of one without a limit nothing ever is."""
         return trained() / (60 * config.minutes) if config.minutes else 0.0
 
-    def write_weights(path: Path) -> None:
-        about = {"training": json.dumps(config.without_places()), "processes": str(processes()), "step": str(step)}
-        recipe.save(averaged.model, path, about)
+    origin = {"training": json.dumps(config.without_places()), "processes": str(processes())}
 
     def save() -> None:
         nonlocal saved, saved_step
         if chief and step != saved_step:
-            save_checkpoint(folder, modules, optimizers, step, config.to_json(), trained() if config.minutes else 0.0)
-            write_weights(folder / AVERAGED)
+            limited = trained() if config.minutes else 0.0
+            weights = {**header_of(model), **origin}
+            save_checkpoint(folder, modules, optimizers, step, config.to_json(), limited, weights)
         saved, saved_step = time.monotonic(), step
 
     with RunLog(folder, step) if chief else nullcontext() as run, steps.interruptible():
@@ -144,7 +141,7 @@ def _train(recipe: Recipe[Any], config: LoopConfig, device: torch.device, progre
                 batch = next(source) if first is None else first
                 first = None
                 with steps.step():
-                    parts = recipe.step(batch, step, optimizers, autocast)
+                    parts = recipe.step(batch, step, learners, autocast)
                     averaged.update(model, step)
                     step += 1
                     logged.add(step, {"learning_rate": rate, **parts})
@@ -171,7 +168,7 @@ def _train(recipe: Recipe[Any], config: LoopConfig, device: torch.device, progre
             raise
     weights = folder / f"{recipe.name}.safetensors"
     if chief:
-        write_weights(weights)
+        recipe.save(averaged.model, weights, {**origin, "step": str(step)})
     wait()
     return weights
 
@@ -263,7 +260,7 @@ def check_folder(folder: Path, name: str) -> None:
     except (InputError, ValueError, TypeError):
         known = False
     if not known:
-        names = ("config.json", "log.jsonl", f"{name}.safetensors", AVERAGED, "sheet-*.png", "photo*-*.npz")
+        names = ("config.json", "log.jsonl", f"{name}.safetensors", AVERAGED, "sheet-*.png")
         check_foreign(folder, names, "files of a training")
 
 

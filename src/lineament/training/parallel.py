@@ -9,13 +9,15 @@ layers of full resolution have too few channels to share among threads; with sev
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import get_worker_info
 
 from lineament.devices import device_of
@@ -57,11 +59,14 @@ def draw_number(step: int) -> int:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[None]:
-    """Meet the other processes, and part from them at the end."""
-    if processes() == 1:
+    """Meet the other processes, and part from them at the end; within such a block, another one does nothing.
+
+    They meet once: a second meeting in one run of torchrun reads what the first left in its store, and may hang.
+    """
+    if processes() == 1 or distributed.is_initialized():
         yield
         return
-    # Others wait for as long as process 0 needs for what only it does: looking for faces in many photos, say.
+    # Others wait for as long as process 0 needs for what only it does: validating, say.
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
     try:
         yield
@@ -88,23 +93,48 @@ def wait() -> None:
         distributed.barrier()
 
 
-@torch.no_grad()
-def agree(modules: Iterable[nn.Module]) -> None:
-    """Give all processes the weights of process 0."""
-    if processes() > 1:
-        for module in modules:
-            for value in module.state_dict().values():
-                distributed.broadcast(value, 0)
+class _Computation(nn.Module):
+    """A network whose forward is whatever a step computes with it.
+
+    Steps run parts of their networks, some of them several times, and the losses on what comes out.
+    `DistributedDataParallel` watches one call of one forward; so this one is all of that.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, compute: Callable[[], Any]) -> Any:
+        return compute()
 
 
-@torch.no_grad()
-def average_gradients(parameters: Iterable[Tensor]) -> None:
-    """Replace every gradient by its mean over the processes."""
+@contextmanager
+def constant(network: nn.Module) -> Iterator[None]:
+    """A block in which a network's weights are constants: gradients pass through it, and none reach it."""
+    learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in learned:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learned:
+            parameter.requires_grad_(True)
+
+
+def averaging(network: nn.Module) -> Callable[[Callable[[], Any]], Any]:
+    """What runs a step's computations with a network so that ``backward`` averages its gradients over the processes.
+
+    All processes take the weights and statistics of process 0 at once. Statistics of batch norm are each process's own
+    from then on, and those of process 0 are saved. Every step must run the same parts of the network, though not all of
+    them, and nothing else may send gradients to it (`constant`).
+
+    Args:
+        network: On its device; something of it learns.
+    """
     if processes() == 1:
-        return
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
-    distributed.all_reduce(flat)
-    parts = (flat / processes()).split([gradient.numel() for gradient in gradients])
-    for gradient, part in zip(gradients, parts, strict=True):
-        gradient.copy_(part.view_as(gradient))
+        return lambda compute: compute()
+    for buffer in network.buffers():
+        distributed.broadcast(buffer, 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of the option's new name, which torch 2.11 does not know
+        return DistributedDataParallel(_Computation(network), broadcast_buffers=False, static_graph=True)

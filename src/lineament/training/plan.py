@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from lineament.errors import DataError, InputError
 from lineament.files.reading import parse_json, read_bounded
 from lineament.training.config import LoopConfig
 from lineament.training.loop import Progress, check_folder, check_same_run, train
+from lineament.training.parallel import device_of_process, joined
 from lineament.training.recipe import Recipe
 
 
@@ -24,7 +26,7 @@ class Step:
     name: str
     """Stem of its weights' file."""
     config: LoopConfig
-    recipe: Callable[[], Recipe[Any]]
+    recipe: Callable[[], Recipe]
     """Makes the recipe; what it takes from steps before it must read when it starts."""
 
     @property
@@ -52,7 +54,7 @@ class Step:
         check_same_run(self.config, before)
         return True
 
-    def ready(self) -> Recipe[Any]:
+    def ready(self) -> Recipe:
         """The recipe; the first weights of its networks follow the configuration's seed."""
         torch.manual_seed(self.config.seed)
         return self.recipe()
@@ -90,6 +92,7 @@ def carry_out(steps: Sequence[Step], progress: Callable[[Step], Progress | None]
     for step in missing:
         check_folder(step.config.output, step.name)
     pending = [(step, step.ready()) for step in missing]
-    for step, recipe in pending:
-        train(recipe, step.config, progress(step))
+    with joined(device_of_process(steps[0].config)) if pending else nullcontext():
+        for step, recipe in pending:
+            train(recipe, step.config, progress(step))
     return steps[-1].weights if steps else None

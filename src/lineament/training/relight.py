@@ -9,6 +9,8 @@ and the rest of what `lineament.synth` renders are not in it, so only a share of
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,7 +19,7 @@ from lineament.render.shading import lambert
 from lineament.render.vectors import dot, unit
 from lineament.synth.fields import per_sample
 from lineament.training.augment import Draws
-from lineament.training.data import Batch
+from lineament.training.batch import Batch
 
 _WINDOW = 9  # px, what is darker than so wide a neighbourhood is a feature
 _FEATURE = 0.15  # logarithm of how much darker
@@ -38,12 +40,11 @@ def relit(batch: Batch, share: float, seed: int, step: int) -> Batch:
     """
     if share == 0.0:
         return batch
-    draw = Draws(seed + 0x51DE, step, len(batch.image), batch.image.device)
-    lit = _albedo(batch, draw) * _light(batch.normals, draw) + _gloss(batch.normals, draw)
+    draw = Draws(seed + 0x51DE, step, len(batch), batch.image.device)
+    normals, face = batch["normals"], batch["face"]
+    lit = _albedo(batch, draw) * _light(normals, draw) + _gloss(normals, draw)
     chosen = per_sample(draw.uniform(0.0, 1.0) < share)
-    return Batch(
-        torch.where(chosen & batch.face, _exposed(lit, batch.face, draw), batch.image), batch.normals, batch.face
-    )
+    return replace(batch, image=torch.where(chosen & face, _exposed(lit, face, draw), batch.image))
 
 
 def _direction(draw: Draws) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lineament.render.vectors import dot
-from lineament.training.data import Batch
+from lineament.training.batch import Batch
 from lineament.training.log import write_sheet
 
 Estimate = Callable[[Batch], tuple[Sequence[Tensor], Batch]]
@@ -30,10 +30,10 @@ def angular_errors(source: Iterable[Batch], estimate: Estimate, sheet: Path | No
     pixels = 0
     for number, given in enumerate(source):
         stages, batch = estimate(given)
-        face = batch.face[:, 0]
+        face = batch["face"][:, 0]
         totals = totals or [0.0] * len(stages)
         for stage, normals in enumerate(stages):
-            cosine = dot(normals, batch.normals)[:, 0].clamp(-1, 1)[face]
+            cosine = dot(normals, batch["normals"])[:, 0].clamp(-1, 1)[face]
             totals[stage] += float(torch.rad2deg(torch.acos(cosine)).double().sum())
         pixels += int(face.sum())
         if number == 0 and sheet is not None:

@@ -19,18 +19,10 @@ from lineament.datasets.realy import REALY
 from lineament.datasets.synface import SynFace
 from lineament.datasets.threedfaw import ThreeDFAW
 from lineament.errors import UsageError
-from lineament.evaluation.protocols.scoring import (
-    Measured,
-    Progress,
-    measure_depth,
-    measure_distances,
-    measure_facescape,
-    measure_landmark_depth,
-    measure_normals,
-    measure_realy,
-    measure_scan_distance,
-    measure_texture,
-)
+from lineament.evaluation.protocols.depths import measure_depth, measure_distances, measure_landmark_depth
+from lineament.evaluation.protocols.meshes import measure_facescape, measure_realy, measure_scan_distance
+from lineament.evaluation.protocols.scoring import Measured, Progress, measure_normals, measure_texture
+from lineament.evaluation.systems.settings import Crop
 from lineament.evaluation.systems.system import System
 
 LOW_RESOLUTION = 32
@@ -47,6 +39,8 @@ class Protocol:
     """Opens the part of the data that the table uses."""
     measure: Callable[[Dataset, System, Progress | None], Measured]
     notes: tuple[str, ...] = ()
+    crop: Crop = "found"
+    """Whether the photos are cut to the face already, by default of the evaluation."""
 
 
 _SPLIT = "Test identities: a fifth, chosen by a fixed seed; the published splits are not known."
@@ -63,6 +57,7 @@ def _photoface(table: str, *notes: str, degrade_to: int | None = None) -> Protoc
         partial(Photoface, split="test"),
         partial(measure_normals, degrade_to=degrade_to),
         (_SPLIT, _AGGREGATION, *notes),
+        "given",
     )
 
 
@@ -90,9 +85,9 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol("hrn-table2-esrc", ESRC, measure_scan_distance),
         _facescape("hrn-table3", "wild"),
         Protocol("hrn-table4", FaceScapeViews, partial(measure_scan_distance, columns=1)),
-        Protocol("l2r-table2", _SYNFACE, partial(measure_distances, degrade_to=LOW_RESOLUTION), (_LOW,)),
+        Protocol("l2r-table2", _SYNFACE, partial(measure_distances, degrade_to=LOW_RESOLUTION), (_LOW,), "given"),
         Protocol("l2r-table3", CelebAMaskHQ, measure_texture, (_TEXTURE_NOTE,)),
-        Protocol("l2r-table4", _SYNFACE, partial(measure_distances, degrade_to=LOW_RESOLUTION), (_LOW,)),
+        Protocol("l2r-table4", _SYNFACE, partial(measure_distances, degrade_to=LOW_RESOLUTION), (_LOW,), "given"),
         Protocol("l2r-table5", ThreeDFAW, partial(measure_landmark_depth, degrade_to=LOW_RESOLUTION), (_LOW,)),
         _photoface("l2r-table6", _LOW, degrade_to=LOW_RESOLUTION),
         Protocol("l2r-table7", CelebAMaskHQ, measure_texture, (_TEXTURE_NOTE,)),

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,25 +12,26 @@ from lineament.datasets.dataset import rgb
 from lineament.datasets.meshes import read_mesh
 from lineament.datasets.sample import Sample
 from lineament.errors import InputError
+from lineament.evaluation.systems.system import Floats, Frame, System
 from lineament.files.reading import reading, regular_file
 from lineament.geometry.mesh import Mesh
 from lineament.images.maps import PICTURES, Axes, read_array, read_normals, read_picture_values
 
-Floats = NDArray[np.float32]
-
 _LARGEST_TABLE = 1 << 26
 
 
-@dataclass(frozen=True)
-class StoredPredictions:
+class StoredPredictions(System):
     """A folder with one file per sample.
 
     A sample `a/b/c` is looked for as `a/b/c`, as `a_b_c`, as `c`, and as `c` in a folder named after the person, with
     any known suffix. Its map must have the photo's resolution.
     """
 
-    folder: Path
-    axes: Axes = field(default_factory=Axes)
+    def __init__(self, folder: Path, axes: Axes | None = None, name: str | None = None) -> None:
+        """Predictions in a folder, whose name they go by unless another is given; ``axes`` are those of normal maps."""
+        super().__init__(name or folder.name)
+        self.folder, self.axes = folder, axes or Axes()
+        self._last: tuple[Path, Mesh] | None = None
 
     def normals(self, sample: Sample) -> list[Floats]:
         """Normals [H, W, 3] per stage: `.npy`, `.npz` (`normals`), `.exr`, or a picture of (n + 1) / 2, black for none.
@@ -62,25 +62,30 @@ class StoredPredictions:
             raise InputError(f"{path} has the shape {depth.shape}, the photo has {sample.image.shape[:2]}")
         return depth
 
-    def mesh(self, sample: Sample) -> Mesh:
-        """A mesh: `.obj`, `.ply`, `.stl`, `.off` or `.wrl`.
+    def mesh(self, sample: Sample, frame: Frame = "millimetres") -> Mesh:
+        """A mesh: `.obj`, `.ply`, `.stl`, `.off` or `.wrl`, in whatever frame it is stored.
 
         Raises:
             InputError: No such file.
             DataError: One that cannot be read, or whose numbers are not finite.
         """
-        return read_mesh(self._path(sample, (".obj", ".ply", ".stl", ".off", ".wrl")))
+        path = self._path(sample, (".obj", ".ply", ".stl", ".off", ".wrl"))
+        if self._last is None or self._last[0] != path:
+            self._last = path, read_mesh(path)
+        return self._last[1]
 
-    def landmarks(self, sample: Sample, mesh: Mesh) -> NDArray[np.float64]:
-        """Landmarks [K, 3] of a mesh from the `.txt` beside it: rows of x y z, of one vertex's index, or of i j k a b c
-        (three vertices and their weights, REALY's form). A file `landmarks.txt` serves all meshes of one topology.
+    def landmarks(self, sample: Sample) -> NDArray[np.float64]:
+        """Landmarks [K, 3] of the mesh from the `.txt` beside it.
+
+        Its rows are x y z, one vertex's index, or i j k a b c (three vertices and their weights, REALY's form). A file
+        `landmarks.txt` serves all meshes of one topology.
 
         Raises:
             InputError: No such file, or rows of another length.
         """
         common = self.folder / "landmarks.txt"
         path = common if common.is_file() else self._path(sample, (".txt",))
-        return landmarks_of(read_rows(path), mesh, path)
+        return landmarks_of(read_rows(path), self.mesh(sample), path)
 
     def picture(self, sample: Sample) -> NDArray[np.uint8]:
         """A picture of the photo's size.

@@ -1,134 +1,85 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be measured: our methods, anybody's adapter, anybody's stored predictions."""
+"""What a system under test is, whoever made it: one interface for methods, peers and stored predictions."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lineament.datasets.sample import Sample
 from lineament.errors import UsageError
-from lineament.evaluation.systems.framing import FramedPredictor, Framing
-from lineament.evaluation.systems.stored import StoredPredictions
 from lineament.geometry.integration import normals_to_depth
+from lineament.geometry.mesh import Mesh
 
 Floats = NDArray[np.float32]
 
-PEERS = ("mediapipe",)
-"""Adapters that ship."""
+Frame = Literal["millimetres", "picture", "camera"]
+"""Where a benchmark wants a mesh.
+
+"millimetres": axes of the camera frame, any origin, a head's true or average size. "picture": FaceScape's orthographic
+camera, which sees [-1, 1] across the picture. "camera": FaceScape's perspective camera, in distances of pupils.
+"""
 
 
-class System(Protocol):
-    """Something that answers for a sample; it may use nothing of it but ``image``, ``name`` and ``subject``."""
+class System:
+    """Something that answers for a sample; it may use nothing of it but ``image``, ``name`` and ``subject``.
 
-    name: str
-    """In reports."""
+    Each kind of system gives what it can. All methods raise UsageError for what it never gives, NoFaceError where it
+    finds no face in this photo (a protocol says what that counts), and InputError for an answer that cannot be used.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        """In reports."""
 
     def normals(self, sample: Sample) -> list[Floats]:
-        """Normals [H, W, 3] in our frame, one map per stage, the last the answer."""
+        """Unit normals [H, W, 3] in the camera frame, one map per stage, the last the answer; zero for no answer."""
+        raise self._gives_no("normals")
 
     def depth(self, sample: Sample) -> Floats:
-        """Depth [H, W], larger nearer, of any unit and origin."""
+        """Depth [H, W], larger nearer, of any unit and origin; not a number where there is no answer."""
+        raise self._gives_no("depth")
 
-    def stored(self, wanted: str) -> StoredPredictions:
-        """The folder that holds ``wanted`` (meshes, pictures), which only other programmes make so far."""
+    def mesh(self, sample: Sample, frame: Frame = "millimetres") -> Mesh:
+        """The face's surface."""
+        raise self._gives_no("meshes")
+
+    def landmarks(self, sample: Sample) -> NDArray[np.float64]:
+        """Landmarks [K, 3] of `mesh`, in its frame of millimetres."""
+        raise self._gives_no("landmarks of meshes")
+
+    def picture(self, sample: Sample) -> NDArray[np.uint8]:
+        """The photo rendered again [H, W, 3] from the estimated shape, texture and light."""
+        raise self._gives_no("rendered pictures")
+
+    def views(self, sample: Sample) -> list[NDArray[np.uint8]]:
+        """The estimated face rendered in other poses, [H, W, 3] each."""
+        raise self._gives_no("rendered views")
+
+    def about(self) -> dict[str, Any]:
+        """What else a report should say of it in JSON, such as the hash of its weights and its options."""
+        return {}
+
+    def _gives_no(self, wanted: str) -> UsageError:
+        return UsageError(f"{self.name} estimates no {wanted}; give a folder of them with --predictions")
 
 
-class NormalsSystem:
-    """A function from samples to normals; depth is integrated from the last map."""
+class NormalsSystem(System):
+    """A function from samples to normals; depth is integrated from the last map, as the estimator does."""
 
     def __init__(self, name: str, normals: Callable[[Sample], list[Floats]]) -> None:
-        self.name, self._normals = name, normals
+        super().__init__(name)
+        self._normals = normals
 
     def normals(self, sample: Sample) -> list[Floats]:
         """Normals [H, W, 3] per stage."""
         return self._normals(sample)
 
     def depth(self, sample: Sample) -> Floats:
-        """Depth [H, W] in pixels, integrated where there is a normal."""
-        return normals_to_depth(self.normals(sample)[-1])
-
-    def stored(self, wanted: str) -> StoredPredictions:
-        """It writes none."""
-        raise UsageError(f"{self.name} estimates no {wanted}; give a folder of them with --predictions")
-
-
-class StoredSystem:
-    """A folder of predictions."""
-
-    def __init__(self, predictions: StoredPredictions, name: str | None = None) -> None:
-        self.predictions, self.name = predictions, name or predictions.folder.name
-
-    def normals(self, sample: Sample) -> list[Floats]:
-        """Stored normal maps."""
-        return self.predictions.normals(sample)
-
-    def depth(self, sample: Sample) -> Floats:
-        """Stored depth maps."""
-        return self.predictions.depth(sample)
-
-    def stored(self, wanted: str) -> StoredPredictions:
-        """The folder."""
-        return self.predictions
-
-
-def method_system(name: str, padding: float, second_view: bool = True) -> NormalsSystem:
-    """One of our methods: a shipped name or a file of weights.
-
-    Photos are set into a larger square first, since those of datasets are cut tightly (`Framing`).
-    """
-    import lineament
-
-    estimator = lineament.load(name, options=lineament.Options(second_view=second_view, fine_crop=False))
-    framed = FramedPredictor(lambda crop: estimator.estimate_crop(crop).normals, Framing(padding))
-    return NormalsSystem(Path(name).stem if name.endswith(".safetensors") else name, framed)
-
-
-def peer_system(peer: str) -> NormalsSystem:
-    """Somebody else's system behind two functions.
-
-    An adapter is a Python file (or the name of one that ships) with ``load()``, which gives whatever the second needs,
-    and ``normals(state, image)``, which gives normals [H, W, 3] float in our frame (x right, y up, z to the viewer;
-    zero where there is none) for a photo [H, W, 3] uint8 RGB.
-
-    Raises:
-        UsageError: No such adapter, or one without these functions.
-    """
-    module = _adapter(peer)
-    missing = [name for name in ("load", "normals") if not callable(getattr(module, name, None))]
-    if missing:
-        raise UsageError(f"the adapter {peer} has no function {' and no '.join(missing)}")
-    state = module.load()
-
-    def normals(sample: Sample) -> list[Floats]:
-        answer = np.asarray(module.normals(state, sample.image), np.float32)
-        if answer.shape != sample.image.shape:
-            raise UsageError(f"{peer} gave normals {answer.shape} for a photo {sample.image.shape}")
-        return [answer]
-
-    return NormalsSystem(Path(peer).stem, normals)
-
-
-def _adapter(peer: str) -> ModuleType | Any:
-    if peer in PEERS:
-        return importlib.import_module(f"lineament.evaluation.systems.peers.{peer}")
-    path = Path(peer)
-    if path.suffix != ".py" or not path.is_file():
-        raise UsageError(f"there is no adapter {peer!r}: name a Python file, or one of {', '.join(PEERS)}")
-    spec = importlib.util.spec_from_file_location(f"lineament_peer_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{peer} cannot be imported")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except ImportError as error:
-        raise UsageError(f"{peer}: {error}") from None
-    return module
+        """Depth [H, W] in pixels, integrated where there is a normal; not a number elsewhere."""
+        normals = self.normals(sample)[-1]
+        known = (normals != 0).any(axis=2)
+        return np.where(known, normals_to_depth(normals, known, "least_squares"), np.float32(np.nan))

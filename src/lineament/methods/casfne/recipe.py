@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -18,10 +18,11 @@ from lineament.networks.discriminator import PatchDiscriminator, adversarial_los
 from lineament.networks.encoder import start_encoder
 from lineament.networks.weight_files import load_weights, mean_weights, save_weights
 from lineament.training.augment import prepared
-from lineament.training.data import Batch, batches
-from lineament.training.parallel import draw_number
+from lineament.training.batch import Batch
+from lineament.training.data import batches
+from lineament.training.parallel import constant, draw_number
 from lineament.training.plan import Step, Training
-from lineament.training.recipe import adam, descend
+from lineament.training.recipe import Learner, adam, weighted
 from lineament.training.relight import relit
 from lineament.training.validation import angular_errors
 
@@ -78,18 +79,22 @@ class CasFNERecipe:
         return batches(self.config, split, first, device)
 
     def step(
-        self, batch: Batch, step: int, optimizers: Mapping[str, torch.optim.Optimizer], autocast: torch.autocast
+        self, batch: Batch, step: int, learners: Mapping[str, Learner], autocast: torch.autocast
     ) -> dict[str, Tensor]:
         """One step of the generator and, where there is one, of the discriminator."""
         config = self.config
         batch = prepared(relit(batch, config.relight, config.seed, draw_number(step)), config, step)
-        total, parts, _ = self.generator_loss(batch, autocast)
-        norm = descend(total, self.model, optimizers["model"], config.clip)
-        values: dict[str, Tensor] = {"loss": total.detach(), "gradient_norm": norm, **parts}
-        if self.discriminator is not None:
-            judged = self.discriminator_loss(batch, autocast)
-            descend(judged, self.discriminator, optimizers["discriminator"], config.clip)
-            values["discriminator"] = judged.detach()
+
+        def generated() -> tuple[Tensor, tuple[dict[str, Tensor], list[Tensor]]]:
+            total, parts, normals = self.generator_loss(batch, autocast)
+            return total, (parts, normals)
+
+        loss, norm, (parts, normals) = learners["model"].descend(generated)
+        values: dict[str, Tensor] = {"loss": loss, "gradient_norm": norm, **parts}
+        if "discriminator" in learners:
+            values["discriminator"], _, _ = learners["discriminator"].descend(
+                lambda: (self.discriminator_loss(batch, normals, autocast), None)
+            )
         return values
 
     def validate(self, model: CasFNE, device: torch.device, sheet: Path) -> dict[str, float]:
@@ -100,39 +105,35 @@ class CasFNERecipe:
         """Write the averaged weights."""
         save_weights(model, path, metadata)
 
-    def generator_loss(self, batch: Batch, autocast: torch.autocast) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+    def generator_loss(self, batch: Batch, autocast: torch.autocast) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
         """Equation 8 on one batch.
 
         Returns:
-            The total, its parts by name, and the last stage's normals [B, 3, H, W] (detached).
+            The total; its parts by name and every stage's normals [B, 3, H, W], both without gradient.
         """
         with autocast:
             output, batch = estimated(self.model, batch, self.config)
-        parts = {"mask": losses.mask_loss(output.mask_logits, batch.face)}
+        truth, face = batch["normals"], batch["face"]
+        parts = {"mask": losses.mask_loss(output.mask_logits, face)}
         if "rec" in self.config.losses:
-            parts["rec"] = losses.reconstruction_loss(
-                output.normals, batch.normals, batch.face, self.config.reconstruction
-            )
+            parts["rec"] = losses.reconstruction_loss(output.normals, truth, face, self.config.reconstruction)
         if "likelihood" in self.config.losses:
-            parts["likelihood"] = losses.likelihood_loss(
-                output.normals, output.concentrations, batch.normals, batch.face
-            )
+            parts["likelihood"] = losses.likelihood_loss(output.normals, output.concentrations, truth, face)
         if "tv" in self.config.losses:
             parts["tv"] = losses.total_variation_loss(output.normals)
         if self.discriminator is not None:
-            with autocast:
-                logits = [self.discriminator(n * batch.face) for n in output.normals]
+            with autocast, constant(self.discriminator):
+                logits = [self.discriminator(n * face) for n in output.normals]
             parts["adv"] = adversarial_loss([each.float() for each in logits])
-        total = torch.stack([losses.WEIGHTS[name] * part for name, part in parts.items()]).sum()
-        self._predicted = [n.detach() for n in output.normals]
-        return total, {name: part.detach() for name, part in parts.items()}, self._predicted[-1]
+        total, shown = weighted(parts, losses.WEIGHTS)
+        return total, shown, [n.detach() for n in output.normals]
 
-    def discriminator_loss(self, batch: Batch, autocast: torch.autocast) -> Tensor:
-        """The discriminator's own loss on the predictions of the last `generator_loss`."""
+    def discriminator_loss(self, batch: Batch, normals: Sequence[Tensor], autocast: torch.autocast) -> Tensor:
+        """The discriminator's own loss on a batch and the normals that `generator_loss` gave for it."""
         assert self.discriminator is not None
         with autocast:
-            real = self.discriminator(batch.normals * batch.face)
-            fake = [self.discriminator(n * batch.face) for n in self._predicted]
+            real = self.discriminator(batch["normals"] * batch["face"])
+            fake = [self.discriminator(n * batch["face"]) for n in normals]
         return discriminator_loss(real.float(), [each.float() for each in fake])
 
 

@@ -13,8 +13,7 @@ from lineament.methods.df2net.model import DF2NetConfig, Refinement, df2net, df2
 from lineament.methods.hffne.method import WEIGHTS as HFFNE
 from lineament.models.albedo.method import WEIGHTS as ALBEDO
 from lineament.options import COUNT
-from lineament.training.config import DEPTH_PICTURES, Decay, FaceConfig, check_photos, check_weights
-from lineament.weights import weights_path
+from lineament.training.config import DEPTH_LABELS, Decay, FaceConfig, check_photos, check_weights
 
 NetworkName = Literal["dense", "fine", "finer"]
 STEPS: tuple[NetworkName, ...] = ("dense", "fine", "finer")
@@ -42,9 +41,9 @@ class DF2NetTrainConfig(FaceConfig):
     refinement: Refinement = "finer"
     """The last network: Fr-Net, Fr-Net without multi-resolution blocks, or a second F-Net."""
     photos: tuple[Path, ...] = ()
-    """Files and folders with photos of faces, for D-Net, F-Net and Fr-Net; F-Net and Fr-Net need some."""
+    """Folders with photos that `lineament label` wrote, for D-Net, F-Net and Fr-Net; F-Net and Fr-Net need some."""
     detailed: tuple[Path, ...] = ()
-    """Photos with rich detail for Fr-Net, if other than these."""
+    """Such folders of photos with rich detail for Fr-Net, if other than these."""
     photo_share: float = 0.15
     """Share of a batch of D-Net that comes from photos, where there are any; the paper's is a seventh."""
     render_share: float = 0.0
@@ -54,8 +53,6 @@ class DF2NetTrainConfig(FaceConfig):
     """Weight of the loss on normals of renders beside the depth's; a short training needs more for a smooth surface."""
     shading_weight: float = 100.0
     """Weight of Fr-Net's loss on shading beside the depth's 1; less keeps more of the shape."""
-    guide: str = "casfne-s"
-    """The method whose integrated normals are the photos' depth."""
     albedo: Path | None = None
     """Weights of the albedo network; by default those that ship."""
 
@@ -67,7 +64,7 @@ class DF2NetTrainConfig(FaceConfig):
         "normal_weight": "[0, 1000000]",
         "shading_weight": "[0, 1000000]",
     }
-    PICTURES: ClassVar[tuple[str, ...]] = DEPTH_PICTURES
+    PICTURES: ClassVar[tuple[str, ...]] = ("image", *DEPTH_LABELS, "mask")
 
     def check_places(self) -> None:
         """Check data, device, weights, and the photos, which the second and third step cannot do without."""
@@ -75,9 +72,8 @@ class DF2NetTrainConfig(FaceConfig):
         self.network()  # not before: one of its steps sees pictures of half the size
         check_weights("init", self.init, of=[WEIGHTS, HFFNE])
         check_weights("albedo", self.albedo, of=[ALBEDO])
-        check_photos("photos", self.photos, needed=not self.detailed)
-        check_photos("detailed", self.detailed)
-        weights_path(self.guide)
+        check_photos("photos", self.photos, ("depth",), needed=not self.detailed)
+        check_photos("detailed", self.detailed, ("depth",))
 
     def network(self) -> DF2NetConfig:
         """The networks that the training asks for."""

@@ -14,17 +14,18 @@ from torch import Tensor, nn
 from lineament.errors import UsageError, WeightsError
 from lineament.methods.df2net import losses
 from lineament.methods.df2net.config import STEPS, DF2NetTrainConfig, NetworkName
-from lineament.methods.df2net.data import photo_depths
 from lineament.methods.df2net.model import DF2Net, pixels
 from lineament.methods.hffne.model import HFFNE
 from lineament.models.albedo.model import AlbedoNetwork
 from lineament.networks.weight_files import load_weights, save_weights
 from lineament.render.colour import decode_srgb
 from lineament.render.light_fit import normals_of_depth
-from lineament.training.data import Batch
-from lineament.training.depth_data import DepthBatch, centred, rendered, varied
+from lineament.training.augment import varied
+from lineament.training.batch import Batch, centred, concatenated
+from lineament.training.config import DEPTH_LABELS
+from lineament.training.data import batches, photo_batches
 from lineament.training.plan import Step, Training
-from lineament.training.recipe import descend
+from lineament.training.recipe import Learner, adam, weighted
 from lineament.training.validation import angular_errors
 from lineament.weights import weights_path
 from lineament.weights.file import read_method
@@ -52,7 +53,6 @@ class DF2NetRecipe:
             raise UsageError(f"the step {step} learns from photos: name some with --photos")
         self.config, self.learns = config, step
         self.name: str = config.model
-        self.weights = config.output / f"{self.name}.safetensors"
         self.model = DF2Net(config.network())
         # The training as its data sees it: D-Net alone learns at the resolution at which it sees crops.
         scale = self.model.config.dense_scale if step == "dense" else 1
@@ -85,73 +85,69 @@ class DF2NetRecipe:
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """Adam for the network that learns."""
         config = self.config
-        learned = self.model.get_submodule(self.learns).parameters()
-        return {"model": torch.optim.Adam(learned, config.learning_rate, weight_decay=config.weight_decay)}
+        return {"model": adam(self.model, config.learning_rate, config.weight_decay)}
 
-    def batches(self, split: str, first: int, device: torch.device) -> Iterator[DepthBatch]:
+    def batches(self, split: str, first: int, device: torch.device) -> Iterator[Batch]:
         """What the step learns from (table 1); the validation is always on renders."""
         config = self.seen
         if split == "validation":
-            yield from rendered(config, split, first, device)
+            yield from batches(config, split, first, device, DEPTH_LABELS)
             return
         chosen, share = config.photos, config.photo_share if config.photos else 0.0
         if self.learns != "dense":
             chosen = (self.learns == "finer" and config.detailed) or config.photos or config.detailed
             share = 1.0 - config.render_share
         real = round(share * config.batch_size)
-        sources: list[Iterator[DepthBatch]] = []
+        sources: list[Iterator[Batch]] = []
         if real < config.batch_size:
-            sources.append(rendered(replace(config, batch_size=config.batch_size - real), split, first, device))
+            renders = replace(config, batch_size=config.batch_size - real)
+            sources.append(batches(renders, split, first, device, DEPTH_LABELS))
         if real > 0:
-            photos = photo_depths(chosen, config.size, config.output, config.guide)
-            sources.append(photos.batches(real, config.seed, first, device))
-        for parts in zip(*sources, strict=True):
-            tensors = zip(*(vars(part).values() for part in parts), strict=True)
-            yield DepthBatch(*(torch.cat(same) for same in tensors))
+            photos = photo_batches(config, chosen, real, first, device, ("depth",))
+            # Their albedo is not known.
+            sources.append(photo.with_labels(albedo=torch.zeros_like(photo.image)) for photo in photos)
+        yield from map(concatenated, zip(*sources, strict=True))
 
     def step(
-        self, batch: DepthBatch, step: int, optimizers: Mapping[str, torch.optim.Optimizer], autocast: torch.autocast
+        self, batch: Batch, step: int, learners: Mapping[str, Learner], autocast: torch.autocast
     ) -> dict[str, Tensor]:
         """One step of the network that learns."""
         moved, seen = varied(batch, self.seen, step)
-        parts = self.losses(moved, seen, autocast)
-        total = torch.stack([self.weight(name) * part for name, part in parts.items()]).sum()
-        norm = descend(total, self.model, optimizers["model"], self.config.clip)
-        figures = {"loss": total, "gradient_norm": norm, **parts}
-        return {name: value.detach() for name, value in figures.items()}
+        loss, norm, parts = learners["model"].descend(
+            lambda: weighted(self.losses(moved, seen, autocast), self.weights)
+        )
+        return {"loss": loss, "gradient_norm": norm, **parts}
 
-    def weight(self, name: str) -> float:
-        """A loss's weight in this step."""
-        if name == "nor":
-            return self.config.normal_weight
-        if name == "sh" and self.learns == "finer":
-            return self.config.shading_weight
-        return losses.WEIGHTS[self.learns][name]
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Each loss's weight in this step."""
+        weights = {**losses.WEIGHTS[self.learns], "nor": self.config.normal_weight}
+        return {**weights, "sh": self.config.shading_weight} if self.learns == "finer" else weights
 
-    def losses(self, batch: DepthBatch, seen: Tensor, autocast: torch.autocast) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, seen: Tensor, autocast: torch.autocast) -> dict[str, Tensor]:
         """The step's losses on a batch of which the networks see ``seen``."""
-        model = self.model
+        model, face = self.model, batch["face"]
         with autocast:
             if self.learns == "dense":
-                depth = centred(model.dense.small(seen), batch.face)
+                depth = centred(model.dense.small(seen), face)
                 return {
-                    "rec": losses.depth_loss(depth, batch.depth, batch.face),
-                    "nor": losses.normal_loss(depth, batch.depth, batch.face),
+                    "rec": losses.depth_loss(depth, batch["depth"], face),
+                    "nor": losses.normal_loss(depth, batch["depth"], face),
                 }
             fine = model.fine(seen, model.dense(seen).detach())
-            depth, guide, known = fine, batch.depth, batch.known
+            depth, guide, known = fine, batch["depth"], batch.known
             if self.learns == "finer":
                 depth, guide = model.finer(seen, fine.detach()), torch.where(known, guide, fine.detach())
         assert self.albedo is not None
         with torch.no_grad():
-            albedo = torch.where(known, batch.albedo, decode_srgb(self.albedo(batch.image)))
-        depth, guide = centred(depth, batch.face), centred(guide, batch.face)
+            albedo = torch.where(known, batch["albedo"], decode_srgb(self.albedo(batch.image)))
+        depth, guide = centred(depth, face), centred(guide, face)
         parts = {
-            "rec": losses.depth_loss(depth, guide, batch.face),
-            "sh": losses.shading_loss(depth, guide, batch.light, albedo, batch.face),
+            "rec": losses.depth_loss(depth, guide, face),
+            "sh": losses.shading_loss(depth, guide, batch.light, albedo, face),
         }
         if self.config.render_share:
-            parts["nor"] = losses.normal_loss(depth, guide, batch.face & known)
+            parts["nor"] = losses.normal_loss(depth, guide, face & known)
         return parts
 
     def validate(self, model: DF2Net, device: torch.device, sheet: Path) -> dict[str, float]:
@@ -160,7 +156,8 @@ class DF2NetRecipe:
 
         def measured() -> Iterator[Batch]:
             for batch in islice(self.batches("validation", 0, device), self.config.validation_batches):
-                yield Batch(batch.image, normals_of_depth(pixels(batch.depth)), losses.interior(batch.face))
+                normals, face = normals_of_depth(pixels(batch["depth"])), losses.interior(batch["face"])
+                yield Batch(batch.image, {"normals": normals, "face": face})
 
         def estimate(batch: Batch) -> tuple[list[Tensor], Batch]:
             if self.learns == "dense":

@@ -46,7 +46,7 @@ class HFFNETrainConfig(FaceConfig):
     paired: bool = True
     """Give each photo its own coarse normals as the exemplar, or another's of the batch (--no-paired)."""
     photos: tuple[Path, ...] = ()
-    """Files and folders with photos of faces, for stage two; the largest face of each is used."""
+    """Folders with photos that `lineament label` wrote, for stage two: pictures and masks are all that is used."""
     photo_share: float = 0.5
     """Share of a batch of stage two that comes from them, where there are any."""
     perceptual: float = 1.0

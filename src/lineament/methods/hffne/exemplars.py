@@ -13,6 +13,8 @@ from torch.nn import functional as F
 
 from lineament.render.vectors import unit
 from lineament.synth.degrade import gaussian_blur
+from lineament.synth.fields import per_sample
+from lineament.training.augment import Draws
 
 _BLUR = (0.02, 0.12)  # sigma, of the crop's side
 _BLURRED = 0.4  # share of exemplars
@@ -26,35 +28,34 @@ _HOLED = 0.15  # share of exemplars
 _OUTLINED = 0.5  # share of exemplars that end where the face does; the coarse network's own do not
 
 
-def spoilt(exemplar: Tensor, face: Tensor, draw: torch.Generator) -> Tensor:
+def spoilt(exemplar: Tensor, face: Tensor, draw: Draws) -> Tensor:
     """Spoil most exemplars of a batch, each in ways of its own.
 
     Args:
         exemplar: [B, 3, H, W] unit normals, zero where there are none.
         face: [B, 1, H, W] bool, where the face is.
-        draw: Where the chance comes from (CPU).
+        draw: Where the chance comes from.
 
     Returns:
         [B, 3, H, W], zero where there are none.
     """
-    count, device = len(exemplar), exemplar.device
 
     def chosen(share: float) -> Tensor:
-        return (torch.rand(count, generator=draw) < share).to(device)[:, None, None, None]
+        return per_sample(draw.uniform(0.0, 1.0) < share)
 
     def field(channels: int) -> Tensor:
-        coarse = torch.randn(count, channels, _BENDS, _BENDS, generator=draw).to(device)
+        coarse = draw.noise(exemplar[:, :channels, :_BENDS, :_BENDS])
         return F.interpolate(coarse, exemplar.shape[2:], mode="bicubic", align_corners=True)
 
     there = exemplar.square().sum(1, keepdim=True) > 0.25
     low, high = _BLUR
-    sigma = exemplar.shape[-1] * low * (high / low) ** torch.rand(count, generator=draw)
-    small = gaussian_blur(F.avg_pool2d(exemplar, _POOL), (sigma / _POOL).to(device))
+    sigma = exemplar.shape[-1] * low * (high / low) ** draw.uniform(0.0, 1.0)
+    small = gaussian_blur(F.avg_pool2d(exemplar, _POOL), sigma / _POOL)
     smooth = F.interpolate(small, exemplar.shape[2:], mode="bilinear", align_corners=False)
     made = torch.where(chosen(_BLURRED), unit(smooth), exemplar)
 
-    slope = torch.exp(_SLOPE * torch.randn(count, generator=draw)).to(device)[:, None, None, None]
-    bend = _BEND * torch.rand(count, generator=draw).to(device)[:, None, None, None] * field(2)
+    slope = per_sample(torch.exp(draw.normal(_SLOPE)))
+    bend = per_sample(draw.uniform(0.0, _BEND)) * field(2)
     across = made[:, :2] * torch.where(chosen(_SLOPED), slope, 1.0)
     across = across + torch.where(chosen(_BENT), bend, 0.0)
     made = unit(torch.cat([across, made[:, 2:]], dim=1))

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from lineament.errors import WeightsError
-from lineament.face.photo_crops import kept_face_crops
 from lineament.methods.hffne import losses
 from lineament.methods.hffne.config import HFFNETrainConfig
 from lineament.methods.hffne.exemplars import spoilt
@@ -24,12 +23,12 @@ from lineament.networks.vgg import VGG19Features
 from lineament.networks.weight_files import load_weights, save_weights
 from lineament.render.colour import grey
 from lineament.render.vectors import unit
-from lineament.training.augment import prepared
-from lineament.training.data import Batch, batches
-from lineament.training.parallel import processes, rank
-from lineament.training.photos import photo_batches
+from lineament.training.augment import draws_of, prepared
+from lineament.training.batch import Batch, concatenated
+from lineament.training.data import batches, photo_batches
+from lineament.training.parallel import constant
 from lineament.training.plan import Step, Training
-from lineament.training.recipe import descend
+from lineament.training.recipe import Learner, adam, weighted
 from lineament.training.validation import angular_errors
 from lineament.weights import weights_path
 
@@ -60,38 +59,43 @@ class CoarseRecipe:
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """Adam for the network and for the discriminator."""
         rate, decay = self.config.learning_rate, self.config.weight_decay
-        networks = {"model": self.model, **self.beside()}
-        return {name: torch.optim.Adam(net.parameters(), rate, weight_decay=decay) for name, net in networks.items()}
+        return {name: adam(net, rate, decay) for name, net in {"model": self.model, **self.beside()}.items()}
 
     def batches(self, split: str, first: int, device: torch.device) -> Iterator[Batch]:
         """Photos, normals and faces."""
         return batches(self.config, split, first, device)
 
     def step(
-        self, batch: Batch, step: int, optimizers: Mapping[str, torch.optim.Optimizer], autocast: torch.autocast
+        self, batch: Batch, step: int, learners: Mapping[str, Learner], autocast: torch.autocast
     ) -> dict[str, Tensor]:
         """One step of the network and, where there is one, of the discriminator."""
         batch = prepared(batch, self.config, step)
-        with autocast:
-            normals = self.model(batch.image)
-        parts = {"rec": losses.absolute_loss(normals, batch.normals, batch.face)}
-        total = parts["rec"]
-        if self.discriminator is not None:
-            parts["adv"] = adversarial_loss([self._judged(batch, normals, autocast)])
-            total = total + self.config.adversarial * parts["adv"]
-        norm = descend(total, self.model, optimizers["model"], self.config.clip)
-        if self.discriminator is not None:
-            real, fake = (self._judged(batch, n, autocast) for n in (batch.normals, normals.detach()))
-            parts["discriminator"] = discriminator_loss(real, [fake])
-            descend(parts["discriminator"], self.discriminator, optimizers["discriminator"], self.config.clip)
-        figures = {"loss": total, "gradient_norm": norm, **parts}
-        return {name: value.detach() for name, value in figures.items()}
+
+        def generated() -> tuple[Tensor, tuple[dict[str, Tensor], Tensor]]:
+            with autocast:
+                normals = self.model(batch.image)
+            parts = {"rec": losses.absolute_loss(normals, batch["normals"], batch["face"])}
+            if self.discriminator is not None:
+                with constant(self.discriminator):
+                    parts["adv"] = adversarial_loss([self._judged(batch, normals, autocast)])
+            total, shown = weighted(parts, {"rec": 1.0, "adv": self.config.adversarial})
+            return total, (shown, normals.detach())
+
+        def judged() -> tuple[Tensor, None]:
+            real, fake = (self._judged(batch, n, autocast) for n in (batch["normals"], normals))
+            return discriminator_loss(real, [fake]), None
+
+        loss, norm, (parts, normals) = learners["model"].descend(generated)
+        values = {"loss": loss, "gradient_norm": norm, **parts}
+        if "discriminator" in learners:
+            values["discriminator"], _, _ = learners["discriminator"].descend(judged)
+        return values
 
     def _judged(self, batch: Batch, normals: Tensor, autocast: torch.autocast) -> Tensor:
         """The discriminator's logits on normals beside their photo."""
         assert self.discriminator is not None
         with autocast:
-            pair = torch.cat([2.0 * grey(batch.image) - 1.0, normals * batch.face], dim=1)
+            pair = torch.cat([2.0 * grey(batch.image) - 1.0, normals * batch["face"]], dim=1)
             logits: Tensor = self.discriminator(pair)
         return logits.float()
 
@@ -158,45 +162,45 @@ class HFFNERecipe:
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """Adam for what is not frozen."""
-        learned = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        return {"model": torch.optim.Adam(learned, self.config.learning_rate, weight_decay=self.config.weight_decay)}
+        return {"model": adam(self.model, self.config.learning_rate, self.config.weight_decay)}
 
     def batches(self, split: str, first: int, device: torch.device) -> Iterator[Batch]:
-        """Synthetic photos, whose labels only the validation uses, and real ones besides."""
+        """Synthetic photos, whose labels only the validation uses, and real ones besides: pictures and faces."""
         config = self.config
-        real = round(config.photo_share * config.batch_size) if config.photos and split == "train" else 0
-        if real == 0:
+        if split == "validation":
             yield from batches(config, split, first, device)
             return
-        crops = kept_face_crops(config.photos, config.size, config.output)
-        photos = photo_batches(crops, real, config.seed, first, device)
-        if real == config.batch_size:
-            yield from photos
-            return
-        made = batches(replace(config, batch_size=config.batch_size - real), split, first, device)
-        for some, others in zip(made, photos, strict=True):
-            yield Batch(*(torch.cat(pair) for pair in zip(vars(some).values(), vars(others).values(), strict=True)))
+        real = round(config.photo_share * config.batch_size) if config.photos else 0
+        sources: list[Iterator[Batch]] = []
+        if real < config.batch_size:
+            made = replace(config, batch_size=config.batch_size - real)
+            sources.append(batches(made, split, first, device, labels=()))
+        if real > 0:
+            sources.append(photo_batches(config, config.photos, real, first, device))
+        yield from map(concatenated, zip(*sources, strict=True))
 
     def step(
-        self, batch: Batch, step: int, optimizers: Mapping[str, torch.optim.Optimizer], autocast: torch.autocast
+        self, batch: Batch, step: int, learners: Mapping[str, Learner], autocast: torch.autocast
     ) -> dict[str, Tensor]:
         """One step (equation 10)."""
         # The coarse network sees the picture as it is, the second stage sees it varied: labels never enter.
         guide = self.coarse_normals(batch.image, autocast)
-        batch = prepared(Batch(batch.image, guide, batch.face), self.config, step)
-        shift = 0 if self.config.paired else 1
-        exemplar, there = batch.normals.roll(shift, 0), batch.face.roll(shift, 0)
-        with autocast:
-            normals = self.model.refine(batch.image, spoilt(exemplar, there, self._chance(step)))
-        parts = {"rec": losses.reconstruction_loss(normals, batch.normals, batch.face)}
-        total = parts["rec"]
-        if self.config.perceptual:
+        batch = prepared(batch.only("face").with_labels(normals=guide), self.config, step)
+        face, shift = batch["face"], 0 if self.config.paired else 1
+        exemplar, there = batch["normals"].roll(shift, 0), face.roll(shift, 0)
+        exemplar = spoilt(exemplar, there, draws_of(batch, self.config.seed + 2, step))
+
+        def refined() -> tuple[Tensor, dict[str, Tensor]]:
             with autocast:
-                parts["perc"] = losses.perceptual_loss(self.features, batch.image, normals, batch.face)
-            total = total + self.config.perceptual * parts["perc"]
-        norm = descend(total, self.model, optimizers["model"], self.config.clip)
-        figures = {"loss": total, "gradient_norm": norm, **parts}
-        return {name: value.detach() for name, value in figures.items()}
+                normals = self.model.refine(batch.image, exemplar)
+            parts = {"rec": losses.reconstruction_loss(normals, batch["normals"], face)}
+            if self.config.perceptual:
+                with autocast:
+                    parts["perc"] = losses.perceptual_loss(self.features, batch.image, normals, face)
+            return weighted(parts, {"rec": 1.0, "perc": self.config.perceptual})
+
+        loss, norm, parts = learners["model"].descend(refined)
+        return {"loss": loss, "gradient_norm": norm, **parts}
 
     @torch.no_grad()
     def coarse_normals(self, image: Tensor, autocast: torch.autocast) -> Tensor:
@@ -205,10 +209,6 @@ class HFFNERecipe:
             plain, mirrored = self.model.coarse(image), self.model.coarse(image.flip(-1))
         signs = torch.tensor(_MIRROR, device=image.device).view(1, 3, 1, 1)
         return unit(plain + mirrored.flip(-1) * signs)
-
-    def _chance(self, step: int) -> torch.Generator:
-        """What the spoiling of a step's exemplars draws from: the same again when a training goes on."""
-        return torch.Generator().manual_seed((self.config.seed + 2) * 1_000_003 + step * processes() + rank())
 
     def validate(self, model: HFFNE, device: torch.device, sheet: Path) -> dict[str, float]:
         """Angular error of the coarse and the fine normals on people kept from training."""

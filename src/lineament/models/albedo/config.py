@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from lineament.models.albedo.method import WEIGHTS
 from lineament.options import check_multiple
-from lineament.training.config import DEPTH_PICTURES, FaceConfig, check_weights
+from lineament.training.config import DEPTH_LABELS, FaceConfig, check_weights
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class AlbedoTrainConfig(FaceConfig):
     """Channels of its first level."""
 
     INTERVALS: ClassVar[Mapping[str, str]] = {**FaceConfig.INTERVALS, "levels": "[2, 12]", "width": "[1, 1024]"}
-    PICTURES: ClassVar[tuple[str, ...]] = DEPTH_PICTURES
+    PICTURES: ClassVar[tuple[str, ...]] = ("image", *DEPTH_LABELS, "mask")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -16,14 +16,17 @@ from lineament.models.albedo.model import AlbedoConfig, AlbedoNetwork
 from lineament.networks.weight_files import load_weights
 from lineament.render.colour import encode_srgb
 from lineament.render.vectors import masked_mean
-from lineament.training.depth_data import DepthBatch, draws_of, moved, rendered
+from lineament.training.augment import draws_of, moved
+from lineament.training.batch import Batch
+from lineament.training.config import DEPTH_LABELS
+from lineament.training.data import batches
 from lineament.training.plan import Step, Training
-from lineament.training.recipe import SingleNetworkRecipe
+from lineament.training.recipe import Learner, SingleNetworkRecipe
 
 _DARK = 0.05  # added before the logarithm: black pixels say nothing of what colour they would have
 
 
-class AlbedoRecipe(SingleNetworkRecipe[DepthBatch]):
+class AlbedoRecipe(SingleNetworkRecipe):
     """Binds the network to its data and losses."""
 
     weights: Mapping[str, float] = {"relative": 1.0, "edges": 1.0, "albedo": 0.1}
@@ -38,27 +41,27 @@ class AlbedoRecipe(SingleNetworkRecipe[DepthBatch]):
         if self.config.init is not None:
             self.model.load_state_dict(load_weights(self.config.init, AlbedoNetwork).state_dict())
 
-    def batches(self, split: str, first: int, device: torch.device) -> Iterator[DepthBatch]:
+    def batches(self, split: str, first: int, device: torch.device) -> Iterator[Batch]:
         """Photos and albedo."""
-        return rendered(self.config, split, first, device)
+        return batches(self.config, split, first, device, DEPTH_LABELS)
 
     def step(
-        self, batch: DepthBatch, step: int, optimizers: Mapping[str, torch.optim.Optimizer], autocast: torch.autocast
+        self, batch: Batch, step: int, learners: Mapping[str, Learner], autocast: torch.autocast
     ) -> dict[str, Tensor]:
         """One step on a batch that is moved, in its own colours: they are the albedo's."""
         if self.config.augment:
-            batch, _ = moved(batch, draws_of(batch, self.config, step))
-        return super().step(batch, step, optimizers, autocast)
+            batch, _ = moved(batch, draws_of(batch, self.config.seed, step))
+        return super().step(batch, step, learners, autocast)
 
-    def losses(self, model: AlbedoNetwork, batch: DepthBatch, autocast: torch.autocast) -> dict[str, Tensor]:
+    def losses(self, model: AlbedoNetwork, batch: Batch, autocast: torch.autocast) -> dict[str, Tensor]:
         """Errors on the face: of the albedo up to a factor per colour, of its edges, and of the albedo itself.
 
         One photo does not tell a bright skin from bright light, nor a red one from red light; a loss that asks for it
         alone makes everything grey.
         """
         with autocast:
-            found = model(self.in_layout(batch.image))
-        truth, face = encode_srgb(batch.albedo), batch.face.float()
+            found = model(batch.in_layout(self.config.channels_last).image)
+        truth, face = encode_srgb(batch["albedo"]), batch["face"].float()
         count = face.sum().clamp_min(1.0)
         relative = relative_error(found, truth, face)
         right = (relative[..., 1:] - relative[..., :-1]) * face[..., 1:] * face[..., :-1]
@@ -76,7 +79,7 @@ class AlbedoRecipe(SingleNetworkRecipe[DepthBatch]):
 
         apart, photo, count = 0.0, 0.0, 0.0
         for number, batch in enumerate(islice(self.batches("validation", 0, device), self.config.validation_batches)):
-            found, truth, face = model(batch.image), encode_srgb(batch.albedo), batch.face.float()
+            found, truth, face = model(batch.image), encode_srgb(batch["albedo"]), batch["face"].float()
             apart += float(relative_error(found, truth, face).abs().sum() / 3.0)
             photo += float(relative_error(batch.image, truth, face).abs().sum() / 3.0)
             count += float(face.sum())

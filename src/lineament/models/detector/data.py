@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from lineament.alignment.crop import roll_of
 from lineament.annotations.parsing import MaskClass
+from lineament.datasets.labelled_folder import labelled_samples, read_picture
 from lineament.errors import DataError
 from lineament.files.reading import parse_json, read_bounded
 from lineament.models.detector.clutter import draw_shapes, rough_texture
 from lineament.models.detector.config import DetectorTrainConfig
 from lineament.models.detector.model import REFERENCE, STRIDE
+from lineament.training.batch import Batch
 from lineament.training.parallel import dealt
 from lineament.training.picture_augment import recolour
-from lineament.training.synth_folder import labelled_samples, read_picture
 
 Image = NDArray[np.uint8]
 
@@ -31,23 +31,10 @@ _STORED = 128  # px, the side at which faces are kept in memory
 _BACKGROUNDS = 1200
 _LEARNED = (17.0, 78.0)  # px, longer sides of the boxes that are to be found at one level of the pyramid
 _UNCERTAIN = (11.0, 118.0)  # px, sizes at which an answer is neither right nor wrong
+TARGETS = ("heat", "counted", "box", "roll", "weight")
+"""Labels of a scene, at every eighth pixel."""
+
 _SPREAD = 0.11  # of the heat around a face's centre, in box sides
-
-
-@dataclass(frozen=True)
-class DetectorBatch:
-    """Scenes and what is to be found in them, at every eighth pixel."""
-
-    image: Tensor  # [B, 3, S, S] in [0, 1]
-    heat: Tensor  # [B, S/8, S/8] 1 at faces' centres
-    counted: Tensor  # [B, S/8, S/8] bool, False where nothing is asked
-    box: Tensor  # [B, 4, S/8, S/8] as the network gives it
-    roll: Tensor  # [B, 2, S/8, S/8] cosine and sine, zero where unknown
-    weight: Tensor  # [B, S/8, S/8] of box and roll
-
-    def to(self, device: torch.device) -> DetectorBatch:
-        """Move to a device."""
-        return DetectorBatch(*(value.to(device) for value in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -73,7 +60,7 @@ class Placed:
         return max(self.box[2:])
 
 
-class FinderScenes(IterableDataset[DetectorBatch]):
+class FinderScenes(IterableDataset[Batch]):
     """Endless batches; batch n is a pure function of (seed, n)."""
 
     def __init__(self, config: DetectorTrainConfig, split: str, first: int) -> None:
@@ -91,14 +78,14 @@ class FinderScenes(IterableDataset[DetectorBatch]):
         self.photos = _photos(config.photos) if config.photos is not None and split == "train" else []
         self.backgrounds = _backgrounds(config.seed + (split == "validation"), _BACKGROUNDS, 192)
 
-    def __iter__(self) -> Iterator[DetectorBatch]:
+    def __iter__(self) -> Iterator[Batch]:
         for number in dealt(self.first, self.split):
             count = self.config.batch_size
             scenes = [self.scene(number * count + i) for i in range(count)]
             image = torch.from_numpy(np.stack([scene for scene, _ in scenes])).permute(0, 3, 1, 2).float() / 255
             targets = [targets_of(faces, self.config.size) for _, faces in scenes]
-            heat, counted, box, roll, weight = (torch.from_numpy(np.stack(t)) for t in zip(*targets, strict=True))
-            yield DetectorBatch(image, heat, counted, box, roll, weight)
+            stacked = (np.stack(t) for t in zip(*targets, strict=True))
+            yield Batch(image, dict(zip(TARGETS, map(torch.from_numpy, stacked), strict=True)))
 
     def scene(self, number: int) -> tuple[Image, list[Placed]]:
         """One scene and its faces."""
@@ -225,7 +212,7 @@ class FinderScenes(IterableDataset[DetectorBatch]):
 
 
 def targets_of(faces: list[Placed], size: int) -> tuple[NDArray[Any], ...]:
-    """Heat, counted, box, roll and weight of one scene, as `DetectorBatch` has them."""
+    """The `TARGETS` of one scene, as `lineament.training.batch.Batch` has them."""
     cells = size // STRIDE
     heat, weight = np.zeros((cells, cells), np.float32), np.zeros((cells, cells), np.float32)
     counted = np.ones((cells, cells), bool)
@@ -322,9 +309,7 @@ def _backgrounds(seed: int, count: int, size: int) -> list[Image]:
     return scenes
 
 
-def detector_batches(
-    config: DetectorTrainConfig, split: str, first: int, device: torch.device
-) -> Iterator[DetectorBatch]:
+def detector_batches(config: DetectorTrainConfig, split: str, first: int, device: torch.device) -> Iterator[Batch]:
     """Endless batches of a split from the ``first`` on."""
     workers = config.workers if split == "train" else 0
     source = FinderScenes(config, split, first)

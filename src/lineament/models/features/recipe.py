@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -14,22 +14,16 @@ from torch.nn import functional as F
 
 from lineament.models.features.config import FeaturesTrainConfig
 from lineament.models.features.model import FaceFeatures, FaceFeaturesConfig
-from lineament.training.augment import prepared
-from lineament.training.data import Batch, batches
-from lineament.training.parallel import processes, rank
+from lineament.synth.fields import per_sample
+from lineament.training.augment import draws_of, prepared
+from lineament.training.batch import Batch
+from lineament.training.data import batches
 from lineament.training.plan import Step, Training
-from lineament.training.recipe import SingleNetworkRecipe
+from lineament.training.recipe import Learner, SingleNetworkRecipe
 from lineament.training.validation import angular_errors
 
 
-@dataclass(frozen=True)
-class NoisyBatch(Batch):
-    """A batch and its photos with noise on them."""
-
-    noisy: Tensor  # [B, 3, S, S]
-
-
-class FaceFeaturesRecipe(SingleNetworkRecipe[Batch]):
+class FaceFeaturesRecipe(SingleNetworkRecipe):
     """Binds the network to its tasks."""
 
     weights: Mapping[str, float] = {"clean": 4.0, "normals": 1.0, "mask": 0.2}
@@ -44,23 +38,21 @@ class FaceFeaturesRecipe(SingleNetworkRecipe[Batch]):
         return batches(self.config, split, first, device)
 
     def step(
-        self, batch: Batch, step: int, optimizers: Mapping[str, torch.optim.Optimizer], autocast: torch.autocast
+        self, batch: Batch, step: int, learners: Mapping[str, Learner], autocast: torch.autocast
     ) -> dict[str, Tensor]:
         """One step on a varied batch with noise on it, drawn from (seed, step) alone."""
         batch = prepared(batch, self.config, step)
-        draw = torch.Generator().manual_seed((self.config.seed + 1) * 1_000_003 + step * processes() + rank())
-        level = self.config.noise * torch.rand(len(batch.image), 1, 1, 1, generator=draw)
-        noise = level * torch.randn(batch.image.shape, generator=draw)
-        noisy = NoisyBatch(batch.image, batch.normals, batch.face, batch.image + noise.to(batch.image.device))
-        return super().step(noisy, step, optimizers, autocast)
+        draw = draws_of(batch, self.config.seed + 1, step)
+        noise = per_sample(draw.uniform(0.0, self.config.noise)) * draw.noise(batch.image)
+        noisy = replace(batch, image=batch.image + noise).in_layout(self.config.channels_last).image
+        return super().step(batch.with_labels(noisy=noisy), step, learners, autocast)
 
     def losses(self, model: FaceFeatures, batch: Batch, autocast: torch.autocast) -> dict[str, Tensor]:
         """Mean absolute error of the clean photo and of the normals, cross-entropy of the mask."""
-        assert isinstance(batch, NoisyBatch)
         with autocast:
-            read = model(self.in_layout(batch.noisy))
-        face = batch.face.to(read.normals.dtype)
-        apart = ((read.normals - batch.normals).abs() * face).sum() / face.sum().clamp_min(1.0)
+            read = model(batch["noisy"])
+        face = batch["face"].to(read.normals.dtype)
+        apart = ((read.normals - batch["normals"]).abs() * face).sum() / face.sum().clamp_min(1.0)
         return {
             "clean": F.l1_loss(read.clean, batch.image),
             "normals": apart,

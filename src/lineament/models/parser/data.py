@@ -4,41 +4,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from lineament.alignment.crop import SPAN, FaceCrop, crop_of_landmarks
 from lineament.annotations.landmarks import mirrored_landmarks
+from lineament.datasets.labelled_folder import labelled_samples, read_picture
 from lineament.models.parser.config import ParserTrainConfig
+from lineament.training.batch import Batch
 from lineament.training.parallel import dealt
 from lineament.training.picture_augment import recolour
-from lineament.training.synth_folder import labelled_samples, read_picture
 
 _LOOSE = 0.5  # share of crops as a finder's box gives them; the rest are nearly canonical
 
 
-@dataclass(frozen=True)
-class ParserBatch:
-    """Crops and what is to be read in them."""
-
-    image: Tensor  # [B, 3, S, S] in [0, 1]
-    landmarks: Tensor  # [B, 68, 2] shares of the side
-    visible: Tensor  # [B, 68] bool
-    rotation: Tensor  # [B, 3, 3] of the head in the crop
-    mask: Tensor  # [B, S, S] int64, MaskClass
-
-    def to(self, device: torch.device) -> ParserBatch:
-        """Move to a device."""
-        return ParserBatch(*(value.to(device) for value in vars(self).values()))
-
-
-class ReaderCrops(IterableDataset[ParserBatch]):
+class ReaderCrops(IterableDataset[Batch]):
     """Endless batches; batch n is a pure function of (seed, n)."""
 
     def __init__(self, config: ParserTrainConfig, split: str, first: int) -> None:
@@ -51,17 +35,17 @@ class ReaderCrops(IterableDataset[ParserBatch]):
         self.config, self.split, self.first = config, split, first
         self.samples = labelled_samples(config.data, split, config.NEEDS, config.PICTURES)
 
-    def __iter__(self) -> Iterator[ParserBatch]:
+    def __iter__(self) -> Iterator[Batch]:
         for number in dealt(self.first, self.split):
             crops = [self._crop(number * self.config.batch_size + i) for i in range(self.config.batch_size)]
             image, landmarks, visible, rotation, mask = (np.stack(values) for values in zip(*crops, strict=True))
-            yield ParserBatch(
-                torch.from_numpy(image).permute(0, 3, 1, 2).float() / 255,
-                torch.from_numpy(landmarks).float(),
-                torch.from_numpy(visible),
-                torch.from_numpy(rotation).float(),
-                torch.from_numpy(mask).long(),
-            )
+            labels = {
+                "landmarks": torch.from_numpy(landmarks).float(),
+                "visible": torch.from_numpy(visible),
+                "rotation": torch.from_numpy(rotation).float(),
+                "parse": torch.from_numpy(mask)[:, None].long(),
+            }
+            yield Batch(torch.from_numpy(image).permute(0, 3, 1, 2).float() / 255, labels)
 
     def _crop(self, number: int) -> tuple[NDArray[Any], ...]:
         validation = self.split == "validation"
@@ -114,7 +98,7 @@ def _labels(mask: NDArray[np.uint8], crop: FaceCrop) -> NDArray[np.uint8]:
     return np.asarray(moved, dtype=np.uint8)
 
 
-def parser_batches(config: ParserTrainConfig, split: str, first: int, device: torch.device) -> Iterator[ParserBatch]:
+def parser_batches(config: ParserTrainConfig, split: str, first: int, device: torch.device) -> Iterator[Batch]:
     """Endless batches of a split from the ``first`` on."""
     workers = config.workers if split == "train" else 0
     source = ReaderCrops(config, split, first)

@@ -12,17 +12,18 @@ import torch
 from torch import Tensor
 
 from lineament.models.parser.config import ParserTrainConfig
-from lineament.models.parser.data import ParserBatch, parser_batches
+from lineament.models.parser.data import parser_batches
 from lineament.models.parser.losses import WEIGHTS, losses
 from lineament.models.parser.model import CLASSES, FaceParser, FaceParserConfig, Reading, rotation_of
 from lineament.networks.weight_files import load_weights
+from lineament.training.batch import Batch
 from lineament.training.plan import Step, Training
 from lineament.training.recipe import SingleNetworkRecipe
 
 _EYES = (36, 45)  # the outer corners
 
 
-class FaceParserRecipe(SingleNetworkRecipe[ParserBatch]):
+class FaceParserRecipe(SingleNetworkRecipe):
     """Binds the network to its data and losses."""
 
     weights = WEIGHTS
@@ -37,15 +38,15 @@ class FaceParserRecipe(SingleNetworkRecipe[ParserBatch]):
         if self.config.init is not None:
             self.model.load_state_dict(load_weights(self.config.init, FaceParser).state_dict())
 
-    def batches(self, split: str, first: int, device: torch.device) -> Iterator[ParserBatch]:
+    def batches(self, split: str, first: int, device: torch.device) -> Iterator[Batch]:
         """Crops with their labels."""
         return parser_batches(self.config, split, first, device)
 
-    def losses(self, model: FaceParser, batch: ParserBatch, autocast: torch.autocast) -> dict[str, Tensor]:
+    def losses(self, model: FaceParser, batch: Batch, autocast: torch.autocast) -> dict[str, Tensor]:
         """All parts of the loss, by name."""
         with autocast:
-            reading = model(self.in_layout(batch.image))
-        return losses(reading, batch.landmarks, batch.visible, batch.rotation, batch.mask)
+            reading = model(batch.in_layout(self.config.channels_last).image)
+        return losses(reading, batch["landmarks"], batch["visible"], batch["rotation"], batch["parse"][:, 0])
 
     @torch.no_grad()
     def validate(self, model: FaceParser, device: torch.device, sheet: Path) -> dict[str, float]:
@@ -59,7 +60,7 @@ class FaceParserRecipe(SingleNetworkRecipe[ParserBatch]):
         return {f"validation_{name}": float(np.mean([g[name] for g in gathered])) for name in gathered[0]}
 
 
-def errors(reading: Reading, batch: ParserBatch) -> dict[str, float]:
+def errors(reading: Reading, batch: Batch) -> dict[str, float]:
     """What is wrong with a batch's reading.
 
     Returns:
@@ -68,29 +69,29 @@ def errors(reading: Reading, batch: ParserBatch) -> dict[str, float]:
         per cent of landmarks whose visibility is told right; pose: mean angle, degrees; parse: mean intersection over
         union of all classes that occur, per cent.
     """
-    inside = ((batch.landmarks > 0) & (batch.landmarks < 1)).all(-1)
-    ocular = (batch.landmarks[:, _EYES[0]] - batch.landmarks[:, _EYES[1]]).norm(dim=-1)
+    inside = ((batch["landmarks"] > 0) & (batch["landmarks"] < 1)).all(-1)
+    ocular = (batch["landmarks"][:, _EYES[0]] - batch["landmarks"][:, _EYES[1]]).norm(dim=-1)
     # The axis between the eyes is foreshortened by its tilt towards the camera.
-    ocular = ocular / (1.0 - batch.rotation[:, 2, 0].square()).clamp_min(0.05).sqrt()
-    away = 100.0 * (reading.landmarks - batch.landmarks).norm(dim=-1) / ocular[:, None]
-    relative = rotation_of(reading.rotation) @ batch.rotation.transpose(1, 2)
+    ocular = ocular / (1.0 - batch["rotation"][:, 2, 0].square()).clamp_min(0.05).sqrt()
+    away = 100.0 * (reading.landmarks - batch["landmarks"]).norm(dim=-1) / ocular[:, None]
+    relative = rotation_of(reading.rotation) @ batch["rotation"].transpose(1, 2)
     cosine = 0.5 * (relative.diagonal(dim1=1, dim2=2).sum(1) - 1.0)
     found = reading.parse.argmax(1)
     shares = []
     for number in range(CLASSES):
-        here, there = found == number, batch.mask == number
+        here, there = found == number, batch["parse"][:, 0] == number
         if there.any():
             shares.append(100.0 * float((here & there).sum()) / float((here | there).sum()))
     return {
         "landmarks": float(away[inside].mean()),
-        "visible": float(away[inside & batch.visible].mean()),
-        "seen": 100.0 * float(((reading.visibility > 0) == batch.visible).float().mean()),
+        "visible": float(away[inside & batch["visible"]].mean()),
+        "seen": 100.0 * float(((reading.visibility > 0) == batch["visible"]).float().mean()),
         "pose": float(torch.rad2deg(torch.acos(cosine.clamp(-1, 1))).mean()),
         "parse": float(np.mean(shares)),
     }
 
 
-def write_sheet(path: Path, batch: ParserBatch, reading: Reading, columns: int = 8) -> None:
+def write_sheet(path: Path, batch: Batch, reading: Reading, columns: int = 8) -> None:
     """Write a PNG: crops with their landmarks, predicted and true parses."""
     import cv2
 
@@ -105,7 +106,7 @@ def write_sheet(path: Path, batch: ParserBatch, reading: Reading, columns: int =
     rows = [
         pictures,
         colours_of(reading.parse[:columns].argmax(1).cpu().numpy().astype(np.uint8)),
-        colours_of(batch.mask[:columns].cpu().numpy().astype(np.uint8)),
+        colours_of(batch["parse"][:, 0][:columns].cpu().numpy().astype(np.uint8)),
     ]
     write_png(path, np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0))
 

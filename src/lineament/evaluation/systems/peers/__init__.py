@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Adapters to other people's systems: each has ``load()`` and ``normals(state, image)`` (see `systems.peer_system`)."""
+"""Adapters to other people's systems (see `lineament.evaluation.systems.peer.PeerSystem`)."""
