@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from lineament.annotations.parsing import MaskClass
 from lineament.errors import DataError, OutputError, UsageError
+from lineament.files.overwriting import check_foreign
 from lineament.files.reading import MAXIMUM_BYTES, parse_json, read_bounded
 from lineament.files.writing import write_json
 
@@ -81,7 +82,9 @@ def _lines_of(folder: Path) -> list[dict[str, Any]]:
     """What samples.jsonl says; a last line that is still being written is left out."""
     path = folder / SAMPLES
     if not path.exists():
-        raise DataError(f"{folder} holds no dataset written by `lineament synth` or `lineament label`: no {SAMPLES}")
+        raise DataError(
+            f"{folder} holds no dataset written by `lineament synth` or `lineament label`: there is no {path.name}"
+        )
     content = read_bounded(path, MAXIMUM_BYTES, DataError)
     lines: list[dict[str, Any]] = []
     for number, text in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1):
@@ -124,11 +127,21 @@ def begin(folder: Path, about: Mapping[str, Any], pictures: Sequence[Picture]) -
     """
     manifest = {"format": 1, **about, "pictures": list(pictures), **_encodings()}
     path = folder / MANIFEST
+    if not path.exists() and not _begins_as_ours(folder / SAMPLES):
+        check_foreign(folder, (SAMPLES, "sheet.png", *(f"{name}/*" for name in pictures)), "dataset")
     if path.exists() and _read_manifest(path) != json.loads(json.dumps(manifest)):
         raise UsageError(f"{folder} holds a dataset of another configuration; choose another folder")
     for name in pictures:
         (folder / name).mkdir(exist_ok=True)
     write_json(path, manifest)
+
+
+def _begins_as_ours(path: Path) -> bool:
+    """Whether the first line of a list of samples is one of ours: its manifest may have been damaged and deleted."""
+    try:
+        return {"index", "files"} <= set(parse_json(read_bounded(path, MAXIMUM_BYTES, DataError).split(b"\n", 1)[0]))
+    except (DataError, ValueError, TypeError):
+        return False
 
 
 def _encodings() -> dict[str, Any]:

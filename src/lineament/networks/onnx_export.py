@@ -65,7 +65,7 @@ def _check_replaceable(path: Path) -> None:
     """Raise OutputError for a file that is no ONNX graph, and would be lost if one were written there."""
     import onnx
 
-    if not os.path.lexists(path):
+    if not path.is_symlink() and not path.exists():
         return
     try:
         known = bool(onnx.load_from_string(read_bounded(path, MAX_GRAPH)).graph.node)

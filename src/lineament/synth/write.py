@@ -29,8 +29,6 @@ from lineament.datasets.labelled_folder import (
 from lineament.devices import device_of
 from lineament.errors import DataError, NotFiniteError, OutputError, UsageError
 from lineament.files.locking import folder_lock
-from lineament.files.overwriting import check_foreign
-from lineament.files.reading import MAXIMUM_BYTES, parse_json, read_bounded
 from lineament.options import COUNT, check_number
 from lineament.rig import load_rig
 from lineament.synth.batch import SampleBatch
@@ -88,8 +86,6 @@ def write_dataset(
     if not pictures or not set(pictures) <= set(PICTURES):
         raise UsageError(f"pictures must be some of {', '.join(PICTURES)}, not {', '.join(pictures) or 'none'}")
     where = device_of(device)
-    if not (output / "manifest.json").exists() and not _begins_as_ours(output / "samples.jsonl"):
-        check_foreign(output, ("samples.jsonl", "sheet.png", *(f"{name}/*" for name in pictures)), "dataset")
     with folder_lock(output):
         try:
             begin(output, {"start": start, "config": asdict(config)}, pictures)
@@ -120,14 +116,6 @@ def _samples_there(path: Path, start: int) -> int:
     if lines and index_of(lines[-1]) != start + len(lines) - 1:
         raise DataError(f"{path} is damaged at line {len(lines)}; delete the folder and write the dataset again")
     return len(lines)
-
-
-def _begins_as_ours(path: Path) -> bool:
-    """Whether the first line of a list of samples is one of ours: its manifest may have been damaged and deleted."""
-    try:
-        return {"index", "files"} <= set(parse_json(read_bounded(path, MAXIMUM_BYTES, DataError).split(b"\n", 1)[0]))
-    except (DataError, ValueError, TypeError):
-        return False
 
 
 def _write_batch(output: Path, batch: SampleBatch, wanted: Sequence[Picture]) -> list[dict[str, Any]]:
