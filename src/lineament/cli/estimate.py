@@ -49,7 +49,7 @@ class Estimate:
     """Photos: files, folders, globs."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = field(default=Path("lineament-out"))
     """Folder; each photo gets one of its own in it."""
-    method: Annotated[str, tyro.conf.arg(help=_methods_help())] = "casfne"
+    method: Annotated[str, tyro.conf.arg(help=_methods_help())] = "casfne-s"
     exemplar: Path | None = None
     """Coarse normals of the photo, which hffne refines instead of its own: a picture of (n + 1) / 2, .exr, .npy."""
     exemplar_axes: str = AXES

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import io
-import os
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
