@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from lineament.annotations.parsing import FACE_CLASSES
-from lineament.face import Face, read_face
+from lineament.face import Face, parse_face
+from lineament.face.parse import box_of
 from lineament.face.quality import FaceMeasures, measure, predict_error
-from lineament.face.read import box_of
 from lineament.pipeline.estimator import Estimator, load
 from lineament.rig import load_rig
 from lineament.synth import Generator, SynthConfig
@@ -88,8 +88,8 @@ def gathered(estimator: Estimator, count: int) -> tuple[list[FaceMeasures], NDAr
             side = max(32, round(256 * factor))
             small = np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), dtype=np.uint8)
             marks = batch.landmarks[row].numpy().astype(np.float64) * (side / 256)
-            face = read_face(small, Face(box_of(marks), 1.0))
-            assert face.reading is not None
+            face = parse_face(small, Face(box_of(marks), 1.0))
+            assert face.parsing is not None
             estimated = estimator.estimate(small, lambda _, f=face: [f])[0]
             normals = np.asarray(cv2.resize(estimated.normals, (256, 256), interpolation=cv2.INTER_LINEAR))
             truth = batch.normals[row].permute(1, 2, 0).numpy()
@@ -98,7 +98,7 @@ def gathered(estimator: Estimator, count: int) -> tuple[list[FaceMeasures], NDAr
                 continue
             cosine = (normals * truth).sum(-1) / np.linalg.norm(normals, axis=-1).clip(1e-6)
             errors.append(float(np.degrees(np.arccos(cosine.clip(-1, 1)))[mask].mean()))
-            rows.append(measure(small, face.reading))
+            rows.append(measure(small, face.parsing))
     return rows, np.array(errors)
 
 

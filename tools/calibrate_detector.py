@@ -18,15 +18,15 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from lineament.face import find_boxes
+from lineament.face import detect_boxes
 from lineament.face.detect import WORTH_READING
-from lineament.face.read import overlap, read_again, read_box
-from lineament.face.score import EVIDENCE, evidence_of, looked_at_again
+from lineament.face.parse import overlap, parse_again, parse_box
+from lineament.face.score import EVIDENCE, evidence_of, seen_again
 from lineament.images.read import read_image
 from lineament.images.resize import to_uint8
 from lineament.models.detector.clutter import draw_shapes, rough_texture
 from lineament.models.detector.config import DetectorTrainConfig
-from lineament.models.detector.data import FinderScenes
+from lineament.models.detector.data import DetectorScenes
 from lineament.synth.background import background
 from lineament.synth.noise import NoiseBank
 from lineament.synth.random import SampleRandom
@@ -44,7 +44,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows: list[tuple[NDArray[np.float64], bool]] = []
     config = DetectorTrainConfig(Path(), data=tuple(arguments.data), size=320, seed=5)
-    scenes = FinderScenes(config, "validation", 0)
+    scenes = DetectorScenes(config, "validation", 0)
     for number in range(arguments.scenes):
         image, faces = scenes.scene(number)
         known = [(x - 0.5 * w, y - 0.5 * h, w, h) for x, y, w, h in (face.box for face in faces)]
@@ -81,11 +81,11 @@ def main() -> None:
 def candidates(image: NDArray[np.uint8], known: list[Box]) -> list[tuple[NDArray[np.float64], bool]]:
     """Evidence of all candidates in a picture, and whether each is a face; those in between are left out."""
     rows = []
-    for face in find_boxes(image, WORTH_READING):
+    for face in detect_boxes(image, WORTH_READING):
         best = max((overlap(face.box, box) for box in known), default=0.0)
         if best > 0.45 or best < 0.1:
-            first = read_box(image, face)
-            evidence = evidence_of(face, looked_at_again(image, face), first, read_again(image, first))
+            first = parse_box(image, face)
+            evidence = evidence_of(face, seen_again(image, face), first, parse_again(image, first))
             rows.append((evidence, best > 0.45))
     return rows
 

@@ -80,7 +80,7 @@ def draw(layers: list[list[str]], imports: Imports, output: Path) -> None:
     place = {room: number for number, room in enumerate(rooms)}
     # Letters stay letters and identifiers do not change from run to run.
     with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": PACKAGE, "font.family": "sans-serif"}):
-        figure, axes = plt.subplots(figsize=(9.0, 7.0))
+        metric, axes = plt.subplots(figsize=(9.0, 7.0))
         last = len(rooms) - 1
         for room, row in place.items():
             colour = WITH_TORCH if imports[room]["torch"] else WITHOUT
@@ -96,8 +96,8 @@ def draw(layers: list[list[str]], imports: Imports, output: Path) -> None:
         axes.set_xlim(-2.5, last + 0.7)
         axes.set_ylim(last + 0.7, -0.7)
         axes.axis("off")
-        figure.savefig(output, bbox_inches="tight", facecolor="white", metadata={"Date": None, "Creator": None})
-        plt.close(figure)
+        metric.savefig(output, bbox_inches="tight", facecolor="white", metadata={"Date": None, "Creator": None})
+        plt.close(metric)
 
 
 if __name__ == "__main__":

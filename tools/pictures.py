@@ -15,7 +15,7 @@ from skimage import data
 import lineament
 from lineament.annotations.parsing import colours_of
 from lineament.datasets.meshes import picture_of, view_mesh
-from lineament.face import draw_faces, find
+from lineament.face import detect_faces, draw_faces
 from lineament.geometry.mesh import Mesh
 from lineament.images import encode_normals
 from lineament.render.preview import shade_normals
@@ -83,10 +83,10 @@ def canonical_crop() -> Picture:
     photo = np.ascontiguousarray(data.astronaut()[:300, 76:376])
     turn = cv2.getRotationMatrix2D((150.0, 128.0), -25.0, 1.0)
     leaning = np.asarray(cv2.warpAffine(photo, turn, (300, 300), borderMode=cv2.BORDER_REFLECT))
-    face = find(leaning)[0]
-    assert face.reading is not None
-    crop = face.reading.crop.at(300)
-    parse = colours_of(face.reading.parse.argmax(-1).astype(np.uint8))
+    face = detect_faces(leaning)[0]
+    assert face.parsing is not None
+    crop = face.parsing.crop.at(300)
+    parse = colours_of(face.parsing.parse.argmax(-1).astype(np.uint8))
     normals = encode_normals(lineament.load().estimate_crop(crop.extract(leaning)).normals[-1])
     small = [cv2.resize(tile, (300, 300), interpolation=cv2.INTER_AREA) for tile in (parse, normals)]
     return np.concatenate([draw_faces(leaning, [face]), crop.extract(leaning), *small], axis=1)

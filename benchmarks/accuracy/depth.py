@@ -57,10 +57,10 @@ def main() -> None:
             normals = depth_to_normals(predictor.size * depth[0])
             others[stage].append(compared(normals, depth_to_normals(truth), mask))
     rows: list[tuple[Cell, ...]] = []
-    for name, apart, more in zip(STAGES, errors, others, strict=True):
-        table = depth_error_statistics(np.concatenate(apart))
-        figures = (table.mean, table.std, table.median, table.largest_90, *map(float, np.mean(more, axis=0)))
-        rows.append((name, *figures))
+    for name, difference, more in zip(STAGES, errors, others, strict=True):
+        table = depth_error_statistics(np.concatenate(difference))
+        values = (table.mean, table.std, table.median, table.largest_90, *map(float, np.mean(more, axis=0)))
+        rows.append((name, *values))
     columns = ("", "mean, mm", "std", "median", "90 %", "normals °", "shape °", "detail r", "detail ×")
     title = f"Depth on {arguments.faces} synthetic people, turned by up to {arguments.yaw:g}°"
     report([Table(title, columns, tuple(rows))], arguments.output, [arguments.method])

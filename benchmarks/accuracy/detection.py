@@ -24,9 +24,9 @@ from skimage import data
 
 from lineament.evaluation.report.benchmark import benchmark_parser, report
 from lineament.evaluation.report.table import Cell, Table
-from lineament.face import find, find_boxes, read_face
+from lineament.face import detect_boxes, detect_faces, parse_face
 from lineament.face.detect import SMALLEST_SCORE
-from lineament.face.read import box_of, overlap
+from lineament.face.parse import box_of, overlap
 from lineament.images.read import find_images, read_image
 from lineament.images.resize import to_uint8
 from lineament.models.detector.clutter import draw_shapes, rough_texture
@@ -94,7 +94,7 @@ def portraits(folder: Path, min_score: float, listed: bool) -> list[Table]:
 
 def candidates(image: Image) -> list[tuple[float, bool]]:
     """Scores of what is found in a picture, and whether it lies where a portrait has its face."""
-    return [(face.score, holds_middle(face.box, *image.shape[:2])) for face in find(image, SCORES[0])]
+    return [(face.score, holds_middle(face.box, *image.shape[:2])) for face in detect_faces(image, SCORES[0])]
 
 
 def count(faces: list[tuple[float, bool]], score: float) -> int:
@@ -119,7 +119,7 @@ def changed_portraits(folder: Path, min_score: float, count: int = 120) -> Table
     found: dict[str, int] = {}
     for photo in find_images([str(folder)])[1::6][:count]:  # none of them was trained on
         image = to_uint8(read_image(photo))
-        faces = find_boxes(image)
+        faces = detect_boxes(image)
         if not faces:
             continue
         asked += 1
@@ -132,7 +132,7 @@ def changed_portraits(folder: Path, min_score: float, count: int = 120) -> Table
         high = (middle + 0.55 * max(w, h)).astype(int)
         changes["filling the frame"] = np.ascontiguousarray(image[low[1] : high[1], low[0] : high[0]])
         for name, picture in changes.items():
-            found[name] = found.get(name, 0) + bool(find(picture, min_score))
+            found[name] = found.get(name, 0) + bool(detect_faces(picture, min_score))
     rows = tuple((name, 100 * number / max(1, asked)) for name, number in found.items())
     return Table(f"{asked} portraits changed", ("change", "found, %"), rows)
 
@@ -170,7 +170,7 @@ def turned_people(min_score: float, count: int = 240) -> Table:
             box = box_of(batch.landmarks[row].numpy().astype(np.float64))
             step = min(2, int(yaw // 25))
             asked[step] += 1
-            found[step] += any(overlap(face.box, box) > 0.4 for face in find(image, min_score))
+            found[step] += any(overlap(face.box, box) > 0.4 for face in detect_faces(image, min_score))
     names = ("up to 25°", "25° to 50°", "50° to 75°")
     rows = tuple((names[i], str(asked[i]), 100 * found[i] / asked[i]) for i in range(3))
     return Table("Synthetic people, turned to the side", ("by", "people", "found, %"), rows)
@@ -215,15 +215,15 @@ def plain(name: str) -> Image | None:
 def speed() -> Table:
     """Time in a photo of 1024 pixels with one face."""
     photo = cv2.resize(data.astronaut(), (1024, 1024), interpolation=cv2.INTER_CUBIC)
-    finding, reading = [], []
+    finding, parsing = [], []
     for _ in range(15):
         start = time.perf_counter()
-        faces = find_boxes(photo)
+        faces = detect_boxes(photo)
         found = time.perf_counter()
-        read = [read_face(photo, face) for face in faces[:1]]
+        read = [parse_face(photo, face) for face in faces[:1]]
         finding.append(found - start)
-        reading.append((time.perf_counter() - found) / max(1, len(read)))
-    times = {"finding": 1000 * float(np.median(finding)), "reading a face": 1000 * float(np.median(reading))}
+        parsing.append((time.perf_counter() - found) / max(1, len(read)))
+    times = {"finding": 1000 * float(np.median(finding)), "reading a face": 1000 * float(np.median(parsing))}
     sizes = {name: (FOLDER / f"{name}.safetensors").stat().st_size / 1e6 for name in ("face-detector", "face-parser")}
     notes = tuple(f"Weights of {name}: {size:.2f} MB." for name, size in sizes.items())
     return Table("Time in a photo of 1024²", ("part", "ms"), tuple(times.items()), notes)

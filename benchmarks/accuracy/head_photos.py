@@ -318,7 +318,7 @@ def posed(rig: RigTensors, shape: NDArray[np.float32], pose: Sequence[float], dr
         asymmetry=torch.zeros(1, len(rig.identity)),
         stretch=torch.ones(1, 3),
         profile=torch.zeros(1),
-        roundness=torch.zeros(1),
+        curvature=torch.zeros(1),
         deformation=torch.zeros(1, 2, 3, len(rig.deformation.waves)),
         expression=torch.zeros(1, 0),
         landmarks=landmarks[..., :2],

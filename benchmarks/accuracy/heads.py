@@ -171,7 +171,7 @@ def tables_of(scores: list[Score], methods: list[str]) -> list[Table]:
     rows: list[tuple[Cell, ...]] = []
     for method in methods:
         own = [each for each in scores if each.method == method]
-        means = (float(np.mean([figure(each) for each in own])) for figure in figures.values())
+        means = (float(np.mean([metric(each) for each in own])) for metric in figures.values())
         rows.append((method, str(sum(each.found for each in own)), *means))
     parts: list[tuple[Cell, ...]] = []
     groups: list[tuple[str, Iterable[object]]] = [

@@ -45,7 +45,7 @@ def main() -> None:
         size=SIZE, seed=77, glasses=0.0, covered=0.0, hats=0.0, yaw=40.0, span_low=0.5, span_high=0.75, degrade=camera
     )
     generator, estimator = Generator(config, load_rig()), load()
-    figures: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    metrics: dict[str, list[tuple[float, float]]] = defaultdict(list)
     masks: dict[str, list[float]] = defaultdict(list)
     for index in range(arguments.faces):
         sample = generator.batch([index])
@@ -59,12 +59,12 @@ def main() -> None:
         for name, normals in ways(estimator, crop, image).items():
             sigma = DETAIL * crop.side
             detail = unit_normals(blurred(truth, sigma) + normals - blurred(normals, sigma))
-            figures[name].append((angle(normals, truth, mask), angle(detail, truth, mask)))
+            metrics[name].append((angle(normals, truth, mask), angle(detail, truth, mask)))
     tables = [
         Table(
             title="Normals at the photo's resolution",
             columns=("normals", "error °", "detail °"),
-            rows=tuple((name, *map(float, np.mean(values, axis=0))) for name, values in figures.items()),
+            rows=tuple((name, *map(float, np.mean(values, axis=0))) for name, values in metrics.items()),
             notes=(f"{arguments.faces} synthetic faces of {SIZE} pixels.",),
         ),
         Table(

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from lineament.annotations.landmarks import mirrored_landmarks
 from lineament.evaluation.report.benchmark import benchmark_parser, report
 from lineament.evaluation.report.table import Table
-from lineament.face import Face, MaskClass, find, read_face
-from lineament.face.read import box_of
+from lineament.face import Face, MaskClass, detect_faces, parse_face
+from lineament.face.parse import box_of
 from lineament.images.read import find_images, read_image
 from lineament.images.resize import to_uint8
 from lineament.rig import load_rig
@@ -51,7 +51,7 @@ def main() -> None:
 def synthetic(count: int) -> list[Table]:
     """Against the truth."""
     generator, random = Generator(SynthConfig(size=256, seed=99), load_rig()), np.random.default_rng(3)
-    figures: dict[str, list[float]] = defaultdict(list)
+    metrics: dict[str, list[float]] = defaultdict(list)
     both, either = np.zeros(len(MaskClass)), np.zeros(len(MaskClass))
     for first in range(0, count, BATCH):
         batch = generator.batch(range(first, min(count, first + BATCH)))
@@ -64,33 +64,33 @@ def synthetic(count: int) -> list[Table]:
             dx, dy = random.normal(0.0, 0.04, 2) * (w, h)
             roll = math.degrees(math.atan2(rotation[0, 1], rotation[1, 1])) + random.normal(0.0, 8.0)
             face = Face((x + dx - 0.5 * (zoom - 1) * w, y + dy - 0.5 * (zoom - 1) * h, w * zoom, h * zoom), 1.0, roll)
-            reading = read_face(image, face).reading
-            assert reading is not None
+            parsing = parse_face(image, face).parsing
+            assert parsing is not None
             inside = ((truth > 0) & (truth < 256)).all(-1)
             ocular = np.linalg.norm(truth[36] - truth[45]) / math.sqrt(max(0.05, 1.0 - rotation[2, 0] ** 2))
-            away = 100.0 * np.linalg.norm(reading.landmarks - truth, axis=1) / ocular
+            away = 100.0 * np.linalg.norm(parsing.landmarks - truth, axis=1) / ocular
             yaw = abs(math.degrees(math.atan2(-rotation[2, 0], rotation[2, 2])))
-            figures["landmarks, all"].append(away[inside].mean())
-            figures[f"landmarks, yaw {'below' if yaw < 30 else 'above'} 30°"].append(away[inside].mean())
+            metrics["landmarks, all"].append(away[inside].mean())
+            metrics[f"landmarks, yaw {'below' if yaw < 30 else 'above'} 30°"].append(away[inside].mean())
             if (inside & visible).any():
-                figures["landmarks, visible"].append(away[inside & visible].mean())
-            figures["visibility right"].append(100.0 * ((reading.visibility > 0.5) == visible).mean())
-            pose, roll_true = reading.pose, math.degrees(math.atan2(rotation[0, 1], rotation[1, 1]))
-            figures["yaw off by"].append(abs(pose.yaw + math.degrees(math.atan2(rotation[2, 0], rotation[2, 2]))))
-            figures["pitch off by"].append(abs(pose.pitch - math.degrees(math.asin(rotation[2, 1]))))
-            figures["roll off by"].append(abs(pose.roll - roll_true))
-            parse = seen_in_crop(batch.mask[row, 0].numpy(), reading.crop.corners, reading.crop.size)
-            told = reading.parse.argmax(-1)
+                metrics["landmarks, visible"].append(away[inside & visible].mean())
+            metrics["visibility right"].append(100.0 * ((parsing.visibility > 0.5) == visible).mean())
+            pose, roll_true = parsing.pose, math.degrees(math.atan2(rotation[0, 1], rotation[1, 1]))
+            metrics["yaw off by"].append(abs(pose.yaw + math.degrees(math.atan2(rotation[2, 0], rotation[2, 2]))))
+            metrics["pitch off by"].append(abs(pose.pitch - math.degrees(math.asin(rotation[2, 1]))))
+            metrics["roll off by"].append(abs(pose.roll - roll_true))
+            parse = seen_in_crop(batch.mask[row, 0].numpy(), parsing.crop.corners, parsing.crop.size)
+            told = parsing.parse.argmax(-1)
             for part in MaskClass:
-                here, there = told == int(part), parse == int(part)
-                both[part] += (here & there).sum()
-                either[part] += ((here | there) & (parse < 255)).sum()
+                here, valid = told == int(part), parse == int(part)
+                both[part] += (here & valid).sum()
+                either[part] += ((here | valid) & (parse < 255)).sum()
     shares = [(part.name.lower(), 100 * float(both[part] / either[part])) for part in MaskClass]
     return [
         Table(
             title=f"Landmarks and pose of {count} synthetic people",
             columns=("", "mean", "unit"),
-            rows=tuple((name, float(np.mean(v)), "°" if "off" in name else "%") for name, v in figures.items()),
+            rows=tuple((name, float(np.mean(v)), "°" if "off" in name else "%") for name, v in metrics.items()),
         ),
         Table(
             title="Parse",
@@ -115,14 +115,14 @@ def consistency(folder: Path, count: int) -> Table:
     moved: dict[str, list[float]] = defaultdict(list)
     for path in find_images([str(folder)])[:: max(1, 729 // count)][:count]:
         image = to_uint8(read_image(path))
-        faces = find(image)
-        if len(faces) != 1 or faces[0].reading is None:
+        faces = detect_faces(image)
+        if len(faces) != 1 or faces[0].parsing is None:
             continue
-        reading = faces[0].reading
-        marks = reading.landmarks
-        ocular = np.linalg.norm(marks[36] - marks[45]) / max(0.3, math.cos(math.radians(reading.pose.yaw)))
+        parsing = faces[0].parsing
+        marks = parsing.landmarks
+        ocular = np.linalg.norm(marks[36] - marks[45]) / max(0.3, math.cos(math.radians(parsing.pose.yaw)))
         for name, picture, box, back in changed(image, faces[0]):
-            read = read_face(picture, box).reading
+            read = parse_face(picture, box).parsing
             assert read is not None
             away = np.linalg.norm(back(read.landmarks) - marks, axis=1).mean()
             moved[name].append(100.0 * float(away / ocular))

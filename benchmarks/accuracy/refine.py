@@ -90,8 +90,8 @@ def main() -> None:
             given, refined = np.mean([pair for pair in pairs if pair is not None], axis=0)
             before.append(float(given))
             after.append(float(refined))
-        for label, figures in (("exemplar", before), ("refined", after)):
-            rows.append((name, label, *figures, float(np.mean(figures))))
+        for label, metrics in (("exemplar", before), ("refined", after)):
+            rows.append((name, label, *metrics, float(np.mean(metrics))))
     people = (name.removeprefix("yaleB") for name in dataset.subjects)
     table = Table("Coarse normals of others, refined: angular error, °", ("exemplar", "", *people, "mean"), tuple(rows))
     report([table], arguments.output, [arguments.method])
@@ -111,10 +111,10 @@ def errors_of(
     found = estimator.estimate_crop(framing.apply(sample.image, size), exemplar=square).normals
     own, refined = (framing.undo(normals, height, width) for normals in found)
     given = own if exemplar is None else exemplar
-    there = mask & (given != 0).any(-1)
-    if not there.any():
+    valid = mask & (given != 0).any(-1)
+    if not valid.any():
         return None
-    first, second = (float(angular_error(m[there], truth[there]).mean()) for m in (given, refined))
+    first, second = (float(angular_error(m[valid], truth[valid]).mean()) for m in (given, refined))
     return first, second
 
 

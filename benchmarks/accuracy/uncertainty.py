@@ -73,8 +73,8 @@ def main() -> None:
 def row(name: str, errors: NDArray[np.float64], expected: NDArray[np.float64]) -> tuple[Cell, ...]:
     """A line of the table."""
     s = sparsification(errors, expected)
-    figures = (errors.mean(), expected.mean(), s.rank_correlation, s.area, s.area_of_chance)
-    return (name, *map(float, figures))
+    values = (errors.mean(), expected.mean(), s.rank_correlation, s.area, s.area_of_chance)
+    return (name, *map(float, values))
 
 
 if __name__ == "__main__":

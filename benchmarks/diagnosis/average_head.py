@@ -27,7 +27,7 @@ from lineament.annotations.parsing import FACE_CLASSES
 from lineament.datasets.yaleb import YaleB
 from lineament.evaluation.report.benchmark import benchmark_parser, report
 from lineament.evaluation.report.table import Cell, Table
-from lineament.face import crop_of_whole, read_crop
+from lineament.face import crop_of_whole, parse_crop
 from lineament.geometry import angular_error
 from lineament.images.write import write_png
 from lineament.render.preview import LIGHTS, shade_normals
@@ -64,7 +64,7 @@ def main() -> None:
             write_png(arguments.picture, difference(real[0], synthetic[0], both))
         truth, mean = real[0][both], synthetic[0][both]
 
-        def apart(x: Floats, mean: Floats = mean, truth: Floats = truth) -> float:
+        def gap(x: Floats, mean: Floats = mean, truth: Floats = truth) -> float:
             return float(angular_error(deepened(mean, x[0], x[1]), truth).mean())
 
         spread = (
@@ -72,8 +72,8 @@ def main() -> None:
             from_mean(people, synthetic),
             from_mean(made[: 8 * len(people)], synthetic),
         )
-        best = minimize(apart, [1.0, 0.0], method="Nelder-Mead")
-        rows.append((name, apart(np.array([1.0, 0.0])), float(best.fun), *map(float, best.x), *spread))
+        best = minimize(gap, [1.0, 0.0], method="Nelder-Mead")
+        rows.append((name, gap(np.array([1.0, 0.0])), float(best.fun), *map(float, best.x), *spread))
     columns = (
         *("truth", "means apart °", "at best °", "if heads were × as deep", "and sheared by °"),
         *("real from real mean °", "real from synthetic mean °", "synthetic from synthetic mean °"),
@@ -131,7 +131,7 @@ def real_person(dataset: YaleB, name: str, fitted: bool) -> Person:
     left = margin + (height - width) // 2
     photo = cv2.copyMakeBorder(subject.photos[0], margin, margin, left, left, cv2.BORDER_REPLICATE)
     crop = crop_of_whole(*photo.shape)
-    landmarks = read_crop(np.repeat(photo[..., None], 3, axis=2), crop).landmarks - [left, margin]
+    landmarks = parse_crop(np.repeat(photo[..., None], 3, axis=2), crop).landmarks - [left, margin]
     return framed(normals, truth.mask, landmarks)
 
 

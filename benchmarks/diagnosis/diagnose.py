@@ -167,7 +167,7 @@ def mean_error(person: Person) -> float:
     return float(np.mean([angular_error(e[m], person.truth[m]).mean() for e in person.estimates]))
 
 
-def figures(person: Person) -> dict[str, float]:
+def metrics(person: Person) -> dict[str, float]:
     """The kinds of error of one person, degrees."""
     m, truth = person.mask, person.truth[person.mask]
     mean = unit_normals(np.mean(person.estimates, axis=0))
@@ -273,10 +273,10 @@ def write_maps(people: list[Person], path: Path) -> None:
 
 def by_person(real: list[Person], synthetic: list[Person]) -> Table:
     """The kinds of error of every real person, and their means over real and synthetic people."""
-    rows: list[tuple[Cell, ...]] = [(person.name, *figures(person).values()) for person in real]
+    rows: list[tuple[Cell, ...]] = [(person.name, *metrics(person).values()) for person in real]
     for name, people in (("mean, real", real), ("mean, synthetic", synthetic)):
-        rows.append((name, *map(float, np.mean([list(figures(p).values()) for p in people], axis=0))))
-    return Table("Kinds of error, °", ("person", *figures(real[0])), tuple(rows))
+        rows.append((name, *map(float, np.mean([list(metrics(p).values()) for p in people], axis=0))))
+    return Table("Kinds of error, °", ("person", *metrics(real[0])), tuple(rows))
 
 
 def main() -> None:

@@ -46,8 +46,8 @@ def main() -> None:
     }
     rows: list[tuple[Cell, ...]] = []
     for name, (people, light) in kinds.items():
-        figures = [figure for person in people() for figure in compared(person, light)]
-        for blur, (left, sought, correlation) in zip(BLURS, np.mean(figures, axis=0), strict=True):
+        metrics = [metric for person in people() for metric in compared(person, light)]
+        for blur, (left, sought, correlation) in zip(BLURS, np.mean(metrics, axis=0), strict=True):
             rows.append((name, f"{blur:g}", 100 * float(left), 100 * float(sought), float(correlation)))
     columns = ("people", "blur, px", "left, %", "to find, %", "correlation")
     report([Table(f"Shading, {arguments.method}", columns, tuple(rows))], arguments.output, [arguments.method])

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from diagnose import Person, estimate, figures
+from diagnose import Person, estimate, metrics
 from numpy.typing import NDArray
 
 import lineament
@@ -57,7 +57,7 @@ def main() -> None:
         estimator = lineament.load(method)
         for name, direction in LAMPS.items():
             lamp = np.array(direction) / np.linalg.norm(direction)
-            kinds = [figures(person) for person in lit_people(samples, estimator, lamp)]
+            kinds = [metrics(person) for person in lit_people(samples, estimator, lamp)]
             rows.append((method, name, *(float(np.mean([k[kind] for k in kinds])) for kind in SHOWN)))
     table = Table("Real heads lit evenly: error, °", ("method", "lamp", *SHOWN), tuple(rows))
     report([table], arguments.output, arguments.method)

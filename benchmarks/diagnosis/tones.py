@@ -83,9 +83,9 @@ def portrait_contrasts(folder: Path, size: int) -> Iterator[float]:
             image = read_image(path)
         except LineamentError:
             continue
-        for face in lineament.face.find(image):
-            if face.reading is not None:
-                yield face_contrast(face.reading.crop.at(size).extract(image))
+        for face in lineament.face.detect_faces(image):
+            if face.parsing is not None:
+                yield face_contrast(face.parsing.crop.at(size).extract(image))
 
 
 if __name__ == "__main__":

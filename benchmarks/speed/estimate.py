@@ -17,7 +17,7 @@ from skimage import data
 import lineament
 from lineament.evaluation.report.benchmark import benchmark_parser, report
 from lineament.evaluation.report.table import Table
-from lineament.face import find
+from lineament.face import detect_faces
 
 
 def median_ms(work: Callable[[], object], runs: int) -> float:
@@ -44,10 +44,10 @@ def main() -> None:
     model = lineament.load(arguments.method, arguments.threads)
     loading = 1e3 * (time.perf_counter() - start)
     photo = cv2.resize(data.astronaut(), (arguments.side, arguments.side), interpolation=cv2.INTER_CUBIC)
-    box = find(photo)[0].box
+    box = detect_faces(photo)[0].box
     one_view = lineament.Options(second_view=False)
     works: dict[str, Callable[[], object]] = {
-        "finding": lambda: find(photo),
+        "finding": lambda: detect_faces(photo),
         "estimating, box given": lambda: model.estimate(photo, [box]),
         "estimating, box given, one view": lambda: model.estimate(photo, [box], options=one_view),
         "finding and estimating": lambda: model.estimate(photo),

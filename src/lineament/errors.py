@@ -26,7 +26,7 @@ EXIT_CODES = {
     10: "weights that are missing, damaged or do not fit",
     11: "a face rig that is damaged or does not fit",
     12: "a dataset that is missing, damaged or of another kind",
-    13: "a training whose figures are no longer finite, or that does not fit into memory",
+    13: "a training whose losses are no longer finite, or that does not fit into memory",
     14: "a result that is not finite, and is not written",
     INTERRUPTED: "interrupted with Ctrl-C",
     BROKEN_PIPE: "nobody reads the output any more, as in `lineament ... | head -1`",

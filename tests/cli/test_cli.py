@@ -284,7 +284,7 @@ def test_the_second_look_is_mirrored_and_closer(tiny_weights: Path) -> None:
     assert np.abs(both[middle] - plain[middle]).max() > 0.01
     outside = np.ones((64, 64), bool)
     outside[middle] = False
-    assert np.abs(both - plain)[outside].max() < 1e-4  # the closer look does not see it
+    assert np.abs(both - plain)[outside].max() < 1e-4  # the closer view does not see it
 
 
 def test_photos_of_linear_light_are_seen_with_a_cameras_curve(tiny_weights: Path) -> None:

@@ -100,8 +100,8 @@ def test_every_exit_code_is_in_the_table() -> None:
 @posix
 def test_a_closed_pipe_and_a_full_disk(portrait: Path, tmp_path: Path) -> None:
     for words in (["--help"], ["faces", str(portrait), "-o", str(tmp_path / "out")]):
-        reading, writing = os.pipe()
-        os.close(reading)
+        parsing, writing = os.pipe()
+        os.close(parsing)
         run = ran(*words, capture_output=False, stdout=writing, stderr=subprocess.PIPE)
         os.close(writing)
         assert (run.returncode, run.stderr) == (141, "")

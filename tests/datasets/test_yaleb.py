@@ -46,12 +46,12 @@ def test_ground_truth_of_an_ellipsoid(tmp_path, ambient):
 def test_ambient_of_another_size_is_not_subtracted(tmp_path):
     folder = write_subject(tmp_path, "yaleB01", ambient=30)
     write_pgm(folder / "yaleB01_P00_Ambient.pgm", np.full((48, 64), 30))
-    spoilt = read_subject(folder)
-    assert spoilt.ambient is None
-    assert spoilt.skipped == ()
+    corrupted = read_subject(folder)
+    assert corrupted.ambient is None
+    assert corrupted.skipped == ()
     (folder / "yaleB01_P00_Ambient.pgm").unlink()
     assert read_subject(folder).ambient is None
-    answer = ground_truth(spoilt)
+    answer = ground_truth(corrupted)
     assert angular_error(answer.normals, truth()[0])[answer.mask].mean() > 1.5
 
 

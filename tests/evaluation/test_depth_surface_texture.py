@@ -195,9 +195,9 @@ def test_structural_similarity_of_a_picture_with_itself_is_one() -> None:
     mask = np.zeros((40, 40), np.bool_)
     mask[10:30, 10:30] = True
     assert structural_similarity(picture, picture) == pytest.approx(1.0)
-    spoilt = picture.copy()
-    spoilt[:5] = 0
-    assert structural_similarity(spoilt, picture, mask) == pytest.approx(1.0)  # the damage is outside
+    corrupted = picture.copy()
+    corrupted[:5] = 0
+    assert structural_similarity(corrupted, picture, mask) == pytest.approx(1.0)  # the damage is outside
     assert structural_similarity(255 - picture, picture, mask) < 0.1
     with pytest.raises(InputError):
         structural_similarity(picture, picture[:-1])
@@ -234,7 +234,7 @@ def test_running_statistics_are_those_of_all_errors_at_once() -> None:
     for part in parts:
         running.add(part)
     whole = angular_error_statistics(np.concatenate(parts))
-    mean, std, *shares = running.figures()
+    mean, std, *shares = running.values()
     assert (mean, std) == pytest.approx((whole.mean, whole.std))
     assert shares == pytest.approx([100 * whole.below_20, 100 * whole.below_25, 100 * whole.below_30], abs=0.3)
 

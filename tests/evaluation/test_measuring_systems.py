@@ -36,7 +36,7 @@ class InMemory(Dataset):
         self.samples = {sample.name: sample for sample in samples}
         super().__init__(root)
 
-    def find(self) -> Iterator[Item]:
+    def detect_faces(self) -> Iterator[Item]:
         for sample in self.samples.values():
             yield Item(sample.name, sample.subject, {})
 
@@ -128,8 +128,8 @@ def test_of_68_landmarks_the_seven_of_a_scan_are_taken(tmp_path: Path) -> None:
     landmarks = np.zeros((68, 3))
     landmarks[NOW_LANDMARKS] = turned[files.LANDMARKS]
     system = Known(mesh=Mesh(turned, triangles), landmarks=landmarks)
-    ((_, figures),) = measure_scan_distance(ESRC(root), system).rows
-    assert figures == pytest.approx((0.0, 0.0, 0.0), abs=1e-4)  # rigid motion alone is taken out
+    ((_, metrics),) = measure_scan_distance(ESRC(root), system).rows
+    assert metrics == pytest.approx((0.0, 0.0, 0.0), abs=1e-4)  # rigid motion alone is taken out
     assert set(system.frames) == {"millimetres"}
     with pytest.raises(InputError, match="5 landmarks are given for p01/left, the scan has 7"):
         measure_scan_distance(ESRC(root), Known(mesh=Mesh(turned, triangles), landmarks=landmarks[:5]))
@@ -144,7 +144,7 @@ def test_faces_that_are_not_found_are_left_out_of_tables_of_meshes_and_pictures(
     measured = measure_realy(realy, Known((names[0],), **answers))
     assert measured.not_found == (names[0],)
     assert measured.samples == 2
-    (seen,) = [figure for figure in measured.rows[0][1] if figure is not None]  # one picture is frontal, one not
+    (seen,) = [metric for metric in measured.rows[0][1] if metric is not None]  # one picture is frontal, one not
     assert seen == pytest.approx(0.0, abs=0.1)
     with pytest.raises(NoFaceError, match="in any of the 2 photos"):
         measure_realy(realy, Known(tuple(names), **answers))

@@ -77,17 +77,17 @@ def test_perfect_predictions_get_perfect_figures(table: str, tmp_path: Path) -> 
     protocol = PROTOCOLS[table]
     measured = protocol.measure(protocol.dataset(root), StoredPredictions(tmp_path / "truth"), None)
     published = published_tables()[table]
-    ((_, figures),) = measured.rows
-    assert len(figures) == len(published.columns)
+    ((_, metrics),) = measured.rows
+    assert len(metrics) == len(published.columns)
     perfect = {"<20° %": 100.0, "<25° %": 100.0, "<30° %": 100.0, "SSIM": 1.0, "depth correlation": 60.0}
-    for column, figure in zip(published.columns, figures, strict=True):
+    for column, metric in zip(published.columns, metrics, strict=True):
         if column == "depth correlation":
-            assert figure > perfect[column]  # landmarks may share a pixel
+            assert metric > perfect[column]  # landmarks may share a pixel
         elif column == "cosine similarity":
-            assert figure is None
+            assert metric is None
         else:
             tolerance = 1e-6 if column in ("MNE rad",) else 0.15
-            assert figure == pytest.approx(perfect.get(column, 0.0), abs=tolerance), column
+            assert metric == pytest.approx(perfect.get(column, 0.0), abs=tolerance), column
     assert measured.samples >= 1
 
 
@@ -104,10 +104,10 @@ def test_a_constant_tilt_is_measured_exactly(tmp_path: Path) -> None:
         return [(np.cos(tilt) * n + np.sin(tilt) * other).astype(np.float32), n]
 
     measured = measure_normals(protocol_of("photoface-table2").dataset(root), NormalsSystem("tilted", tilted))
-    (first, figures), (second, exact) = measured.rows
+    (first, metrics), (second, exact) = measured.rows
     assert (first, second) == ("stage 0", "stage 1")
-    assert figures[0] == pytest.approx(12.0, abs=0.05)
-    assert figures[2:] == (100.0, 100.0, 100.0)
+    assert metrics[0] == pytest.approx(12.0, abs=0.05)
+    assert metrics[2:] == (100.0, 100.0, 100.0)
     assert exact[0] < 0.05
     assert measured.details["mean over images, stage 0"] == pytest.approx(12.0, abs=0.05)
 
@@ -170,7 +170,7 @@ def test_published_tables_are_whole() -> None:
     assert {"casfne-table4"} == set(tables) - set(PROTOCOLS)
     for name, table in tables.items():
         assert table.rows, name
-        assert all(len(figures) == len(table.columns) for _, figures in table.rows), name
+        assert all(len(metrics) == len(table.columns) for _, metrics in table.rows), name
     ours = dict(tables["casfne-table2"].rows)["Cas-FNE (trained on it)"]
     assert ours == (7.31, 5.92, 96.26, 98.17, 99.01)
     assert set(measurable_tables()) == {"yaleb", *PROTOCOLS, *ALIASES}

@@ -150,10 +150,10 @@ def test_depth_is_the_estimators_and_unknown_outside_the_mask(whole: Sample) -> 
 
 
 def lineament_largest() -> Any:
-    from lineament.face import find
+    from lineament.face import detect_faces
     from lineament.face.detect import largest
 
-    return largest(find)
+    return largest(detect_faces)
 
 
 def test_a_mesh_is_in_millimetres_and_carries_the_landmarks(whole: Sample) -> None:
@@ -162,8 +162,8 @@ def test_a_mesh_is_in_millimetres_and_carries_the_landmarks(whole: Sample) -> No
     assert landmarks.shape == (68, 3)
     width = np.ptp(mesh.vertices[:, 0])
     assert 90 < width < 200  # an adult's face
-    apart = np.linalg.norm(landmarks[36:42].mean(0) - landmarks[42:48].mean(0))
-    assert 50 < apart < 75  # distance of pupils
+    difference = np.linalg.norm(landmarks[36:42].mean(0) - landmarks[42:48].mean(0))
+    assert 50 < difference < 75  # distance of pupils
     inner = landmarks[27:48]  # nose and eyes lie well inside the mesh
     distance = np.linalg.norm(mesh.vertices[None] - inner[:, None], axis=-1).min(1)
     assert distance.max() < 4.0  # vertices stand 4 mm apart
@@ -288,15 +288,15 @@ def test_a_face_that_is_not_found_counts_ninety_degrees(tmp_path: Path) -> None:
     assert measured.not_found == (names[0],)
     assert measured.samples == len(names)
     assert len(measured.rows) == 2
-    for _, figures in measured.rows:
-        assert figures[0] == pytest.approx(90.0 / len(names), abs=0.1)
-        assert figures[4] == pytest.approx(100.0 * (1 - 1 / len(names)), abs=0.1)
+    for _, metrics in measured.rows:
+        assert metrics[0] == pytest.approx(90.0 / len(names), abs=0.1)
+        assert metrics[4] == pytest.approx(100.0 * (1 - 1 / len(names)), abs=0.1)
 
     def blind(sample: Sample) -> list[NDArray[np.float32]]:
         raise NoFaceError("nobody")
 
-    ((_, figures),) = measure_normals(dataset, NormalsSystem("blind", blind)).rows
-    assert figures == (90.0, 0.0, 0.0, 0.0, 0.0)
+    ((_, metrics),) = measure_normals(dataset, NormalsSystem("blind", blind)).rows
+    assert metrics == (90.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def test_settings_are_described_and_checked() -> None:

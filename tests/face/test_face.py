@@ -13,10 +13,20 @@ from skimage import data
 from lineament.alignment.crop import SPAN
 from lineament.annotations.landmarks import mirrored_landmarks
 from lineament.errors import UsageError
-from lineament.face import Face, FaceCrop, MaskClass, crop_of_box, crop_of_whole, draw_faces, find, largest, read_face
+from lineament.face import (
+    Face,
+    FaceCrop,
+    MaskClass,
+    crop_of_box,
+    crop_of_whole,
+    detect_faces,
+    draw_faces,
+    largest,
+    parse_face,
+)
+from lineament.face.parse import brows_not_glasses
 from lineament.face.paste import region_of
 from lineament.face.quality import FaceMeasures, check_face, predict_error
-from lineament.face.read import brows_not_glasses
 
 
 def test_a_box_outside_the_photo_is_refused() -> None:
@@ -35,7 +45,7 @@ def test_a_whole_picture_is_its_own_crop() -> None:
 def test_the_astronauts_face_is_found(factor: float, mirrored: bool) -> None:
     photo = data.astronaut()[:, ::-1] if mirrored else data.astronaut()
     photo = cv2.resize(np.ascontiguousarray(photo), None, fx=factor, fy=factor)
-    faces = find(photo)
+    faces = detect_faces(photo)
     assert len(faces) == 1
     crop = crop_of_box(faces[0].box)
     eyes_and_chin = np.array([[205.0, 107.0], [248.0, 107.0], [224.0, 172.0]])  # seen in the photo
@@ -51,7 +61,7 @@ def test_the_astronauts_face_is_found(factor: float, mirrored: bool) -> None:
 def test_pictures_without_faces_give_none(name: str) -> None:
     photo = getattr(data, name)()
     photo = np.repeat(photo[..., None], 3, -1) if photo.ndim == 2 else photo
-    assert find(photo) == []
+    assert detect_faces(photo) == []
 
 
 def test_the_largest_face_is_kept() -> None:
@@ -71,7 +81,7 @@ def test_large_photos_are_drawn_smaller() -> None:
 def test_everyone_in_a_group_is_found() -> None:
     photo = data.astronaut()[20:230, 130:320]
     group = np.concatenate([photo, photo[:, ::-1], cv2.GaussianBlur(photo, (0, 0), 1.5)], axis=1)
-    centres = [face.box[0] + 0.5 * face.box[2] for face in find(group)]
+    centres = [face.box[0] + 0.5 * face.box[2] for face in detect_faces(group)]
     assert len(centres) == 3
     assert np.allclose(centres, [92, 288, 472], atol=20)
 
@@ -79,9 +89,9 @@ def test_everyone_in_a_group_is_found() -> None:
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
 def test_faces_are_found_lying_and_upside_down(turns: int) -> None:
     photo = data.astronaut()
-    upright = find(photo)[0]
+    upright = detect_faces(photo)[0]
     turned = np.ascontiguousarray(np.rot90(photo, turns))
-    face = find(turned, any_rotation=True)[0]
+    face = detect_faces(turned, any_rotation=True)[0]
     assert face.pose is not None
     assert upright.pose is not None
     difference = (face.pose.roll - upright.pose.roll + 90 * turns + 180) % 360 - 180  # rot90 turns counter-clockwise
@@ -97,13 +107,13 @@ def test_small_faces_are_found_when_asked_for() -> None:
     wide = np.full((600, 2400, 3), 90, np.uint8)
     small = cv2.resize(data.astronaut()[:400, 60:460], (130, 130), interpolation=cv2.INTER_AREA)
     wide[200:330, 1000:1130] = small  # the face is about 32 pixels large
-    assert len(find(wide, smallest=24)) == 1
+    assert len(detect_faces(wide, smallest=24)) == 1
     with pytest.raises(UsageError, match="smallest"):
-        find(wide, smallest=0)
+        detect_faces(wide, smallest=0)
 
 
 def test_landmarks_lie_on_the_face() -> None:
-    face = find(data.astronaut())[0]
+    face = detect_faces(data.astronaut())[0]
     assert face.landmarks is not None
     eyes, chin = face.landmarks[36:48].mean(0), face.landmarks[8]
     assert np.allclose(eyes, [226, 107], atol=8)  # seen in the photo
@@ -114,21 +124,21 @@ def test_landmarks_lie_on_the_face() -> None:
 
 def test_landmarks_move_with_the_photo() -> None:
     photo = data.astronaut()
-    marks = find(photo)[0].landmarks
+    marks = detect_faces(photo)[0].landmarks
     assert marks is not None
-    apart = np.linalg.norm(marks[36] - marks[45])
-    flipped = find(np.ascontiguousarray(photo[:, ::-1]))[0].landmarks
+    gap = np.linalg.norm(marks[36] - marks[45])
+    flipped = detect_faces(np.ascontiguousarray(photo[:, ::-1]))[0].landmarks
     assert flipped is not None
-    assert np.linalg.norm(mirrored_landmarks(flipped, 512) - marks, axis=1).mean() < 0.06 * apart
-    larger = find(cv2.resize(photo, None, fx=1.7, fy=1.7, interpolation=cv2.INTER_CUBIC))[0].landmarks
+    assert np.linalg.norm(mirrored_landmarks(flipped, 512) - marks, axis=1).mean() < 0.06 * gap
+    larger = detect_faces(cv2.resize(photo, None, fx=1.7, fy=1.7, interpolation=cv2.INTER_CUBIC))[0].landmarks
     assert larger is not None
-    assert np.linalg.norm(larger / 1.7 - marks, axis=1).mean() < 0.06 * apart
+    assert np.linalg.norm(larger / 1.7 - marks, axis=1).mean() < 0.06 * gap
 
 
 def test_the_parse_knows_skin_from_hair_and_background() -> None:
-    face = find(data.astronaut())[0]
-    assert face.reading is not None
-    region = region_of(face.reading, face.reading.crop, 512, 512)
+    face = detect_faces(data.astronaut())[0]
+    assert face.parsing is not None
+    region = region_of(face.parsing, face.parsing.crop, 512, 512)
     parse, mask = region.whole(region.parse), region.whole(region.mask)
     assert parse[150, 226] in (int(MaskClass.MOUTH), int(MaskClass.TEETH), int(MaskClass.SKIN))
     assert parse[130, 200] == int(MaskClass.SKIN)  # a cheek
@@ -142,7 +152,7 @@ def test_the_parse_knows_skin_from_hair_and_background() -> None:
 
 def test_flaws_are_measured() -> None:
     photo = data.astronaut()
-    face = find(photo)[0]
+    face = detect_faces(photo)[0]
     plain = check_face(photo, face)
     blurred = check_face(cv2.GaussianBlur(photo, (0, 0), 2.5), face)
     assert blurred.measures.blur > plain.measures.blur + 0.1
@@ -152,7 +162,7 @@ def test_flaws_are_measured() -> None:
     burnt = check_face(np.minimum(photo.astype(int) * 2, 255).astype(np.uint8), face)
     assert burnt.measures.clipped > plain.measures.clipped + 0.2
     assert burnt.warnings
-    cut = read_face(photo[:, 205:], Face((-28.0, 76.0, 100.0, 97.0), 1.0))
+    cut = parse_face(photo[:, 205:], Face((-28.0, 76.0, 100.0, 97.0), 1.0))
     assert check_face(photo[:, 205:], cut).measures.covered > 0.1
     with pytest.raises(UsageError, match="not been read"):
         check_face(photo, Face((170.0, 70.0, 100.0, 110.0), 1.0))

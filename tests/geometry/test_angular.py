@@ -28,10 +28,10 @@ def test_an_empty_normal_counts_as_ninety_degrees():
 
 
 def test_statistics():
-    figures = angular_error_statistics([[0.0, 10.0], [20.0, 22.0], [26.0, 42.0]])
-    assert (figures.mean, figures.median, figures.count) == (20.0, 21.0, 6)
-    assert figures.std == pytest.approx(np.sqrt((400 + 100 + 0 + 4 + 36 + 484) / 6))
-    assert (figures.below_20, figures.below_25, figures.below_30) == (2 / 6, 4 / 6, 5 / 6)
+    metrics = angular_error_statistics([[0.0, 10.0], [20.0, 22.0], [26.0, 42.0]])
+    assert (metrics.mean, metrics.median, metrics.count) == (20.0, 21.0, 6)
+    assert metrics.std == pytest.approx(np.sqrt((400 + 100 + 0 + 4 + 36 + 484) / 6))
+    assert (metrics.below_20, metrics.below_25, metrics.below_30) == (2 / 6, 4 / 6, 5 / 6)
 
 
 @pytest.mark.parametrize(

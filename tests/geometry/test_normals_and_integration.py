@@ -87,10 +87,11 @@ def test_parts_of_a_mask_have_zero_mean_each():
 
 def test_steep_noise_hurts_weighted_least_squares_less():
     depth, truth, mask = ellipsoid(64, (60, 60, 60), rim=0.8)
-    spoilt = truth.copy()
-    spoilt[30:33, 20:44] = normalize([0.99, 0.1, 0.02])
+    corrupted = truth.copy()
+    corrupted[30:33, 20:44] = normalize([0.99, 0.1, 0.02])
     errors = [
-        np.abs(normals_to_depth(spoilt, mask, method) - (depth - depth[mask].mean()))[mask].mean() for method in METHODS
+        np.abs(normals_to_depth(corrupted, mask, method) - (depth - depth[mask].mean()))[mask].mean()
+        for method in METHODS
     ]
     assert errors[1] < 0.25 * errors[0]
 

@@ -165,12 +165,12 @@ def test_engines_agree_on_the_reader() -> None:
     session = ParserPredictor(weights, threads=1)
     crop = np.random.default_rng(0).integers(0, 256, (session.size, session.size, 3), dtype=np.uint8)
     with torch.no_grad():
-        reading = load_weights(weights, FaceParser)(torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255)
+        parsing = load_weights(weights, FaceParser)(torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255)
     (read,) = session.run(crop[None])
-    assert np.abs(read.landmarks - reading.landmarks[0].numpy()).max() < TOLERANCE
-    assert np.abs(read.visibility - torch.sigmoid(reading.visibility[0]).numpy()).max() < TOLERANCE
-    assert np.abs(read.columns - reading.rotation[0].numpy()).max() < TOLERANCE
-    parse = torch.softmax(reading.parse[0], 0).permute(1, 2, 0).numpy()
+    assert np.abs(read.landmarks - parsing.landmarks[0].numpy()).max() < TOLERANCE
+    assert np.abs(read.visibility - torch.sigmoid(parsing.visibility[0]).numpy()).max() < TOLERANCE
+    assert np.abs(read.columns - parsing.rotation[0].numpy()).max() < TOLERANCE
+    parse = torch.softmax(parsing.parse[0], 0).permute(1, 2, 0).numpy()
     assert np.abs(read.parse - parse).max() < TOLERANCE
 
 

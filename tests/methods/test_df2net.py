@@ -77,7 +77,7 @@ def rendered(config: DF2NetTrainConfig) -> Iterator[Batch]:
     return batches(config, "train", 0, CPU, DEPTH_LABELS)
 
 
-def figures(folder: Path, name: str) -> list[float]:
+def metrics(folder: Path, name: str) -> list[float]:
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return [line[name] for line in lines if name in line]
 
@@ -235,7 +235,7 @@ def test_every_step_learns_and_holds_the_others_still(renders: Path, albedo: Pat
             if not torch.equal(first[name], value)
         }
         assert changed == {step}
-        loss = figures(own.output, "loss")
+        loss = metrics(own.output, "loss")
         assert np.mean(loss[-5:]) < (0.8 if step == "dense" else 1.0) * np.mean(loss[:5])
     with pytest.raises(UsageError, match="--photos"):
         DF2NetRecipe(configured(tmp_path, renders), "fine", before)
@@ -276,7 +276,7 @@ def test_the_albedo_network_learns(renders: Path, tmp_path: Path) -> None:
     )
     torch.manual_seed(0)
     train(AlbedoRecipe(config), config)
-    loss = figures(tmp_path, "loss")
+    loss = metrics(tmp_path, "loss")
     assert np.mean(loss[-5:]) < 0.8 * np.mean(loss[:5])
 
 
@@ -286,8 +286,8 @@ def test_an_albedo_is_compared_up_to_a_factor_per_colour() -> None:
     brighter = (truth + 0.05) * torch.tensor([1.3, 0.8, 1.1]).view(1, 3, 1, 1) - 0.05
     assert relative_error(brighter, truth, face).abs().max() < 1e-5
     shaded = truth * torch.linspace(0.5, 1.0, 16)
-    apart = relative_error(shaded, truth, face)
-    assert (apart[..., 0] < 0).any()
-    assert apart.abs().sum() / face.sum() > 0.3
-    assert (apart * (1 - face) == 0).all()
-    assert apart.sum((2, 3)).abs().max() < 1e-3
+    difference = relative_error(shaded, truth, face)
+    assert (difference[..., 0] < 0).any()
+    assert difference.abs().sum() / face.sum() > 0.3
+    assert (difference * (1 - face) == 0).all()
+    assert difference.sum((2, 3)).abs().max() < 1e-3

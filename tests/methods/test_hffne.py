@@ -17,7 +17,7 @@ from lineament.errors import UsageError, WeightsError
 from lineament.files.locking import folder_lock
 from lineament.methods.hffne import losses
 from lineament.methods.hffne.config import HFFNETrainConfig
-from lineament.methods.hffne.exemplars import spoilt
+from lineament.methods.hffne.exemplars import corrupted
 from lineament.methods.hffne.model import HFFNE, CoarseConfig, CoarseNormals, HFFNEConfig, hffne, hffne_s
 from lineament.methods.hffne.recipe import CoarseRecipe, HFFNERecipe
 from lineament.models.features.config import FeaturesTrainConfig
@@ -135,10 +135,10 @@ def test_losses_are_zero_where_they_should_be() -> None:
         assert loss(elsewhere, normals, face) == 0
         assert loss(-normals, normals, face) > 0.1
     # Half of the square up to one, the distance beyond it (Huber).
-    apart = torch.zeros(1, 3, 4, 4)
+    difference = torch.zeros(1, 3, 4, 4)
     everywhere = torch.ones(1, 1, 4, 4, dtype=torch.bool)
-    assert losses.reconstruction_loss(apart + 0.2, apart, everywhere) == pytest.approx(0.02)
-    assert losses.reconstruction_loss(apart + 2.0, apart, everywhere) == pytest.approx(1.5)
+    assert losses.reconstruction_loss(difference + 0.2, difference, everywhere) == pytest.approx(0.02)
+    assert losses.reconstruction_loss(difference + 2.0, difference, everywhere) == pytest.approx(1.5)
     features = VGG19Features(0.125)
     grey_normals = torch.full((1, 3, 16, 16), 0.2)
     shown = 0.5 * grey_normals + 0.5
@@ -164,21 +164,21 @@ def test_stage_two_learns_from_pictures_without_labels(coarse: Path, faces: Path
 
 def test_labels_do_not_enter_stage_two(coarse: Path, faces: Path, tmp_path: Path) -> None:
     config = configured(tmp_path, faces, augment=False)
-    figures = []
+    metrics = []
     for scale in (1.0, -1.0):
         torch.manual_seed(0)
         recipe = HFFNERecipe(config, coarse)
         batch = next(recipe.batches("train", 0, torch.device("cpu")))
         assert set(batch.labels) == {"face"}
         changed = batch.with_labels(normals=torch.full_like(batch.image, scale))
-        figures.append(float(stepped(recipe, changed)["loss"]))
-    assert figures[0] == figures[1]
+        metrics.append(float(stepped(recipe, changed)["loss"]))
+    assert metrics[0] == metrics[1]
 
 
 def test_unpaired_exemplars_are_others(
     coarse: Path, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lineament.methods.hffne.recipe.spoilt", lambda exemplar, face, draw: exemplar)
+    monkeypatch.setattr("lineament.methods.hffne.recipe.corrupted", lambda exemplar, face, draw: exemplar)
     seen = {}
     for paired in (True, False):
         torch.manual_seed(0)
@@ -199,18 +199,18 @@ def test_most_exemplars_are_spoilt() -> None:
     line = torch.linspace(-0.6, 0.6, 64)
     y, x = torch.meshgrid(-line, line, indexing="ij")
     sphere = torch.stack([x, y, (1 - x.square() - y.square()).sqrt()])
-    there = (x.square() + y.square() < 0.3)[None]
-    exemplars = (sphere * there).expand(200, -1, -1, -1)
+    valid = (x.square() + y.square() < 0.3)[None]
+    exemplars = (sphere * valid).expand(200, -1, -1, -1)
     face = (x.square() + y.square() < 0.2).expand(200, 1, 64, 64)
-    made = spoilt(exemplars, face, Draws(1, 0, 200, exemplars.device))
-    assert torch.equal(made, spoilt(exemplars, face, Draws(1, 0, 200, exemplars.device)))
+    made = corrupted(exemplars, face, Draws(1, 0, 200, exemplars.device))
+    assert torch.equal(made, corrupted(exemplars, face, Draws(1, 0, 200, exemplars.device)))
     length = made.norm(dim=1, keepdim=True)
-    assert (length[:, :, ~there[0]] == 0).all()
+    assert (length[:, :, ~valid[0]] == 0).all()
     assert ((length - 1).abs().lt(1e-4) | length.eq(0)).all()
     within = face[0, 0]
     holed = (length[:, 0] == 0)[:, within].any(1)
     assert 0.05 < holed.float().mean() < 0.3
-    outlined = (length[:, 0] == 0)[:, there[0] & ~within].all(1)
+    outlined = (length[:, 0] == 0)[:, valid[0] & ~within].all(1)
     assert 0.3 < outlined.float().mean() < 0.7
     angle = torch.rad2deg((made * exemplars).sum(1).clamp(-1, 1).acos())[:, within].mean(1)
     as_it_was = ((made - exemplars).abs() * within).amax((1, 2, 3)) < 1e-4

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The finder: what scenes ask for, what the losses reward, and that it learns."""
+"""The detector: what scenes ask for, what the losses reward, and that it learns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lineament.errors import DataError
 from lineament.models.detector import data
 from lineament.models.detector.clutter import draw_shapes, rough_texture
 from lineament.models.detector.config import DetectorTrainConfig
-from lineament.models.detector.data import FinderScenes, Placed, targets_of
+from lineament.models.detector.data import DetectorScenes, Placed, targets_of
 from lineament.models.detector.losses import box_loss, roll_loss, score_loss
 from lineament.models.detector.model import REFERENCE, FaceDetector, FaceDetectorConfig
 from lineament.models.detector.recipe import FaceDetectorRecipe
@@ -80,7 +80,7 @@ def test_losses_are_least_at_the_truth() -> None:
 
 
 def test_scenes_are_a_function_of_their_number(faces: Path, tmp_path: Path) -> None:
-    scenes = FinderScenes(configured(tmp_path, faces), "train", 0)
+    scenes = DetectorScenes(configured(tmp_path, faces), "train", 0)
     for number in range(6):
         (one, placed), (again, placed_again) = scenes.scene(number), scenes.scene(number)
         assert np.array_equal(one, again)
@@ -88,12 +88,12 @@ def test_scenes_are_a_function_of_their_number(faces: Path, tmp_path: Path) -> N
     batches = iter(scenes)
     next(batches)
     second = next(batches)
-    later = next(iter(FinderScenes(configured(tmp_path, faces), "train", 1)))
+    later = next(iter(DetectorScenes(configured(tmp_path, faces), "train", 1)))
     assert torch.equal(second.image, later.image)
 
 
 def test_pasted_faces_lie_in_their_boxes(faces: Path, tmp_path: Path) -> None:
-    scenes = FinderScenes(configured(tmp_path, faces), "train", 0)
+    scenes = DetectorScenes(configured(tmp_path, faces), "train", 0)
     face = scenes.faces[0]
     marked = dataclasses.replace(face, image=np.zeros_like(face.image), head=None)
     for x, y in marked.points:
@@ -116,14 +116,14 @@ def test_real_photos_are_mixed_in(faces: Path, tmp_path: Path) -> None:
     photo = faces / "image" / "00000000.png"
     listed = tmp_path / "faces.json"
     listed.write_text(json.dumps({str(photo): [{"box": [10, 12, 40, 40]}], "unused.png": []}))
-    scenes = FinderScenes(configured(tmp_path, faces, photos=listed, real=1.0), "train", 0)
+    scenes = DetectorScenes(configured(tmp_path, faces, photos=listed, real=1.0), "train", 0)
     assert len(scenes.photos) == 1
     rolls = [face.roll for number in range(12) for face in scenes.scene(number)[1]]
     assert rolls
     assert all(roll is None for roll in rolls)
     listed.write_text("no list")
     with pytest.raises(DataError, match="cannot use"):
-        FinderScenes(configured(tmp_path, faces, photos=listed), "train", 0)
+        DetectorScenes(configured(tmp_path, faces, photos=listed), "train", 0)
 
 
 def test_things_that_are_no_faces_vary() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reader: labels follow their crop, places are read from heat maps, and it learns."""
+"""The parser: labels follow their crop, places are read from heat maps, and it learns."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import torch
 from lineament.errors import DataError
 from lineament.face import FaceCrop, Pose
 from lineament.models.parser.config import ParserTrainConfig
-from lineament.models.parser.data import ReaderCrops, turned
+from lineament.models.parser.data import ParserCrops, turned
 from lineament.models.parser.losses import losses
-from lineament.models.parser.model import FaceParser, FaceParserConfig, Reading, expected_places, rotation_of
+from lineament.models.parser.model import FaceParser, FaceParserConfig, ParserOutput, expected_places, rotation_of
 from lineament.models.parser.recipe import FaceParserRecipe, errors
 from lineament.training.batch import Batch
 from lineament.training.loop import train
@@ -40,11 +40,11 @@ def configured(output: Path, faces: Path, **changes: object) -> ParserTrainConfi
     return dataclasses.replace(config, **changes)
 
 
-def perfect(batch: Batch) -> Reading:
+def perfect(batch: Batch) -> ParserOutput:
     """The reading that is right in everything."""
     logits = 20.0 * torch.nn.functional.one_hot(batch["parse"][:, 0], 8).movedim(-1, 1).float()
     columns = torch.cat([batch["rotation"][:, :, 0], batch["rotation"][:, :, 1]], dim=1)
-    return Reading(batch["landmarks"], torch.where(batch["visible"], 9.0, -9.0), columns, logits)
+    return ParserOutput(batch["landmarks"], torch.where(batch["visible"], 9.0, -9.0), columns, logits)
 
 
 def test_places_are_read_from_heat_maps() -> None:
@@ -82,9 +82,9 @@ def test_pose_has_the_generators_angles() -> None:
 
 
 def test_labels_follow_the_crop(faces: Path, tmp_path: Path) -> None:
-    crops = ReaderCrops(configured(tmp_path, faces), "train", 0)
+    crops = ParserCrops(configured(tmp_path, faces), "train", 0)
     batch = next(iter(crops))
-    again = next(iter(ReaderCrops(configured(tmp_path, faces), "train", 0)))
+    again = next(iter(ParserCrops(configured(tmp_path, faces), "train", 0)))
     assert torch.equal(batch.image, again.image)
     assert batch.image.shape == (4, 3, 64, 64)
     assert torch.allclose(torch.linalg.det(batch["rotation"]), torch.ones(4), atol=1e-4)
@@ -97,15 +97,15 @@ def test_labels_follow_the_crop(faces: Path, tmp_path: Path) -> None:
 
 
 def test_a_right_reading_costs_nothing(faces: Path, tmp_path: Path) -> None:
-    batch = next(iter(ReaderCrops(configured(tmp_path, faces), "validation", 0)))
-    reading = perfect(batch)
-    parts = losses(reading, batch["landmarks"], batch["visible"], batch["rotation"], batch["parse"][:, 0])
+    batch = next(iter(ParserCrops(configured(tmp_path, faces), "validation", 0)))
+    parsing = perfect(batch)
+    parts = losses(parsing, batch["landmarks"], batch["visible"], batch["rotation"], batch["parse"][:, 0])
     assert all(float(part) < 1e-3 for part in parts.values())
-    told = errors(reading, batch)
+    told = errors(parsing, batch)
     assert told["landmarks"] == 0.0
     assert told["parse"] == told["seen"] == 100.0
     assert told["pose"] < 0.1
-    moved = dataclasses.replace(reading, landmarks=reading.landmarks + 0.01)
+    moved = dataclasses.replace(parsing, landmarks=parsing.landmarks + 0.01)
     assert 0.5 < errors(moved, batch)["landmarks"] < 20.0
 
 
@@ -115,16 +115,16 @@ def test_old_datasets_are_named(faces: Path, tmp_path: Path) -> None:
         del line["visible"]
     (tmp_path / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     with pytest.raises(DataError, match="without visible"):
-        ReaderCrops(configured(tmp_path / "run", tmp_path), "train", 0)
+        ParserCrops(configured(tmp_path / "run", tmp_path), "train", 0)
 
 
 def test_shapes() -> None:
     model = FaceParser(FaceParserConfig(width=0.125, crop_size=64)).eval()
-    reading = model(torch.rand(2, 3, 64, 64))
-    assert reading.landmarks.shape == (2, 68, 2)
-    assert ((reading.landmarks > 0) & (reading.landmarks < 1)).all()
-    assert reading.visibility.shape == (2, 68)
-    assert reading.parse.shape == (2, 8, 64, 64)
+    parsing = model(torch.rand(2, 3, 64, 64))
+    assert parsing.landmarks.shape == (2, 68, 2)
+    assert ((parsing.landmarks > 0) & (parsing.landmarks < 1)).all()
+    assert parsing.visibility.shape == (2, 68)
+    assert parsing.parse.shape == (2, 8, 64, 64)
 
 
 def test_a_tiny_training_lowers_the_loss_and_goes_on_elsewhere(faces: Path, tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ import lineament
 from lineament.alignment.crop import crop_of_whole
 from lineament.cli import main
 from lineament.errors import InputError, NoFaceError, UsageError
-from lineament.face import find
+from lineament.face import detect_faces
+from lineament.face.parse import parse_crop
 from lineament.face.quality import measure
-from lineament.face.read import read_crop
 from lineament.geometry import angular_error
 from lineament.inference.predictor import Prediction
 from lineament.result.geometry import CombinedMap, combined_map
@@ -72,8 +72,8 @@ def test_boxes_of_no_face_are_doubted_and_senseless_ones_refused(tiny_weights: P
     model = lineament.load(str(tiny_weights))
     away = model.estimate(data.astronaut(), faces=[(20, 350, 90, 90)], options=ONE_VIEW)[0]
     assert any("hardly reads as a face" in warning for warning in away.check.warnings)
-    there = model.estimate(data.astronaut(), faces=[BOX], options=ONE_VIEW)[0]
-    assert not any("hardly" in warning for warning in there.check.warnings)
+    valid = model.estimate(data.astronaut(), faces=[BOX], options=ONE_VIEW)[0]
+    assert not any("hardly" in warning for warning in valid.check.warnings)
     with pytest.raises(UsageError, match="far larger"):
         model.estimate(data.astronaut(), faces=[(-1e9, -1e9, 2e9, 2e9)])
 
@@ -99,7 +99,7 @@ def test_a_face_that_is_less_than_a_pixel_of_its_crop_is_saved_as_valid_json(
 def test_an_even_picture_has_finite_measures() -> None:
     for level in (0, 128, 255):
         picture = np.full((64, 64, 3), level, np.uint8)
-        measures = measure(picture, read_crop(picture, crop_of_whole(64, 64)))
+        measures = measure(picture, parse_crop(picture, crop_of_whole(64, 64)))
         assert np.isfinite(list(asdict(measures).values())).all()
 
 
@@ -298,10 +298,10 @@ def test_large_levels_are_searched_in_tiles(monkeypatch: pytest.MonkeyPatch) -> 
     photo = np.full((700, 900, 3), 90, np.uint8)
     for top, left in ((40, 60), (260, 330), (470, 660)):
         photo[top : top + 210, left : left + 190] = data.astronaut()[20:230, 130:320]
-    whole = find(photo)
+    whole = detect_faces(photo)
     assert len(whole) == 3
     monkeypatch.setattr(import_module("lineament.face.detect"), "_TILE", 256)
-    tiled = find(photo)
+    tiled = detect_faces(photo)
     assert len(tiled) == 3  # none twice where tiles meet
     assert np.allclose([face.box for face in tiled], [face.box for face in whole], atol=4)
 

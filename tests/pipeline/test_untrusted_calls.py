@@ -42,7 +42,7 @@ def test_faces_that_are_none(tiny: Estimator, faces: Any) -> None:
         *(5, None, "faces", [5], [None], [(0, 0, 90, 90)], {"box": 1}, np.zeros((1, 4))),
         [Face((0.0, 0.0, 90.0, 90.0), float("nan"))],
         [Face((0.0, 0.0, 90.0, 90.0), "high")],  # type: ignore[arg-type]
-        [Face((0.0, 0.0, 90.0, 90.0), 1.0, reading=5)],  # type: ignore[arg-type]
+        [Face((0.0, 0.0, 90.0, 90.0), 1.0, parsing=5)],  # type: ignore[arg-type]
         [Face(5, 1.0)],  # type: ignore[arg-type]
         [Face((0.0, float("nan"), 90.0, 90.0), 1.0)],
     ],

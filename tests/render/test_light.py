@@ -40,12 +40,12 @@ def test_the_light_of_a_sphere_is_found() -> None:
 
 def test_shadows_and_gloss_do_not_bend_the_light() -> None:
     image, albedo, normals, mask, light = lit_sphere()
-    spoilt = image.clone()
-    spoilt[..., 40:50, 20:44] *= 0.2  # a cast shadow
-    spoilt[..., 18:24, 26:34] = 1.0  # a highlight, saturated
-    spoilt[..., 5:9, :] = 0.0
-    found = fit_light(spoilt, albedo, normals, mask)
-    plain = fit_light(spoilt * 0 + spoilt, albedo, normals, mask & (spoilt == image).all(1, keepdim=True))
+    corrupted = image.clone()
+    corrupted[..., 40:50, 20:44] *= 0.2  # a cast shadow
+    corrupted[..., 18:24, 26:34] = 1.0  # a highlight, saturated
+    corrupted[..., 5:9, :] = 0.0
+    found = fit_light(corrupted, albedo, normals, mask)
+    plain = fit_light(corrupted * 0 + corrupted, albedo, normals, mask & (corrupted == image).all(1, keepdim=True))
     assert (found - light).abs().max() < 0.06
     assert (plain - light).abs().max() < 0.02
 

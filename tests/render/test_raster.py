@@ -99,8 +99,8 @@ def test_a_mesh_without_holes_has_no_gaps_wherever_its_vertices_lie(seed: int, p
     grid[..., :2] = torch.where(snapped[..., None], grid[..., :2].floor() + 0.5, grid[..., :2])
     grid[..., 2] = 5 * torch.rand(cells + 1, cells + 1, generator=draw)
     quads = torch.tensor([r * (cells + 1) + c for r in range(cells) for c in range(cells)])
-    below, beside = quads + cells + 1, quads + 1
-    faces = torch.cat([torch.stack([quads, below, beside], 1), torch.stack([beside, below, below + 1], 1)])
+    below, auxiliary = quads + cells + 1, quads + 1
+    faces = torch.cat([torch.stack([quads, below, auxiliary], 1), torch.stack([auxiliary, below, below + 1], 1)])
     first = torch.randint(0, 3, (len(faces), 1), generator=draw)  # any corner may come first
     faces = faces.gather(1, (first + torch.arange(3)) % 3)
     points = grid.view(1, -1, 3)

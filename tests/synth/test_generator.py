@@ -120,7 +120,7 @@ def test_depth_and_smooth_normals_agree_where_the_camera_is_far() -> None:
 def test_landmarks_lie_where_the_camera_puts_the_rig(batch: SampleBatch) -> None:
     rig = RigTensors.of(load_rig(), torch.device("cpu"))
     shape = shape_of(rig, batch.identity, batch.asymmetry, batch.expression, batch.deformation)
-    shape = finished(shape, batch.stretch, batch.profile, batch.roundness)
+    shape = finished(shape, batch.stretch, batch.profile, batch.curvature)
     camera = batch.camera
     posed = (shape[:, rig.landmarks] - camera.origin[:, None]) @ camera.rotation.transpose(1, 2)
     points, _ = project(posed, camera)
@@ -171,7 +171,7 @@ def test_same_person_keeps_identity_between_photos() -> None:
     assert torch.equal(sample.asymmetry[0], sample.asymmetry[1])
     assert torch.equal(sample.stretch[0], sample.stretch[1])
     assert torch.equal(sample.profile[0], sample.profile[1])
-    assert torch.equal(sample.roundness[0], sample.roundness[1])
+    assert torch.equal(sample.curvature[0], sample.curvature[1])
     assert not torch.equal(sample.camera.rotation[0], sample.camera.rotation[1])
 
 

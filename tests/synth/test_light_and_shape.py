@@ -109,5 +109,5 @@ def test_strengths_change_the_picture_and_not_the_labels() -> None:
     assert not torch.equal(full.image, without.image)
     neutral = Generator(dataclasses.replace(SMALL, expression=0.0), load_rig()).batch(range(3))
     assert neutral.expression.abs().max() == 0
-    narrow = Generator(dataclasses.replace(SMALL, tails=0.0), load_rig()).batch(range(3))
+    narrow = Generator(dataclasses.replace(SMALL, heavy_tails=0.0), load_rig()).batch(range(3))
     assert (narrow.identity.std() < full.identity.std()).item()

@@ -44,8 +44,8 @@ def test_fields_repeat_without_a_seam(kind):
 def test_coordinates_wrap(shift):
     random = SampleRandom(0, range(3))
     here = BANK.sample("streaks", grid(32, 0.25, 3), random, "x")  # streaks are not turned: period 1 in both axes
-    there = BANK.sample("streaks", grid(32, 0.25, 3) + shift, random, "x")
-    assert torch.allclose(here, there, atol=2e-3)
+    valid = BANK.sample("streaks", grid(32, 0.25, 3) + shift, random, "x")
+    assert torch.allclose(here, valid, atol=2e-3)
 
 
 def test_interpolation_is_continuous_across_the_tile_border():

@@ -109,12 +109,12 @@ def test_a_damaged_list_of_samples_is_not_continued(tmp_path: Path) -> None:
 def test_samples_that_are_not_finite_are_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = Generator.batch
 
-    def spoilt(generator: Generator, indices: range) -> object:
+    def corrupted(generator: Generator, indices: range) -> object:
         batch = plain(generator, indices)
         batch.landmarks[0, 0, 0] = torch.nan
         return batch
 
-    monkeypatch.setattr(Generator, "batch", spoilt)
+    monkeypatch.setattr(Generator, "batch", corrupted)
     with pytest.raises(NotFiniteError, match="landmarks of the samples 0 to 0 is not finite"):
         write_dataset(tmp_path, 1, SMALL)
     assert (tmp_path / "samples.jsonl").read_text() == ""

@@ -170,8 +170,8 @@ REFUSED = [
     "label {missing}",
     "label {empty}",
     "train albedo --init {missing}",
-    "train finder",
-    "train finder --data {faces} --photos {missing}",
+    "train detector",
+    "train detector --data {faces} --photos {missing}",
     "train reader",
     "train reader --data {faces} --init {missing}",
     "train features --data {file}",
@@ -239,7 +239,9 @@ def test_streams_refuse_empty_batches() -> None:
 
 
 def test_extreme_but_allowed_faces_are_finite(tmp_path: Path) -> None:
-    extremes = dict.fromkeys(("expression", "tails", "asymmetry", "deformation", "stretch", "detail", "features"), 10.0)
+    extremes = dict.fromkeys(
+        ("expression", "heavy_tails", "asymmetry", "deformation", "stretch", "detail", "features"), 10.0
+    )
     config = SynthConfig(size=32, **extremes)  # type: ignore[arg-type]
     write_dataset(tmp_path / "a", 2, config)
     lines = (tmp_path / "a" / "samples.jsonl").read_text().splitlines()

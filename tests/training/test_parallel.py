@@ -59,7 +59,7 @@ def _train(rank: int, count: int) -> dict[str, torch.Tensor]:
         name: Learner(module, torch.optim.SGD([p for p in module.parameters() if p.requires_grad], rate), 0.5)
         for name, (module, rate) in pairs.items()
     }
-    figures = {}
+    metrics = {}
     for step in range(STEPS):
         images, truths = (torch.rand(4, 3, 12, 12, generator=draw, dtype=torch.float64) for _ in range(2))
         image, truth = images[rank::count], truths[rank::count]
@@ -73,7 +73,7 @@ def _train(rank: int, count: int) -> dict[str, torch.Tensor]:
                 loss = loss - 0.1 * discriminator(stages[-1]).mean()
             return loss, [stage.detach() for stage in stages]
 
-        _, figures[f"norm {step}"], stages = learners["model"].descend(generated)
+        _, metrics[f"norm {step}"], stages = learners["model"].descend(generated)
         learners["discriminator"].descend(
             lambda stages=stages, truth=truth: (
                 sum(discriminator(stage).square().mean() for stage in stages) - discriminator(truth).mean(),
@@ -81,7 +81,7 @@ def _train(rank: int, count: int) -> dict[str, torch.Tensor]:
             )
         )
     assert network.idle.weight.grad is None or not network.idle.weight.grad.any()
-    return {**network.state_dict(), **discriminator.state_dict(), **figures}
+    return {**network.state_dict(), **discriminator.state_dict(), **metrics}
 
 
 def _member(rank: int, folder: str, port: int) -> None:

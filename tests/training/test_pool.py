@@ -170,7 +170,7 @@ def test_a_stopped_run_leaves_its_averaged_weights(
     monkeypatch.setattr("lineament.methods.casfne.recipe.model_config", lambda config: TINY)
     config = configured(tmp_path, data=(faces,), steps=50)
 
-    def stop(step: int, figures: object) -> None:
+    def stop(step: int, metrics: object) -> None:
         if step == 3:
             raise KeyboardInterrupt
 

@@ -48,7 +48,7 @@ def configured(output: Path, faces: Path, **changes: object) -> CasFNETrainConfi
     return dataclasses.replace(config, **changes)
 
 
-def reading(*folders: Path, size: int = 64) -> CasFNETrainConfig:
+def parsing(*folders: Path, size: int = 64) -> CasFNETrainConfig:
     return CasFNETrainConfig(Path(), data=folders, size=size, batch_size=2)
 
 
@@ -62,7 +62,7 @@ def test_a_resumed_run_has_the_same_loss_curve(tmp_path: Path, faces: Path, monk
     straight, stopped = configured(tmp_path / "a", faces), configured(tmp_path / "b", faces)
     train(CasFNERecipe(_seeded(straight)), straight)
 
-    def stop(step: int, figures: object) -> None:
+    def stop(step: int, metrics: object) -> None:
         if step == 3:
             raise KeyboardInterrupt
 
@@ -125,7 +125,7 @@ def test_the_cascade_learns_alone_from_the_mean_of_several_trainings(
     curve = losses_of(config.output)
     assert sum(curve[-5:]) < 0.95 * sum(curve[:5])
     with pytest.raises(UsageError, match="--init"):
-        configured(tmp_path, faces, hold=True)
+        configured(tmp_path, faces, freeze=True)
 
 
 def test_weights_of_different_sizes_have_no_mean() -> None:
@@ -237,21 +237,21 @@ def test_augmentation_is_a_function_of_the_step_and_stays_in_range() -> None:
 
 
 def test_dataset_folders_are_split_by_identity(faces: Path, tmp_path: Path) -> None:
-    training = DatasetFolder(reading(faces), "train", 0, Decoder(("normals",)))
-    validation = DatasetFolder(reading(faces, size=32), "validation", 0, Decoder(("normals",)))
+    training = DatasetFolder(parsing(faces), "train", 0, Decoder(("normals",)))
+    validation = DatasetFolder(parsing(faces, size=32), "validation", 0, Decoder(("normals",)))
     assert len(training.samples) == 6
     assert len(validation.samples) == 1
     batch = next(iter(training))
     assert batch.image.shape == (2, 3, 64, 64)
     assert torch.allclose(batch["normals"].norm(dim=1, keepdim=True)[batch["face"]], torch.ones(1), atol=1e-3)
     assert next(iter(validation)).image.shape == (2, 3, 32, 32)
-    assert len(DatasetFolder(reading(faces, faces), "train", 0, Decoder(("normals",))).samples) == 12
-    resumed = next(iter(DatasetFolder(reading(faces), "train", 1, Decoder(("normals",)))))
+    assert len(DatasetFolder(parsing(faces, faces), "train", 0, Decoder(("normals",))).samples) == 12
+    resumed = next(iter(DatasetFolder(parsing(faces), "train", 1, Decoder(("normals",)))))
     sequence = iter(training)
     next(sequence)
     assert torch.equal(next(sequence).image, resumed.image)
     with pytest.raises(DataError, match="no dataset"):
-        DatasetFolder(reading(tmp_path), "train", 0, Decoder(("normals",)))
+        DatasetFolder(parsing(tmp_path), "train", 0, Decoder(("normals",)))
 
 
 def test_weights_round_trip_and_name_their_faults(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def run_check(options: Check) -> int:
         0, or the exit code of the first photo that failed.
     """
     from lineament.cli.console import Failures, plain_console
-    from lineament.face import find
+    from lineament.face import detect_faces
     from lineament.face.frames import first_faces
     from lineament.face.quality import check_face
     from lineament.files.names import printable
@@ -42,7 +42,7 @@ def run_check(options: Check) -> int:
     console, failures = plain_console(), Failures(plain_console(stderr=True))
     for photo in find_images(options.photos):
         with failures.reported(photo):
-            found = first_faces(read_frames(photo), partial(find, min_score=options.min_score))
+            found = first_faces(read_frames(photo), partial(detect_faces, min_score=options.min_score))
             faces = found.faces
             where = f" in frame {found.frame}, the first one with a face" if faces and found.frame > 1 else ""
             counted = f"{len(faces) or 'no'} {'face' if len(faces) == 1 else 'faces'}"

@@ -177,7 +177,7 @@ def _request(options: Estimate, saved: SaveOptions, estimator: Estimator, photo:
 
 def _faces(options: Estimate) -> Faces:
     """Which faces the options ask for."""
-    from lineament.face import find, largest
+    from lineament.face import detect_faces, largest
     from lineament.face.given_boxes import box_numbers
 
     if options.whole + options.largest + (options.face_box is not None) > 1:
@@ -190,7 +190,7 @@ def _faces(options: Estimate) -> Faces:
         except ValueError as error:
             raise UsageError(f"--face-box takes X,Y,W,H, as in 120,80,200,200, not {options.face_box!r}") from error
         return [box_numbers((x, y, width, height))]
-    detector = partial(find, min_score=options.min_score, any_rotation=options.any_rotation)
+    detector = partial(detect_faces, min_score=options.min_score, any_rotation=options.any_rotation)
     return largest(detector) if options.largest else detector
 
 

@@ -86,7 +86,7 @@ class Systems:
         return Settings(self.crop or crop, self.padding, self.counted, self.estimation)
 
     def described(self, table: Table, settings: Settings, systems: Sequence[System]) -> Table:
-        """A table that says before its figures how our methods were run, and in JSON what each system is."""
+        """A table that says before its metrics how our methods were run, and in JSON what each system is."""
         header = (f"{', '.join(self.methods)}: {settings.describe()}.",) if self.methods else ()
         about = {"lineament": __version__, "systems": {system.name: system.about() for system in systems}}
         return replace(table, header=header, details={**table.details, **about})
@@ -123,7 +123,7 @@ class EvaluateYaleB(Systems):
 
 @dataclass(frozen=True)
 class EvaluateTable(Systems):
-    """A published table, with our figures beside the published ones."""
+    """A published table, with our metrics beside the published ones."""
 
     recogniser: Path | None = None
     """A face-recognition network (ONNX) for identity similarity, in L2R's texture tables."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`lineament faces`: show what the finder finds."""
+"""`lineament faces`: show what the detector finds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class FindFaces:
+class DetectFaces:
     """Find the faces in photos, draw them, and list them in faces.json."""
 
     photos: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO...")]
@@ -40,14 +40,14 @@ class FindFaces:
         check_options(self, {"min_score": "[0, 1]", "smallest": SMALLEST_SIZES})
 
 
-def run_faces(options: FindFaces) -> int:
+def run_faces(options: DetectFaces) -> int:
     """Draw the faces of photos one after another and list them; a bad photo is reported and the rest go on.
 
     Returns:
         0, or the exit code of the first photo that failed.
     """
     from lineament.cli.console import Failures, plain_console
-    from lineament.face import draw_faces, find
+    from lineament.face import detect_faces, draw_faces
     from lineament.face.frames import first_faces
     from lineament.files.names import output_names, printable
     from lineament.files.result_folder import check_replaceable, result_folder
@@ -58,7 +58,9 @@ def run_faces(options: FindFaces) -> int:
     photos = find_images(options.photos)
     check_outputs([options.output], photos, replaced=True)
     check_replaceable(options.output)
-    detector = partial(find, min_score=options.min_score, smallest=options.smallest, any_rotation=options.any_rotation)
+    detector = partial(
+        detect_faces, min_score=options.min_score, smallest=options.smallest, any_rotation=options.any_rotation
+    )
     console, failures = plain_console(), Failures(plain_console(stderr=True))
     listed: dict[str, list[dict[str, Any]]] = {}
     with ExitStack() as stack:
@@ -84,12 +86,12 @@ def run_faces(options: FindFaces) -> int:
 
 def _described(face: Face) -> dict[str, Any]:
     """A face as plain values: pixels of the photo, degrees."""
-    reading = face.reading
-    assert reading is not None
+    parsing = face.parsing
+    assert parsing is not None
     return {
         "box": [round(v, 1) for v in face.box],
         "score": round(face.score, 3),
-        "pose": {name: round(angle, 1) for name, angle in asdict(reading.pose).items()},
-        "landmarks": reading.landmarks.round(1).tolist(),
-        "visibility": [round(float(v), 2) for v in reading.visibility],
+        "pose": {name: round(angle, 1) for name, angle in asdict(parsing.pose).items()},
+        "landmarks": parsing.landmarks.round(1).tolist(),
+        "visibility": [round(float(v), 2) for v in parsing.visibility],
     }

@@ -50,7 +50,7 @@ class FaceScapeBenchmark(Dataset):
         self.part = part
         super().__init__(root, split)
 
-    def find(self) -> Iterator[Item]:
+    def detect_faces(self) -> Iterator[Item]:
         """Pictures with a mesh of the same name (wild) or person (lab)."""
         meshes = {path.stem: path for path in sorted((self.root / f"{self.part}_gt_mesh").glob("*.obj"))}
         for folder in folders(self.root):
@@ -104,7 +104,7 @@ class FaceScapeViews(Dataset):
 
     NAME = "FaceScape multi-view"
 
-    def find(self) -> Iterator[Item]:
+    def detect_faces(self) -> Iterator[Item]:
         """One item per view."""
         base = self.root / "fsmview_trainset"
         for person in folders(base if base.is_dir() else self.root):

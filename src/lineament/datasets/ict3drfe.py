@@ -2,7 +2,7 @@
 """ICT-3DRFE: 23 people in 15 expressions from a light stage, with albedo and photometric normals.
 
 Stratou et al., "Effect of illumination on automatic expression recognition: a novel 3D relightable facial database",
-FG 2011. Asked for at USC ICT. For relighting with estimated normals (figures 7 of HFFNE and Cas-FNE); no table uses it.
+FG 2011. Asked for at USC ICT. For relighting with estimated normals (metrics 7 of HFFNE and Cas-FNE); no table uses it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ICT3DRFE(Dataset):
 
     NAME = "ICT-3DRFE"
 
-    def find(self) -> Iterator[Item]:
+    def detect_faces(self) -> Iterator[Item]:
         """Folders that hold an albedo and normals."""
         for person in folders(self.root):
             for folder in folders(person):

@@ -29,7 +29,7 @@ class REALY(Dataset):
 
     NAME = "REALY"
 
-    def find(self) -> Iterator[Item]:
+    def detect_faces(self) -> Iterator[Item]:
         """Pictures whose scan is there."""
         scale_file = self.root / "metrical_scale.txt"
         scales = [float(word) for word in scale_file.read_text().split()] if scale_file.is_file() else []

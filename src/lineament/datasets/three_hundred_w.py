@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""300-W: photos with landmarks, for pictures (figures of HFFNE and Cas-FNE)."""
+"""300-W: photos with landmarks, for pictures (metrics of HFFNE and Cas-FNE)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ThreeHundredW(Dataset):
 
     NAME = "300-W"
 
-    def find(self) -> Iterator[Item]:
+    def detect_faces(self) -> Iterator[Item]:
         """Photos that have a `.pts` file."""
         for folder in folders(self.root):
             for photo in pictures(folder):

@@ -111,7 +111,7 @@ def ablate(config: AblationConfig, say: Callable[[str], None] = log.info) -> Tab
         say: Told what happens.
 
     Returns:
-        The table: our figures, and the paper's mean beside them.
+        The table: our metrics, and the paper's mean beside them.
     """
     _known_results(config.output / _RESULTS)  # said before anything is written
     with folder_lock(config.output):
@@ -138,8 +138,8 @@ def _ablate(config: AblationConfig, say: Callable[[str], None]) -> Table:
         say(f"{row}: {steps} steps")
         started = time.monotonic()
         carry_out([own])
-        figures = _measured(study.normals(own.weights, row), tests)
-        known = {**known, "steps": steps, row: {"figures": figures, "minutes": (time.monotonic() - started) / 60}}
+        values = _measured(study.normals(own.weights, row), tests)
+        known = {**known, "steps": steps, row: {"metrics": values, "minutes": (time.monotonic() - started) / 60}}
         write_json(results_file, known)
     return ablation_table(known, study, rows, config)
 
@@ -148,7 +148,7 @@ def _known_results(path: Path) -> dict[str, Any]:
     """What rows that are there already gave."""
     try:
         known: dict[str, Any] = parse_json(read_bounded(path, error=DataError)) if path.exists() else {}
-        if not all(name == "steps" or {"figures", "minutes"} <= set(row) for name, row in known.items()):
+        if not all(name == "steps" or {"metrics", "minutes"} <= set(row) for name, row in known.items()):
             raise ValueError("it holds no rows of ours")
     except (ValueError, TypeError, AttributeError) as error:
         raise DataError(
@@ -166,7 +166,7 @@ def ablation_table(results: Mapping[str, Any], study: Study, rows: Sequence[str]
         if row in results:
             published = paper.get(study.published.get(row, row))
             mean = None if published is None else published[0]
-            lines.append((row, *results[row]["figures"], results[row]["minutes"], mean))
+            lines.append((row, *results[row]["metrics"], results[row]["minutes"], mean))
     return Table(
         title=study.title,
         columns=("", "mean °", "std °", "<20° %", "<25° %", "<30° %", "minutes", "paper, mean °"),
@@ -222,4 +222,4 @@ def _measured(normals: Normals, tests: Sequence[Batch]) -> tuple[float, ...]:
         maps = (m.permute(0, 2, 3, 1).numpy() for m in (normals(batch.image), batch["normals"], batch["face"]))
         for found, truth, face in zip(*maps, strict=True):
             running.add(masked_angular_error(found, truth, face[..., 0]))
-    return running.figures()
+    return running.summary()

@@ -72,8 +72,8 @@ def cost_table(costs: Sequence[Cost], side: int, threads: int, runs: int) -> Tab
     """The costs in the form of Cas-FNE's table IV, whose rows stand above ours."""
     published = published_tables()["casfne-table4"]
     rows: list[tuple[Cell, ...]] = [
-        (f"{method} (published)", "", figures[1], figures[0], None, None, figures[2])
-        for method, figures in published.rows
+        (f"{method} (published)", "", metrics[1], metrics[0], None, None, metrics[2])
+        for method, metrics in published.rows
     ]
     rows += [
         (c.method, str(c.stages), c.parameters / 1e6, c.operations / 1e9, c.torch_ms, c.onnx_ms, None) for c in costs

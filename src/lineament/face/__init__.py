@@ -3,26 +3,26 @@
 
 from lineament.alignment.crop import Box, FaceCrop, crop_of_box, crop_of_landmarks, crop_of_whole
 from lineament.annotations.parsing import MaskClass
-from lineament.face.detect import find, find_boxes, largest
+from lineament.face.detect import detect_boxes, detect_faces, largest
 from lineament.face.draw import draw_faces
-from lineament.face.face import Detector, Face, FaceReading, Pose
-from lineament.face.read import read_crop, read_face
+from lineament.face.face import Detector, Face, FaceParsing, Pose
+from lineament.face.parse import parse_crop, parse_face
 
 __all__ = [
     "Box",
     "Detector",
     "Face",
     "FaceCrop",
-    "FaceReading",
+    "FaceParsing",
     "MaskClass",
     "Pose",
     "crop_of_box",
     "crop_of_landmarks",
     "crop_of_whole",
+    "detect_boxes",
+    "detect_faces",
     "draw_faces",
-    "find",
-    "find_boxes",
     "largest",
-    "read_crop",
-    "read_face",
+    "parse_crop",
+    "parse_face",
 ]

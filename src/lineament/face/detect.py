@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from lineament.alignment.crop import Box
 from lineament.face.face import Detector, Face
-from lineament.face.read import overlap, read_again, read_box, with_reading
-from lineament.face.score import best_score, evidence_of, looked_at_again, score_of
+from lineament.face.parse import overlap, parse_again, parse_box, with_parsing
+from lineament.face.score import best_score, evidence_of, score_of, seen_again
 from lineament.images.resize import at_most
 from lineament.models.detector.predictor import shipped_detector
 from lineament.options import check_number
@@ -36,7 +36,7 @@ SMALLEST_SIZES = "[1, 1000000000]"
 """The interval of sizes of the smallest face that can be searched for, pixels."""
 
 
-def find(
+def detect_faces(
     image: NDArray[Any],
     min_score: float = SMALLEST_SCORE,
     smallest: float | None = None,
@@ -62,21 +62,21 @@ def find(
     """
     check_number("min_score", min_score, "[0, 1]")
     faces = []
-    for face in find_boxes(image, WORTH_READING, smallest, any_rotation):
-        again = looked_at_again(image, face)
+    for face in detect_boxes(image, WORTH_READING, smallest, any_rotation):
+        again = seen_again(image, face)
         if best_score(again) < min_score:
             continue
-        first = read_box(image, face)
+        first = parse_box(image, face)
         if score_of(evidence_of(face, again, first)) < min_score:
             continue
-        second = read_again(image, first)
+        second = parse_again(image, first)
         score = score_of(evidence_of(face, again, first, second))
         if score >= min_score:
-            faces.append(replace(with_reading(face, first, second), score=score))
+            faces.append(replace(with_parsing(face, first, second), score=score))
     return sorted(_apart(faces), key=lambda face: face.box[0] + 0.5 * face.box[2])
 
 
-def find_boxes(
+def detect_boxes(
     image: NDArray[Any],
     min_score: float = WORTH_READING,
     smallest: float | None = None,
@@ -99,10 +99,10 @@ def find_boxes(
 def largest(detector: Detector) -> Detector:
     """A detector that keeps the largest of the faces that ``detector`` finds."""
 
-    def find_largest(image: NDArray[Any], /) -> list[Face]:
+    def detect_largest(image: NDArray[Any], /) -> list[Face]:
         return sorted(detector(image), key=lambda face: -face.box[2] * face.box[3])[:1]
 
-    return find_largest
+    return detect_largest
 
 
 def _search(picture: NDArray[np.uint8]) -> list[Face]:
@@ -143,8 +143,8 @@ def _in_tile(picture: NDArray[np.uint8]) -> list[Face]:
     import cv2
 
     height, width = picture.shape[:2]
-    below, beside = -height % 32, -width % 32
-    padded = np.asarray(cv2.copyMakeBorder(picture, 0, below, 0, beside, cv2.BORDER_REPLICATE), dtype=np.uint8)
+    below, right = -height % 32, -width % 32
+    padded = np.asarray(cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REPLICATE), dtype=np.uint8)
     cells = shipped_detector().run(padded)
     logit = cells[0]
     peak = logit >= cv2.dilate(logit, np.ones((3, 3), np.uint8))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Showing what a finder found."""
+"""Showing what a detector found."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def draw_faces(photo: NDArray[Any], faces: Sequence[Face], longest_side: int = 1
     factor = max(picture.shape[:2]) / max(photo.shape[:2])
     line = max(1, round(max(picture.shape[:2]) / 400))
     for number, face in enumerate(faces, 1):
-        crop = crop_of_box(face.box, roll=face.roll) if face.reading is None else face.reading.crop
+        crop = crop_of_box(face.box, roll=face.roll) if face.parsing is None else face.parsing.crop
         x, y, w, h = face.box
         box = np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]])
         for corners, colour in ((crop.corners, _CROP), (box, _BOX)):
             shown = np.round(corners * factor).astype(np.int32)
             cv2.polylines(picture, [shown], True, colour, line, cv2.LINE_AA)
-        if face.reading is not None:
-            marks = np.round(face.reading.landmarks * factor).astype(int).tolist()
-            for mark, seen in zip(marks, face.reading.visibility > 0.5, strict=True):
+        if face.parsing is not None:
+            marks = np.round(face.parsing.landmarks * factor).astype(int).tolist()
+            for mark, seen in zip(marks, face.parsing.visibility > 0.5, strict=True):
                 cv2.circle(picture, mark, line, _BOX if seen else _HIDDEN, -1, cv2.LINE_AA)
         at = (round(x * factor), max(8 * line, round(y * factor) - 4 * line))
         text, size = f"{number}  {face.score:.2f}", 0.4 * line

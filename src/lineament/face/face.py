@@ -37,8 +37,8 @@ class Pose:
 
 
 @dataclass(frozen=True, eq=False)
-class FaceReading:
-    """What the reader says of a face."""
+class FaceParsing:
+    """What the parser says of a face."""
 
     landmarks: NDArray[np.float64]
     """[68, 2] in the photo's pixels, iBUG order; x right and y down, pixel centres at integer + 0.5."""
@@ -61,19 +61,19 @@ class Face:
     score: float
     """Confidence, 0 to 1: of found boxes with this score, about this share are faces."""
     roll: float = 0.0
-    """How far it leans, degrees clockwise as seen, as the finder saw it."""
-    reading: FaceReading | None = None
+    """How far it leans, degrees clockwise as seen, as the detector saw it."""
+    parsing: FaceParsing | None = None
     """Landmarks, pose and parse, where the face has been read."""
 
     @property
     def landmarks(self) -> NDArray[np.float64] | None:
         """[68, 2] in the photo's pixels, where the face has been read."""
-        return None if self.reading is None else self.reading.landmarks
+        return None if self.parsing is None else self.parsing.landmarks
 
     @property
     def pose(self) -> Pose | None:
         """How the head is turned, where the face has been read."""
-        return None if self.reading is None else self.reading.pose
+        return None if self.parsing is None else self.parsing.pose
 
 
 class Detector(Protocol):
@@ -91,7 +91,7 @@ def checked_faces(found: Any) -> list[Face]:
     """
     faces = list(found) if isinstance(found, Iterable) else [found]
     for face in faces:
-        whole = isinstance(face, Face) and (face.reading is None or isinstance(face.reading, FaceReading))
+        whole = isinstance(face, Face) and (face.parsing is None or isinstance(face.parsing, FaceParsing))
         if not whole or not isinstance(face.score, Real) or not math.isfinite(face.score):
             raise UsageError(f"a detector gives a list of lineament.face.Face with finite scores, not {found!r:.80}")
     return faces

@@ -15,27 +15,27 @@ from lineament.alignment.crop import Box, crop_of_whole
 from lineament.errors import UsageError
 from lineament.face.detect import SMALLEST_SCORE
 from lineament.face.face import Face
+from lineament.face.parse import parse_again, parse_box, parse_crop, with_parsing
 from lineament.face.quality import Finding
-from lineament.face.read import read_again, read_box, read_crop, with_reading
-from lineament.face.score import evidence_of, looked_at_again, score_of
+from lineament.face.score import evidence_of, score_of, seen_again
 
 _TURNS = (180.0, 90.0, -90.0)  # degrees clockwise
 SMALLEST_BOX = 8.0
 """Pixels that a box which somebody names needs either way: less is a mistake."""
 _LARGEST = 20.0  # of the photo's longer side
 _HARDLY = 0.5  # score of a box below which it is more likely not a face
-_SURER = 1.0  # log odds by which a turned reading must be more likely than the upright one
+_SURER = 1.0  # log odds by which a turned parsing must be more likely than the upright one
 
 
 @dataclass(frozen=True, eq=False)
-class ReadFace:
+class ParsedFace:
     """A face that has been read, and what is to be said of how."""
 
     face: Face
     findings: tuple[Finding, ...]
 
 
-def read_where_given(image: NDArray[Any], faces: Literal["whole"] | Sequence[Box]) -> list[ReadFace]:
+def parse_where_given(image: NDArray[Any], faces: Literal["whole"] | Sequence[Box]) -> list[ParsedFace]:
     """Read faces whose places the caller names.
 
     Args:
@@ -52,15 +52,15 @@ def read_where_given(image: NDArray[Any], faces: Literal["whole"] | Sequence[Box
     if isinstance(faces, str):
         if faces != "whole":
             raise UsageError(f'faces must be None, "whole" or a list of boxes, not {faces!r}')
-        reading = read_crop(image, crop_of_whole(height, width))
-        return [ReadFace(Face((0.0, 0.0, float(width), float(height)), 1.0, reading=reading), ())]
+        parsing = parse_crop(image, crop_of_whole(height, width))
+        return [ParsedFace(Face((0.0, 0.0, float(width), float(height)), 1.0, parsing=parsing), ())]
     if not isinstance(faces, Iterable):
         raise UsageError(f'faces must be None, "whole", a detector or a list of boxes, not {faces!r:.80}')
     doubt = Finding("warning", "what the box shows hardly reads as a face: check the box, brows to chin, ear to ear")
     given = []
     for box in [checked_box(box, width, height, SMALLEST_BOX) for box in faces]:
         face, score = _read_in_box(image, box)
-        given.append(ReadFace(face, (doubt,) if score < _HARDLY else ()))
+        given.append(ParsedFace(face, (doubt,) if score < _HARDLY else ()))
     return given
 
 
@@ -68,7 +68,7 @@ def _read_in_box(image: NDArray[Any], box: Box) -> tuple[Face, float]:
     """Read a face whose box is given, upright or, where that reads as no face, by the quarter turn that does.
 
     Returns:
-        The face, of score 1; and the score that the finder would give it, from 0 to 1.
+        The face, of score 1; and the score that the detector would give it, from 0 to 1.
     """
     upright, best = _read(image, Face(box, 1.0))
     if best >= SMALLEST_SCORE:
@@ -84,10 +84,10 @@ def _read_in_box(image: NDArray[Any], box: Box) -> tuple[Face, float]:
 
 def _read(image: NDArray[Any], face: Face) -> tuple[Face, float]:
     """A face read as it is said to lean, and how likely it then is a face."""
-    first = read_box(image, face)
-    second = read_again(image, first)
-    score = score_of(evidence_of(face, looked_at_again(image, face), first, second))
-    return with_reading(face, first, second), score
+    first = parse_box(image, face)
+    second = parse_again(image, first)
+    score = score_of(evidence_of(face, seen_again(image, face), first, second))
+    return with_parsing(face, first, second), score
 
 
 def _logit(score: float) -> float:

@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from lineament.alignment.crop import STRIP_ROWS, FaceCrop
 from lineament.annotations.parsing import FACE_CLASSES
-from lineament.face.face import FaceReading
+from lineament.face.face import FaceParsing
 
 _FOREHEAD = 0.5  # height of the forehead over the brows, of the face below them
 _MARGIN = 0.04  # share of the crop's side by which the face's region is widened: ears stand out of the landmarks
@@ -80,11 +80,11 @@ class FaceRegion:
         import cv2
 
         part, (rows, columns) = self.mask, self.place
-        below, beside = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
+        below, right = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
         top, left = rows.start, columns.start
         if len(below) > 0:
-            part = part[below[0] : below[-1] + 1, beside[0] : beside[-1] + 1]
-            top, left = top + below[0], left + beside[0]
+            part = part[below[0] : below[-1] + 1, right[0] : right[-1] + 1]
+            top, left = top + below[0], left + right[0]
         factor = min(1.0, longest_side / max(part.shape))
         shape = (max(1, round(part.shape[1] * factor)), max(1, round(part.shape[0] * factor)))
         shown = cv2.resize(part.astype(np.uint8), shape, interpolation=cv2.INTER_NEAREST) > 0
@@ -147,40 +147,40 @@ class FaceRegion:
         yield from nothing(rows.stop, self.height)
 
 
-def region_of(reading: FaceReading, crop: FaceCrop, height: int, width: int) -> FaceRegion:
+def region_of(parsing: FaceParsing, crop: FaceCrop, height: int, width: int) -> FaceRegion:
     """What each pixel around a face shows, and where the face is.
 
     Args:
-        reading: The face.
+        parsing: The face.
         crop: The square that was read, seen at any size.
         height: The photo's rows.
         width: The photo's columns.
     """
-    read = reading.crop
+    read = parsing.crop
     covered = read.covers(height, width)
     top = read.place(height, width)[1]
     parse, mask = np.zeros(covered.shape, np.uint8), np.zeros(covered.shape, bool)
-    piece = _main_pieces(reading.parse[..., list(FACE_CLASSES)].sum(-1) * face_region(reading))
+    piece = _main_pieces(parsing.parse[..., list(FACE_CLASSES)].sum(-1) * face_region(parsing))
     for rows, _ in read.strips(height, width):
         here = slice(rows.start - top, rows.stop - top)
-        shares = read.paste(reading.parse, height, width, rows)
+        shares = read.paste(parsing.parse, height, width, rows)
         parse[here] = shares.argmax(-1) * covered[here]
         mask[here] = (read.paste(piece, height, width, rows) > 0.5) & covered[here]
     return FaceRegion(crop, height, width, parse, mask, piece)
 
 
-def face_region(reading: FaceReading) -> NDArray[np.bool_]:
+def face_region(parsing: FaceParsing) -> NDArray[np.bool_]:
     """Where the face can be in the crop, S×S: the landmarks' hull and the forehead above it, a little widened.
 
     Skin goes on below the chin, where collars and shadows are easily taken for it.
     """
     import cv2
 
-    points = reading.crop.to_crop(reading.landmarks)
+    points = parsing.crop.to_crop(parsing.landmarks)
     brows, chin = points[17:27], points[8]
     forehead = brows - np.array([0.0, _FOREHEAD * (chin[1] - brows[:, 1].mean())])
     hull = cv2.convexHull(np.concatenate([points, forehead]).round().astype(np.int32))
-    region = np.zeros(reading.parse.shape[:2], np.uint8)
+    region = np.zeros(parsing.parse.shape[:2], np.uint8)
     cv2.fillConvexPoly(region, hull, 1)
     side = round(2 * _MARGIN * len(region)) | 1
     return np.asarray(cv2.dilate(region, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))) > 0)

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from lineament.annotations.parsing import MaskClass
 from lineament.errors import UsageError
-from lineament.face.face import Face, FaceReading
-from lineament.face.read import hull_of
+from lineament.face.face import Face, FaceParsing
+from lineament.face.parse import hull_of
 
-_SEEN_AT = 256  # px, the side of the crop in which sharpness is judged
+_SEEN_AT = 256  # px, the side of the crop in which sharpness is measured
 _DARKEST, _BRIGHTEST = 6, 250  # 8-bit values beyond which a channel holds nothing
 
 Severity = Literal["note", "warning"]
@@ -87,26 +87,26 @@ def check_face(image: NDArray[Any], face: Face) -> PhotoCheck:
     Raises:
         UsageError: The face has not been read.
     """
-    if face.reading is None:
+    if face.parsing is None:
         raise UsageError("the face has not been read; use lineament.face.read_face")
-    measures = measure(image, face.reading)
+    measures = measure(image, face.parsing)
     return PhotoCheck(measures, tuple(_findings(measures)), expected_error(measures))
 
 
-def measure(image: NDArray[Any], reading: FaceReading) -> FaceMeasures:
+def measure(image: NDArray[Any], parsing: FaceParsing) -> FaceMeasures:
     """Measure a face's picture.
 
     Args:
         image: H×W×3 RGB, uint8 or float32 in [0, 1].
-        reading: What was read in it.
+        parsing: What was read in it.
     """
     import cv2
     from skimage.measure import blur_effect
 
-    crop = reading.crop
-    low, high = reading.landmarks.min(0), reading.landmarks.max(0)
-    parse = reading.parse.argmax(-1)
-    inside = hull_of(reading)
+    crop = parsing.crop
+    low, high = parsing.landmarks.min(0), parsing.landmarks.max(0)
+    parse = parsing.parse.argmax(-1)
+    inside = hull_of(parsing)
     if not inside.any():  # landmarks that lie outside the square that was read
         inside = np.ones_like(inside)
     total = int(inside.sum())
@@ -134,9 +134,9 @@ def measure(image: NDArray[Any], reading: FaceReading) -> FaceMeasures:
         brightness=float(np.median(grey[skin])),
         clipped=float(lost.sum() / max(1, int(skin.sum()))),
         contrast=float(grey[skin].std() / max(0.02, float(grey[skin].mean()))),
-        yaw=abs(reading.pose.yaw),
-        pitch=abs(reading.pose.pitch),
-        roll=abs(reading.pose.roll),
+        yaw=abs(parsing.pose.yaw),
+        pitch=abs(parsing.pose.pitch),
+        roll=abs(parsing.pose.roll),
         hair=share(parse == int(MaskClass.HAIR)),
         glasses=share(parse == int(MaskClass.GLASSES)),
         covered=share(other),

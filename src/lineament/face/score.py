@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How likely a candidate is a face: what the finder says of it, and whether it can be read as one."""
+"""How likely a candidate is a face: what the detector says of it, and whether it can be read as one."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from numpy.typing import NDArray
 
 from lineament.alignment.crop import FaceCrop
 from lineament.annotations.parsing import FACE_CLASSES
-from lineament.face.face import Face, FaceReading
+from lineament.face.face import Face, FaceParsing
 from lineament.models.detector.predictor import shipped_detector
 
-EVIDENCE = ("finder", "face", "seen", "steady", "same box")
-"""The finder's mean logit when it looks again at other sizes, mirrored and not; the share of the landmarks' hull that
-is parsed as a face; the mean visibility of the landmarks; how little they move between two readings; how well their box
-fits the finder's. The score of the search itself is left out: it is the largest of many, and so too large where there
+EVIDENCE = ("detector", "face", "seen", "steady", "same box")
+"""The detector's mean logit at other sizes, mirrored and not; the share of the landmarks' hull that
+is parsed as a face; the mean visibility of the landmarks; how little they move between two parsings; how well their box
+fits the detector's. The score of the search itself is left out: it is the largest of many, and so too large where there
 is no face."""
 
 _CLEAR = (1.0, 0.96, 0.93, 0.85)  # what is read of a face in a clear photo
-_LOOKS = (30.0, 44.0, 62.0)  # px, sizes at which a candidate is looked at again
-_VIEW = 128  # px, the side of those looks
+_VIEWS = (30.0, 44.0, 62.0)  # px, sizes at which a candidate is looked at again
+_VIEW = 128  # px, the side of those views
 _MIDDLE = slice(6, 10)  # of its 16 cells
 
 
-def looked_at_again(image: NDArray[Any], face: Face) -> float:
-    """The finder's mean logit for a candidate at other sizes, mirrored and not: what is no face is seldom one twice."""
+def seen_again(image: NDArray[Any], face: Face) -> float:
+    """The detector's mean logit of a candidate at other sizes, mirrored and not: what is no face is seldom one twice."""
     x, y, w, h = face.box
     logits = []
-    for size in _LOOKS:
+    for size in _VIEWS:
         side = _VIEW * max(w, h) / size
         quarter = 90.0 * round(face.roll / 90.0)  # it may have been found in the photo turned
         crop = FaceCrop(x + 0.5 * w - 0.5 * side, y + 0.5 * h - 0.5 * side, side, _VIEW, quarter)
@@ -43,16 +43,16 @@ def looked_at_again(image: NDArray[Any], face: Face) -> float:
     return float(np.mean(logits))
 
 
-def evidence_of(face: Face, again: float, first: FaceReading, second: FaceReading | None = None) -> NDArray[np.float64]:
+def evidence_of(face: Face, again: float, first: FaceParsing, second: FaceParsing | None = None) -> NDArray[np.float64]:
     """What is known of a candidate, [5] in the order of `EVIDENCE`.
 
     Args:
         face: The candidate.
         again: What `looked_at_again` says.
-        first: Its reading in the box's crop.
-        second: Its reading in the landmarks' crop; before there is one, the best is hoped for.
+        first: Its parsing in the box's crop.
+        second: Its parsing in the landmarks' crop; before there is one, the best is hoped for.
     """
-    from lineament.face.read import box_of, hull_of, overlap
+    from lineament.face.parse import box_of, hull_of, overlap
 
     last = second or first
     box = box_of(last.landmarks)

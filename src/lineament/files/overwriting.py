@@ -27,10 +27,10 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path], replaced: boo
         if place is not None:
             themselves[place] = item
             for folder in item.resolve().parents if replaced else ():
-                if (there := _identity(folder)) in around:
+                if (present := _identity(folder)) in around:
                     break
-                if there is not None:
-                    around[there] = item
+                if present is not None:
+                    around[present] = item
     for output in outputs:
         places = [_identity(output)] if replaced else [_identity(p) for p in (output, *output.resolve().parents)]
         for place in filter(None, places):
@@ -49,13 +49,13 @@ def check_foreign(folder: Path, names: Sequence[str], what: str) -> None:
         what: What a folder of ours would hold, as in "no files of a training of ours".
     """
     try:
-        there = sorted(path.relative_to(folder).as_posix() for name in names for path in folder.glob(name))
+        present = sorted(path.relative_to(folder).as_posix() for name in names for path in folder.glob(name))
     except OSError as error:
         raise OutputError(f"{folder}: the folder cannot be read ({error.strerror or error})") from error
-    if there:
+    if present:
         raise OutputError(
-            f"{folder} holds files that are no {what} of ours ({printable(there[0])}) and would be lost: name another "
-            "folder, or move them away"
+            f"{folder} holds files that are no {what} of ours ({printable(present[0])}) and would be lost: name "
+            "another folder, or move them away"
         )
 
 

@@ -66,10 +66,10 @@ def check_in_the_way(folder: Path) -> Path:
     """
     with _writing(folder):
         path = _place(folder)
-        there = next(place for place in (path, *path.parents) if os.path.lexists(place))
-        if not there.is_dir():
-            raise OutputError(f"cannot write {folder}: {there} is in the way and no folder")
-        return there
+        existing = next(place for place in (path, *path.parents) if os.path.lexists(place))
+        if not existing.is_dir():
+            raise OutputError(f"cannot write {folder}: {existing} is in the way and no folder")
+        return existing
 
 
 def check_replaceable(folder: Path) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Angles between predicted and true normals, and the figures that normal-estimation papers report of them."""
+"""Angles between predicted and true normals, and the metrics that normal-estimation papers report of them."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def angular_error_statistics(errors: ArrayLike) -> AngularErrorStatistics:
         errors: Degrees, any shape.
 
     Returns:
-        The figures over all of them.
+        The metrics over all of them.
 
     Raises:
         InputError: If there is no error at all, or one is not a finite number.

@@ -91,13 +91,13 @@ def _span(
     front: list[slice] = [slice(None), slice(None)]
     back: list[slice] = [slice(None), slice(None)]
     front[axis], back[axis] = slice(None, -1), slice(1, None)
-    here, there = tuple(front), tuple(back)
-    step[here] = points[there] - points[here]
-    linked[here] = known[here] & known[there]
+    here, valid = tuple(front), tuple(back)
+    step[here] = points[valid] - points[here]
+    linked[here] = known[here] & known[valid]
     before = np.zeros_like(points)
     linked_before = np.zeros_like(linked)
-    before[there] = step[here]
-    linked_before[there] = linked[here]
+    before[valid] = step[here]
+    linked_before[valid] = linked[here]
     ahead = np.where(linked[..., None], step, before)
     behind = np.where(linked_before[..., None], before, step)
     return ahead + behind, linked | linked_before

@@ -43,9 +43,9 @@ def encode_normals(
         H×W×3 of uint8 or uint16; (0, 0, 0) where there is no normal.
     """
     top = (1 << bits) - 1
-    there = (normals != 0).any(-1, keepdims=True)
+    valid = (normals != 0).any(-1, keepdims=True)
     scaled = np.rint((convert_normals(normals, convention) * 0.5 + 0.5).clip(0, 1) * top)
-    colours: NDArray[np.float32] = (scaled * there).astype(np.float32)
+    colours: NDArray[np.float32] = (scaled * valid).astype(np.float32)
     return colours.astype(np.uint8) if bits == 8 else colours.astype(np.uint16)
 
 
@@ -64,5 +64,5 @@ def decode_normals(
     top = np.float32(np.iinfo(colours.dtype).max)
     normals = convert_normals(colours.astype(np.float32) / top * 2 - 1, convention)
     length = np.linalg.norm(normals, axis=-1, keepdims=True)
-    there = (colours != 0).any(-1, keepdims=True)
-    return np.asarray(normals / np.maximum(length, 1e-6) * there, dtype=np.float32)
+    valid = (colours != 0).any(-1, keepdims=True)
+    return np.asarray(normals / np.maximum(length, 1e-6) * valid, dtype=np.float32)

@@ -64,14 +64,14 @@ def write_mesh(path: Path, mesh: Mesh, texture: NDArray[np.uint8] | None = None)
     solid = trimesh.Trimesh(mesh.vertices[vertices], triangles, visual=visual, vertex_normals=normals, process=False)
     files: dict[str, bytes] = {}
     if kind == "obj":
-        text, beside = trimesh.exchange.obj.export_obj(
+        text, auxiliary = trimesh.exchange.obj.export_obj(
             solid,
             include_normals=True,
             include_texture=visual is not None,
             return_texture=True,
             mtl_name=f"{path.stem}.mtl",
         )
-        files = {name: data if isinstance(data, bytes) else data.encode() for name, data in beside.items()}
+        files = {name: data if isinstance(data, bytes) else data.encode() for name, data in auxiliary.items()}
         files[path.name] = text.encode()
     elif kind == "ply":
         files[path.name] = solid.export(file_type="ply", vertex_normal=True)

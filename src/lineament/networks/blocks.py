@@ -12,7 +12,7 @@ def full_precision(x: Tensor) -> torch.autocast:
     return torch.autocast(x.device.type, enabled=False)
 
 
-def hold_frozen(model: nn.Module) -> None:
+def eval_frozen(model: nn.Module) -> None:
     """Networks within a model that have nothing to learn stay as they are in use, their normalisation with them."""
     for network in model.children():
         if not any(parameter.requires_grad for parameter in network.parameters()):

@@ -20,7 +20,7 @@ from lineament.weights.schema import WeightsFormat
 
 LICENCE = "Apache-2.0"
 LOWER_RATE = "take a lower learning rate (--learning-rate) and another output folder"
-"""What to do about a training whose figures are not finite."""
+"""What to do about a training whose metrics are not finite."""
 
 
 class Network(Protocol):

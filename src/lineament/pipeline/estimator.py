@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from lineament.annotations.parsing import FACE_CLASSES
 from lineament.errors import NoFaceError, UsageError
-from lineament.face import Box, Detector, Face, find, read_face
-from lineament.face.face import FaceReading, checked_faces
+from lineament.face import Box, Detector, Face, detect_faces, parse_face
+from lineament.face.face import FaceParsing, checked_faces
 from lineament.face.frames import first_faces
-from lineament.face.given_boxes import ReadFace, checked_box, read_where_given
+from lineament.face.given_boxes import ParsedFace, checked_box, parse_where_given
 from lineament.face.paste import region_of
 from lineament.face.quality import check_face
 from lineament.images.read import as_image, read_frames, read_image
@@ -135,22 +135,22 @@ class Estimator:
         """The faces of a photo, which errors call by its path or by a name."""
         frame = 1
         if faces is None or callable(faces):
-            image, found, frame = self._search(photo, name, faces or find, asked)
-            queue = [ReadFace(face, ()) for face in found]
+            image, found, frame = self._search(photo, name, faces or detect_faces, asked)
+            queue = [ParsedFace(face, ()) for face in found]
         else:
             image = read_image(photo) if isinstance(photo, (str, PathLike)) else as_image(photo, name)
             self._check_exemplar(asked.exemplar, *image.shape[:2])
-            queue = read_where_given(image, faces)
+            queue = parse_where_given(image, faces)
         return FaceEstimates(self._estimated(image, queue, asked, frame), len(queue))
 
     def _estimated(
-        self, image: NDArray[Any], queue: list[ReadFace], asked: _Asked, frame: int
+        self, image: NDArray[Any], queue: list[ParsedFace], asked: _Asked, frame: int
     ) -> Iterator[FaceGeometry]:
         """The faces that have been read; some are run through the networks together, then handed out one by one."""
         last_face = LastFace()
         about = self._about(asked, frame)
         queue.reverse()
-        while queue:  # taken off, so that a reading goes with its face
+        while queue:  # taken off, so that a parsing goes with its face
             crops = [_reading(read).crop for read in queue[: -FACES_A_RUN - 1 : -1]]
             views = [views_of_photo(image, crop, asked.exemplar, self.predictor, asked.options) for crop in crops]
             estimates = estimate_views(self.predictor, views, asked.options.stages)
@@ -177,7 +177,7 @@ class Estimator:
             found = first_faces([as_image(photo, name)], checked)
         if not found.faces:
             raise _no_face(name, found.frame)
-        faces = [face if face.reading is not None else read_face(found.image, face) for face in found.faces]
+        faces = [face if face.parsing is not None else parse_face(found.image, face) for face in found.faces]
         faces.sort(key=lambda face: face.box[0] + 0.5 * face.box[2])
         return found.image, faces, found.frame
 
@@ -257,14 +257,14 @@ def check_asked(predictor: Predictor, options: Options, exemplar: object = None)
         raise UsageError(f"an exemplar is an array H×W×3, not {type(exemplar).__name__}")
 
 
-def _reading(read: ReadFace) -> FaceReading:
-    assert read.face.reading is not None
-    return read.face.reading
+def _reading(read: ParsedFace) -> FaceParsing:
+    assert read.face.parsing is not None
+    return read.face.parsing
 
 
 def _geometry(
     image: NDArray[Any],
-    read: ReadFace,
+    read: ParsedFace,
     picture: NDArray[np.uint8],
     estimate: CropEstimate,
     about: Mapping[str, Any],
@@ -272,18 +272,18 @@ def _geometry(
     own_size: int,
 ) -> FaceGeometry:
     """All that is known of one face; its crop has the size of the picture that the networks saw."""
-    face, reading = read.face, _reading(read)
-    sureness = np.abs(2.0 * reading.parse[..., list(FACE_CLASSES)].sum(-1) - 1.0)
+    face, parsing = read.face, _reading(read)
+    certainty = np.abs(2.0 * parsing.parse[..., list(FACE_CLASSES)].sum(-1) - 1.0)
     check = check_face(image, face)
     height, width = image.shape[:2]
     return FaceGeometry(
-        region=region_of(reading, reading.crop.at(len(picture)), height, width),
+        region=region_of(parsing, parsing.crop.at(len(picture)), height, width),
         box=face.box,
         score=face.score,
-        confidence=float(sureness.mean()),
-        landmarks=reading.landmarks,
-        visibility=reading.visibility,
-        pose=reading.pose,
+        confidence=float(certainty.mean()),
+        landmarks=parsing.landmarks,
+        visibility=parsing.visibility,
+        pose=parsing.pose,
         check=replace(check, findings=(*read.findings, *check.findings)),
         crop_image=picture,
         photo=image,

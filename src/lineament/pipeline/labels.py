@@ -25,7 +25,7 @@ from lineament.datasets.labelled_folder import (
     write_pictures,
 )
 from lineament.errors import DataError, InputError, LineamentError, NoFaceError, OutputError
-from lineament.face.detect import find, largest
+from lineament.face.detect import detect_faces, largest
 from lineament.files.locking import folder_lock
 from lineament.files.names import printable
 from lineament.files.reading import parse_json, sha256_of
@@ -140,7 +140,7 @@ class LabelledFace:
 def _largest_face(photo: Path, estimator: Estimator, size: int) -> LabelledFace | str:
     """The largest face of a photo, or why there is none, in a few words without the photo's path."""
     try:
-        (face,) = estimator.estimate(photo, faces=largest(find))
+        (face,) = estimator.estimate(photo, faces=largest(detect_faces))
         return labelled_face(face, size)
     except NoFaceError:
         return "no face found"

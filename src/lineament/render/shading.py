@@ -94,12 +94,12 @@ def cast_shadow(
         x = xs[None, None, :] + 2.0 * walked / width * step[:, 0, None, None]
         y = ys[None, :, None] - 2.0 * walked / height * step[:, 1, None, None]
         grid = torch.stack([x.expand(-1, rows, -1), y.expand(-1, -1, columns)], dim=-1)
-        there = F.grid_sample(coarse, grid, mode="nearest", padding_mode="border", align_corners=False)
+        valid = F.grid_sample(coarse, grid, mode="nearest", padding_mode="border", align_corners=False)
         # A ray starts a little above its surface, more so farther away: the map is too coarse to graze.
-        over = there - coarse - rise * walked - 1.0 - 0.06 * walked
+        over = valid - coarse - rise * walked - 1.0 - 0.06 * walked
         penumbra = 0.5 + 0.6 * (0.15 + soft) * walked
         # Only what is near the ray blocks it: a depth map has no back, its surfaces are no endless pillars.
-        blocks = (over < 0.35 * height) & (there > 0.5 * _FAR)
+        blocks = (over < 0.35 * height) & (valid > 0.5 * _FAR)
         shade = torch.maximum(shade, (over / penumbra + 0.5).clamp(0.0, 1.0) * blocks)
     visible = F.avg_pool2d(1.0 - shade, 3, 1, 1, count_include_pad=False)
     return F.interpolate(visible, size=(height, width), mode="bilinear", align_corners=False)
@@ -118,10 +118,10 @@ def cavity_occlusion(depth: Tensor, mask: Tensor, radius: float) -> Tensor:
     """
     height, width = depth.shape[1:]
     factor = 4 if min(height, width) >= 192 else 2
-    there = mask[:, None].to(depth.dtype)
-    total = F.avg_pool2d(depth[:, None] * there, factor)
-    share = F.avg_pool2d(there, factor)
-    sunk = torch.zeros_like(there)
+    valid = mask[:, None].to(depth.dtype)
+    total = F.avg_pool2d(depth[:, None] * valid, factor)
+    share = F.avg_pool2d(valid, factor)
+    sunk = torch.zeros_like(valid)
     for size in (0.4 * radius, radius):
         window = 2 * max(1, round(size / factor)) + 1
 

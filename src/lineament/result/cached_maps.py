@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 Value = TypeVar("Value")
 
 
-class KeptMaps:
+class CachedMaps:
     """What has been made of one face: maps by name."""
 
     def __init__(self) -> None:
@@ -23,9 +23,9 @@ class LastFace:
     """
 
     def __init__(self) -> None:
-        self._last = KeptMaps()
+        self._last = CachedMaps()
 
-    def kept(self, own: KeptMaps, name: str, make: Callable[[], Value]) -> Value:
+    def kept(self, own: CachedMaps, name: str, make: Callable[[], Value]) -> Value:
         """A face's map by its name, made unless it is kept; another face's maps are let go."""
         if self._last is not own:
             self._last.maps.clear()

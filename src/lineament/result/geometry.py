@@ -23,7 +23,7 @@ from lineament.files.result_folder import folder_path
 from lineament.images.encoding import NormalsConvention, convert_normals, encode_normals
 from lineament.images.write import MeshFormat
 from lineament.render.preview import LIGHTS, shade_normals
-from lineament.result.cached_maps import KeptMaps, LastFace, Value
+from lineament.result.cached_maps import CachedMaps, LastFace, Value
 from lineament.result.crop_estimate import CropEstimate
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class FaceGeometry:
     box: Box
     """x, y, width, height of the face in the photo's pixels: the landmarks' bounding box."""
     score: float
-    """Confidence of the finder, 0 to 1; 1 for boxes that the caller gave."""
+    """Confidence of the detector, 0 to 1; 1 for boxes that the caller gave."""
     confidence: float
     """How sure the reader is of what it took for the face: mean of |2 p - 1| over the crop, 0 to 1."""
     landmarks: NDArray[np.float64]
@@ -73,7 +73,7 @@ class FaceGeometry:
     """Method, weights, versions: what ``face.json`` says of the origin."""
     last_face: LastFace = field(default_factory=LastFace, repr=False, compare=False)
     """Shared by the faces of one photo: maps as large as the photo are kept for the one that was asked last."""
-    _kept: KeptMaps = field(default_factory=KeptMaps, init=False, repr=False, compare=False)
+    _cached: CachedMaps = field(default_factory=CachedMaps, init=False, repr=False, compare=False)
 
     @property
     def crop(self) -> FaceCrop:
@@ -115,7 +115,7 @@ class FaceGeometry:
         None if the method does not say (HFFNE, DF²Net).
 
         It is the mean of the distribution that the network predicts. It tells hard places from easy ones; an error that
-        a whole face shares (a head read as bowed) is not in it.
+        a whole face shares (a head estimated with a pitch bias) is not in it.
         """
         angles = self.crop_uncertainty
         if angles is None:
@@ -326,7 +326,7 @@ class FaceGeometry:
 
     def _once(self, name: str, make: Callable[[], Value]) -> Value:
         """A map by its name, made unless it is kept."""
-        return self.last_face.kept(self._kept, name, make)
+        return self.last_face.kept(self._cached, name, make)
 
 
 def _grey_of_degrees(degrees: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -220,7 +220,7 @@ def describe(face: FaceGeometry, convention: NormalsConvention, photo: str | Non
         },
         "parse": {c.name.lower(): int(c) for c in MaskClass},
         "crop": asdict(face.crop),
-        "confidence": {"finder": round(face.score, 3), "mask": round(face.confidence, 3)},
+        "confidence": {"detector": round(face.score, 3), "mask": round(face.confidence, 3)},
         "stages": len(face.crop_estimate.normals) - 1,
         "normals": {
             "convention": convention,

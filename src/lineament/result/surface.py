@@ -78,8 +78,8 @@ class FaceSurface:
         depth = np.where(mask, depth, np.float32(0.0))
         again = depth_to_normals(depth * crop.scale, mask)
         known = mask & (again != 0).any(-1)
-        apart = float(angular_error(again[known], normals[known]).mean()) if known.any() else 0.0
-        return cls(depth, mask, crop, scale, origin, apart)
+        difference = float(angular_error(again[known], normals[known]).mean()) if known.any() else 0.0
+        return cls(depth, mask, crop, scale, origin, difference)
 
     @cached_property
     def _continued(self) -> NDArray[np.float32]:

@@ -122,7 +122,7 @@ def build_rig(
         seed: Seed of those people.
 
     Returns:
-        The rig; `Rig.metadata` holds its provenance and figures.
+        The rig; `Rig.metadata` holds its provenance and metrics.
     """
     origin = _head_centre(source)
     chosen = [index for index, name in enumerate(source.expression_names) if not name.startswith(_LEFT_OUT_EXPRESSIONS)]

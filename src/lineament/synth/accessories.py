@@ -90,8 +90,8 @@ def _curves(marks: Tensor, own: SampleRandom) -> tuple[Tensor, Tensor]:
 
     right, left = marks[:, 36:42].mean(1), marks[:, 42:48].mean(1)  # the subject's
     middle = 0.5 * (right + left)
-    apart = (left - right)[:, :1]  # [G, 1] mm, about 62
-    wide, high = apart * amount("lens width", 0.36, 0.46), apart * amount("lens height", 0.2, 0.42)
+    difference = (left - right)[:, :1]  # [G, 1] mm, about 62
+    wide, high = difference * amount("lens width", 0.36, 0.46), difference * amount("lens height", 0.2, 0.42)
     corner = amount("lens corners", 2.0, 4.5)
     front = torch.maximum(marks[:, 27, 2:], middle[:, 2:]) + amount("glasses forward", 4.0, 14.0)
     low = middle[:, 1:2] - amount("glasses down", 0.0, 8.0)
@@ -107,7 +107,7 @@ def _curves(marks: Tensor, own: SampleRandom) -> tuple[Tensor, Tensor]:
 
     rims, tubes = [], []
     for eye, side in ((right, -1.0), (left, 1.0)):
-        centre = eye[:, :1] + side * 0.03 * apart
+        centre = eye[:, :1] + side * 0.03 * difference
         across, up = superellipse(angle.cos()[None] * side), superellipse(angle.sin()[None])
         rim = bent(centre + wide * across, low + high * up)
         outward = torch.stack([across / wide, up / high, torch.zeros_like(up)], dim=-1)
@@ -115,13 +115,13 @@ def _curves(marks: Tensor, own: SampleRandom) -> tuple[Tensor, Tensor]:
         tubes.append(_tube(rim, outward / outward.norm(dim=-1, keepdim=True).clamp_min(1e-6), thick))
     t = torch.linspace(0.0, 1.0, _BRIDGE, device=marks.device)[None]
     quarter = low + high * amount("bridge height", 0.1, 0.7)
-    inner = right[:, :1] - 0.03 * apart + wide, left[:, :1] + 0.03 * apart - wide
+    inner = right[:, :1] - 0.03 * difference + wide, left[:, :1] + 0.03 * difference - wide
     bridge = bent(torch.lerp(inner[0], inner[1], t), quarter + 3.0 * torch.sin(math.pi * t))
     upward = torch.tensor([0.0, 1.0, 0.0], device=marks.device)
     tubes.append(_tube(bridge, upward.expand_as(bridge), thick))
     t = torch.linspace(0.0, 1.0, _TEMPLE, device=marks.device)[None, :, None]
     for eye, side, jaw in ((right, -1.0, 0), (left, 1.0, 16)):
-        hinge = bent(eye[:, :1] + side * (0.03 * apart + wide), quarter)  # [G, 1, 3]
+        hinge = bent(eye[:, :1] + side * (0.03 * difference + wide), quarter)  # [G, 1, 3]
         ear = torch.stack([marks[:, jaw, 0] + side * 6.0, quarter[:, 0] + 2.0, marks[:, jaw, 2] - 15.0], dim=-1)
         tubes.append(_tube(torch.lerp(hinge, ear[:, None], t), upward.expand(len(marks), _TEMPLE, 3), 1.2 * thick))
     return torch.cat(tubes, dim=1), torch.cat(rims, dim=1)
@@ -140,11 +140,11 @@ def _tube_faces(device: torch.device) -> Tensor:
     faces, first = [], 0
     for count, closed in ((_RIM, True), (_RIM, True), (_BRIDGE, False), (_TEMPLE, False), (_TEMPLE, False)):
         for i in range(count if closed else count - 1):
-            here, there = first + 4 * i, first + 4 * ((i + 1) % count)
+            here, valid = first + 4 * i, first + 4 * ((i + 1) % count)
             for corner in range(4):
                 after = (corner + 1) % 4
-                faces.append((here + corner, there + corner, there + after))
-                faces.append((here + corner, there + after, here + after))
+                faces.append((here + corner, valid + corner, valid + after))
+                faces.append((here + corner, valid + after, here + after))
         first += 4 * count
     return torch.tensor(faces, device=device)
 

@@ -56,7 +56,7 @@ class SampleBatch:
     asymmetry: Tensor  # [B, K] coefficients by which the halves of the face differ
     stretch: Tensor  # [B, 3] factors of the rig's x, y, z that the coefficients gave
     profile: Tensor  # [B] shear of the stretched face: depth lost per height
-    roundness: Tensor  # [B] of the stretched face: depth lost per square of the distance from the midline, 1/mm
+    curvature: Tensor  # [B] of the stretched face: depth lost per square of the distance from the midline, 1/mm
     deformation: Tensor  # [B, 2, 3, M] weights of the random deformation (`deform.Deformation`)
     expression: Tensor  # [B, E] rig coefficients in [0, 1]
     camera: CameraBatch

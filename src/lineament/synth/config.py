@@ -40,7 +40,7 @@ class SynthConfig:
     """Largest share of the side that the 68 landmarks' bounding box spans."""
     expression: float = 1.0
     """Strength of expressions; 0 leaves every face neutral."""
-    tails: float = 1.0
+    heavy_tails: float = 1.0
     """How far identities go beyond the face model's Gaussian; 0 keeps to it."""
     asymmetry: float = 0.15
     """How much of another person the halves of a face differ by, one standard deviation."""
@@ -52,11 +52,11 @@ class SynthConfig:
     """Depth of the average head in that of the face model's."""
     mean_profile: float = 2.0
     """Degrees by which the average chin lies further forward than the model's."""
-    mean_roundness: float = 0.5
+    mean_curvature: float = 0.5
     """How much faster than the model's the average cheeks fall back to the sides, 1/m (of x² in z)."""
     profile: float = 3.0
     """Spread of the profile's slope, degrees: how far the chin lies before or behind the brows, beyond the model's."""
-    roundness: float = 0.8
+    curvature: float = 0.8
     """Spread of how much faster than the model's cheeks fall back to the sides, 1/m (of x² in z)."""
     panels: float = 1.0
     """Strength of the windows, walls and skies that make up the environment; 0 leaves a smooth gradient."""
@@ -86,12 +86,12 @@ class SynthConfig:
         **dict.fromkeys(("yaw", "pitch", "roll"), "[0, 180]"),
         **dict.fromkeys(("nearest", "farthest"), "[150, 1000000]"),
         **dict.fromkeys(("span_low", "span_high"), "[0.2, 1.2]"),
-        **dict.fromkeys(("expression", "tails", "asymmetry", "deformation", "stretch"), "[0, 10]"),
+        **dict.fromkeys(("expression", "heavy_tails", "asymmetry", "deformation", "stretch"), "[0, 10]"),
         "mean_depth": "[0.2, 5]",
         "mean_profile": "[-45, 45]",
         "mean_roundness": "[-20, 20]",
         "profile": "[0, 45]",
-        "roundness": "[0, 20]",
+        "curvature": "[0, 20]",
         **dict.fromkeys(("panels", "translucency", "sheen", "features", "detail"), "[0, 10]"),
         **dict.fromkeys(("frontal", "hair", "glasses", "hats", "covered"), "[0, 1]"),
     }

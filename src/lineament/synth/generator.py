@@ -171,7 +171,7 @@ class Generator:
             asymmetry=face.asymmetry,
             stretch=face.stretch,
             profile=face.profile,
-            roundness=face.roundness,
+            curvature=face.curvature,
             deformation=face.deformation,
             expression=face.expression,
             camera=face.camera,

@@ -85,8 +85,8 @@ def grow_hair(
     # Long hair spreads from behind the ears over cheeks and neck.
     long = (cut == 2).to(x.dtype)[:, None]
     spread = person.uniform("hair spread", 0.0, 45.0)[:, None] * long
-    beside = smoothstep(30.0, 60.0, x.abs()) * smoothstep(top + 30.0, top - 20.0, y)
-    level = level + spread * beside
+    auxiliary = smoothstep(30.0, 60.0, x.abs()) * smoothstep(top + 30.0, top - 20.0, y)
+    level = level + spread * auxiliary
     level = torch.where(bald, torch.full_like(level, -_REACH), level)
 
     hat = _hat(mesh, top, hats, person)

@@ -83,7 +83,7 @@ class PosedFace:
     asymmetry: Tensor  # [B, K]
     stretch: Tensor  # [B, 3] factors of the rig's x, y, z
     profile: Tensor  # [B] shear: depth lost per height
-    roundness: Tensor  # [B] depth lost per square of the distance from the midline, 1/mm
+    curvature: Tensor  # [B] depth lost per square of the distance from the midline, 1/mm
     deformation: Tensor  # [B, 2, 3, M] weights of `Deformation`
     expression: Tensor  # [B, E]
     landmarks: Tensor  # [B, 68, 2] px
@@ -127,10 +127,10 @@ def pose_faces(rig: RigTensors, config: SynthConfig, random: SampleRandom, perso
     stretch = person.normal("stretch", shape=(3,)).clamp(-2.5, 2.5) * spread
     stretch = stretch.exp() * torch.tensor([1.0, 1.0, config.mean_depth], device=identity.device)
     profile = torch.deg2rad(config.mean_profile + config.profile * person.normal("profile").clamp(-2.5, 2.5)).tan()
-    roundness = 1e-3 * (config.mean_roundness + config.roundness * person.normal("roundness").clamp(-2.5, 2.5))
+    curvature = 1e-3 * (config.mean_curvature + config.curvature * person.normal("curvature").clamp(-2.5, 2.5))
     deformation = rig.deformation.draw(person, config.deformation)
     shape = shape_of(rig, identity, asymmetry, expression, deformation)
-    shape = finished(_gaze(rig, shape, random), stretch, profile, roundness)
+    shape = finished(_gaze(rig, shape, random), stretch, profile, curvature)
 
     marks = shape[:, rig.landmarks]  # [B, 68, 3]
     origin = 0.5 * (marks.amin(1) + marks.amax(1))  # [B, 3]
@@ -145,7 +145,7 @@ def pose_faces(rig: RigTensors, config: SynthConfig, random: SampleRandom, perso
         asymmetry=asymmetry,
         stretch=stretch,
         profile=profile,
-        roundness=roundness,
+        curvature=curvature,
         deformation=deformation,
         expression=expression,
         landmarks=landmarks[..., :2],
@@ -157,9 +157,9 @@ def _identities(rig: RigTensors, config: SynthConfig, person: SampleRandom) -> T
     """Coefficients [B, K]: Gaussian, more spread in some people, and far out in a few directions of each."""
     identity = person.normal("identity", shape=(rig.identity.shape[0],))
     # Real faces have heavier tails than the scans that the basis was learned from.
-    spread = 1.0 + config.tails * person.uniform("identity spread", -0.2, 0.45)
+    spread = 1.0 + config.heavy_tails * person.uniform("identity spread", -0.2, 0.45)
     far = (person.uniform("identity far out", shape=(identity.shape[1],)) < 0.06).to(identity.dtype)
-    return identity * spread[:, None] * (1.0 + 0.6 * config.tails * far)
+    return identity * spread[:, None] * (1.0 + 0.6 * config.heavy_tails * far)
 
 
 def shape_of(rig: RigTensors, identity: Tensor, asymmetry: Tensor, expression: Tensor, deformation: Tensor) -> Tensor:
@@ -182,7 +182,7 @@ def shape_of(rig: RigTensors, identity: Tensor, asymmetry: Tensor, expression: T
     return torch.stack(rows) + rig.deformation.displacement(deformation)
 
 
-def finished(shape: Tensor, stretch: Tensor, profile: Tensor, roundness: Tensor) -> Tensor:
+def finished(shape: Tensor, stretch: Tensor, profile: Tensor, curvature: Tensor) -> Tensor:
     """Stretch faces [B, V, 3] by factors [B, 3], then shear and round them along the line of sight.
 
     A shear by slopes [B] lets chins come forward or recede; roundness [B] lets cheeks fall back to the sides. From the
@@ -191,7 +191,7 @@ def finished(shape: Tensor, stretch: Tensor, profile: Tensor, roundness: Tensor)
     shape = shape * stretch[:, None]
     # Beyond the cheeks the head goes on as it is: no ear is bent backwards.
     across = shape[..., 0].clamp(-_CHEEK, _CHEEK).square()
-    depth = shape[..., 2] - profile[:, None] * shape[..., 1] - roundness[:, None] * across
+    depth = shape[..., 2] - profile[:, None] * shape[..., 1] - curvature[:, None] * across
     return torch.cat([shape[..., :2], depth[..., None]], dim=-1)
 
 

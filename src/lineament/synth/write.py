@@ -36,7 +36,7 @@ from lineament.synth.config import SynthConfig
 from lineament.synth.generator import Generator
 
 # Not the deformation's weights, hundreds of numbers that say little by themselves: the depth has its shape.
-_COEFFICIENTS = {"identity", "asymmetry", "stretch", "profile", "roundness", "expression"}
+_COEFFICIENTS = {"identity", "asymmetry", "stretch", "profile", "curvature", "expression"}
 _LABELS = frozenset({"person", "landmarks", "visible", "light", *_COEFFICIENTS})
 MOST_PIXELS = 1 << 26
 """Pixels of the largest batch, 1024 samples of 256: each takes some hundred bytes while it is made."""

@@ -83,9 +83,9 @@ class Decoder:
 
     def read(self, files: Mapping[str, Path], size: int) -> tuple[Tensor, ...]:
         """A sample's tensors at the size of the training, as `packed` packs them."""
-        there = face_of(_numbers(files["mask"]))
-        face = _resampled_face(there, size)
-        values = [label.read(_numbers(files[label.picture]), there, face, size) for label in self._labels]
+        valid = face_of(_numbers(files["mask"]))
+        face = _resampled_face(valid, size)
+        values = [label.read(_numbers(files[label.picture]), valid, face, size) for label in self._labels]
         image = read_image(files["image"], size)
         return self.packed(Batch(image, {"face": face, **dict(zip(self.names, values, strict=True))}))
 

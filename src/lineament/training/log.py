@@ -22,7 +22,7 @@ from lineament.training.batch import Batch
 
 
 class RunLog:
-    """Writes figures by step; a resumed run appends, without the lines that it will write again."""
+    """Writes metrics by step; a resumed run appends, without the lines that it will write again."""
 
     def __init__(self, folder: Path, first_step: int) -> None:
         """Open the log of a run that goes on after ``first_step`` steps.
@@ -47,14 +47,14 @@ class RunLog:
         self._last = first_step
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Append one line of figures; those that are not finite, as a validation's may be, are null.
+        """Append one line of metrics; those that are not finite, as a validation's may be, are null.
 
         Raises:
             OutputError: The file cannot be written.
         """
-        figures = {name: round(value, 6) if math.isfinite(value) else None for name, value in values.items()}
+        metrics = {name: round(value, 6) if math.isfinite(value) else None for name, value in values.items()}
         try:
-            self._file.write(json.dumps({"step": step, **figures}, allow_nan=False) + "\n")
+            self._file.write(json.dumps({"step": step, **metrics}, allow_nan=False) + "\n")
             self._file.flush()
         except OSError as error:
             raise OutputError(f"cannot write {self.path}: {error.strerror}") from error

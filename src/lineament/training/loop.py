@@ -55,7 +55,7 @@ def train(recipe: Recipe, config: LoopConfig, progress: Progress | None = None) 
     Args:
         recipe: Networks and losses.
         config: Everything else.
-        progress: Called after every step with the step's number and its figures.
+        progress: Called after every step with the step's number and its metrics.
 
     Returns:
         The weights' path. An interrupt (Ctrl-C, SIGTERM) or an error writes a checkpoint before it ends the run.
@@ -92,7 +92,7 @@ def _train(recipe: Recipe, config: LoopConfig, device: torch.device, progress: P
     model.to(memory_format=layout)
     averaged = AveragedModel(model, config.ema)
     modules = {"model": model, "averaged": averaged.model}
-    modules.update({name: network.to(device) for name, network in recipe.beside().items()})
+    modules.update({name: network.to(device) for name, network in recipe.auxiliary().items()})
     optimizers = recipe.optimizers()
     step, seconds = _resume(folder, config, modules, optimizers)
     learners = learners_of(recipe, optimizers, config.clip)
@@ -210,9 +210,9 @@ class _LoggedSteps:
         self._written = time.monotonic()
 
 
-def _check_finite(figures: Mapping[str, float], step: int, folder: Path) -> None:
+def _check_finite(metrics: Mapping[str, float], step: int, folder: Path) -> None:
     """Refuse to go on from values that are not finite; they are on the host for the log."""
-    for name, value in figures.items():
+    for name, value in metrics.items():
         if not math.isfinite(value):
             kept = [path.name for path in (folder / CURRENT, folder / PREVIOUS) if path.exists()]
             stays = f"{' and '.join(kept)} stay as they are" if kept else "there is no checkpoint yet"

@@ -29,15 +29,15 @@ class SamplePool:
         """An empty pool; its memory is taken when the first samples show their shapes."""
         self.capacity, self.device = capacity, device
         self.put_so_far = 0
-        self._kept: Packed = ()
+        self._cached: Packed = ()
 
     def __len__(self) -> int:
         return min(self.put_so_far, self.capacity)
 
     def put(self, samples: Packed) -> None:
         """Take samples in; the oldest give way when the pool is full."""
-        if not self._kept:
-            self._kept = tuple(
+        if not self._cached:
+            self._cached = tuple(
                 torch.empty((self.capacity, *tensor.shape[1:]), dtype=tensor.dtype, device=self.device)
                 for tensor in samples
             )
@@ -45,7 +45,7 @@ class SamplePool:
         while done < count:
             place = self.put_so_far % self.capacity
             fits = min(count - done, self.capacity - place)
-            for kept, tensor in zip(self._kept, samples, strict=True):
+            for kept, tensor in zip(self._cached, samples, strict=True):
                 kept[place : place + fits].copy_(tensor[done : done + fits], non_blocking=True)
             done += fits
             self.put_so_far += fits
@@ -53,7 +53,7 @@ class SamplePool:
     def draw(self, count: int, generator: torch.Generator) -> Packed:
         """Any ``count`` of the samples, each as likely as every other."""
         picked = torch.randint(len(self), (count,), generator=generator, device=self.device)
-        return tuple(kept[picked] for kept in self._kept)
+        return tuple(kept[picked] for kept in self._cached)
 
 
 class Arrivals(Generic[Kind]):

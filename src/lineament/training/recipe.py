@@ -52,7 +52,7 @@ class Learner:
 
 def learners_of(recipe: Recipe, optimizers: Mapping[str, torch.optim.Optimizer], clip: float) -> dict[str, Learner]:
     """The networks of a recipe that learn, by the names of their optimisers; all on their device already."""
-    networks = {"model": recipe.model, **recipe.beside()}
+    networks = {"model": recipe.model, **recipe.auxiliary()}
     return {name: Learner(networks[name], optimizer, clip) for name, optimizer in optimizers.items()}
 
 
@@ -67,7 +67,7 @@ class Recipe(Protocol):
     def start(self) -> None:
         """Set the networks' first weights, where they come from a file."""
 
-    def beside(self) -> dict[str, nn.Module]:
+    def auxiliary(self) -> dict[str, nn.Module]:
         """Networks that are trained beside the model but do not ship, by name."""
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
@@ -79,7 +79,7 @@ class Recipe(Protocol):
     def step(
         self, batch: Batch, step: int, learners: Mapping[str, Learner], autocast: torch.autocast
     ) -> dict[str, Tensor]:
-        """Learn from one batch; return figures for the log, ``loss`` among them."""
+        """Learn from one batch; return metrics for the log, ``loss`` among them."""
 
     def validate(self, model: Any, device: torch.device, sheet: Path) -> dict[str, float]:
         """Measure the averaged model on people kept from training, and draw what it says."""
@@ -120,7 +120,7 @@ class SingleNetworkRecipe:
     def start(self) -> None:
         """It starts from random weights."""
 
-    def beside(self) -> dict[str, nn.Module]:
+    def auxiliary(self) -> dict[str, nn.Module]:
         """Nothing is trained beside it."""
         return {}
 

@@ -26,7 +26,7 @@ class WholeSteps:
         """Watch these, which must be on their device already."""
         self._whole, self._moved, self._asked = True, False, False
         self._buffers = [buffer for module in modules for buffer in module.buffers()]
-        self._kept = [buffer.clone() for buffer in self._buffers]
+        self._cached = [buffer.clone() for buffer in self._buffers]
         for optimizer in optimizers:
             optimizer.register_step_pre_hook(self._moves)
 
@@ -37,7 +37,7 @@ class WholeSteps:
         Raises:
             KeyboardInterrupt: At its end, if one came while it ran.
         """
-        self._copy(self._kept, self._buffers)
+        self._copy(self._cached, self._buffers)
         self._whole = self._moved = False
         yield
         self._whole = True
@@ -47,7 +47,7 @@ class WholeSteps:
     def restored(self) -> bool:
         """Whether the state is that of whole steps, if need be after taking back what an unfinished one changed."""
         if not self._whole and not self._moved:
-            self._copy(self._buffers, self._kept)
+            self._copy(self._buffers, self._cached)
             self._whole = True
         return self._whole
 

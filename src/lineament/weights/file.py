@@ -184,11 +184,11 @@ def first_line(problem: BaseException) -> str:
 
 def _check_regular(path: Path, error: type[LineamentError], what: str) -> None:
     try:
-        regular, there = path.is_file(), path.exists()
+        regular, exists = path.is_file(), path.exists()
     except (OSError, ValueError) as problem:  # a name that no file can have
         raise error(f"cannot read the {what} {path}: {first_line(problem)}") from problem
     if not regular:
-        raise error(f"cannot read the {what} {path}: {'it is no regular file' if there else 'there is no file'}")
+        raise error(f"cannot read the {what} {path}: {'it is no regular file' if exists else 'there is no file'}")
 
 
 def _header(path: Path, error: type[LineamentError], what: str) -> dict[str, Any]:

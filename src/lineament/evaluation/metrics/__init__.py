@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics: functions of arrays to figures."""
+"""Metrics: functions of arrays to metrics."""

@@ -85,11 +85,11 @@ def align_depth(
     allowed = 0.5 * float(np.median(np.abs(y - np.median(y)))) if tolerance is None else tolerance
     random = np.random.default_rng(seed)
     first, second = random.integers(len(x), size=(2, iterations))
-    apart = x[first] - x[second]
-    usable = np.abs(apart) > 1e-9 * (np.abs(x).max() + 1e-12)
+    difference = x[first] - x[second]
+    usable = np.abs(difference) > 1e-9 * (np.abs(x).max() + 1e-12)
     if not usable.any():  # a flat prediction has no scale
         return p - float(np.median(x)) + float(np.median(y))
-    scales = (y[first] - y[second])[usable] / apart[usable]
+    scales = (y[first] - y[second])[usable] / difference[usable]
     shifts = y[first][usable] - scales * x[first][usable]
     # A mirrored shape may agree with a few pixels better than the right one; depth never turns round.
     scales, shifts = scales[scales > 0], shifts[scales > 0]

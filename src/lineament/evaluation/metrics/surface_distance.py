@@ -109,16 +109,16 @@ def scan_to_mesh_distance(scan: ArrayLike, mesh: Mesh) -> Floats:
 
 def chamfer_distance(first: Mesh, second: Mesh) -> float:
     """Mean over the vertices of both meshes of the distance to the other's surface (FaceScape's benchmark)."""
-    there = scan_to_mesh_distance(first.vertices, second)
+    valid = scan_to_mesh_distance(first.vertices, second)
     back = scan_to_mesh_distance(second.vertices, first)
-    return float(np.concatenate([there, back]).mean())
+    return float(np.concatenate([valid, back]).mean())
 
 
 def mean_normal_error(truth: Mesh, predicted: Mesh, largest_distance: float = np.inf) -> float:
     """Mean angle, radians, between the normals at the truth's vertices and at the nearest places of the prediction.
 
     FaceScape's benchmark compares normals where rays from a cylinder's axis meet both surfaces, and shifts all normals
-    by one before it takes angles between them, which makes its angles several times smaller than they are; figures of
+    by one before it takes angles between them, which makes its angles several times smaller than they are; metrics of
     this function are true angles, so they must not be set beside published ones. `facescape_normal_error` repeats what
     the benchmark computes.
 
@@ -209,7 +209,7 @@ def regional_error(
 
     The prediction is aligned by all landmarks (with scale), then by its own iterative closest points to the region's
     scan, and the error is the root mean square distance of the scan's points to it. REALY then deforms the prediction
-    onto the scan (bICP) to find corresponding points, which only its own programme repeats to the digit: figures from
+    onto the scan (bICP) to find corresponding points, which only its own programme repeats to the digit: metrics from
     here are close to its own but not the same.
 
     Args:

@@ -37,10 +37,10 @@ def measure_depth(dataset: Dataset, system: System, progress: Progress | None = 
     cumulative = np.cumsum(histogram) / count
     median, largest = (float((np.searchsorted(cumulative, share) + 0.5) / 100) for share in (0.5, 0.9))
     mean = total / count
-    figures = (mean, max(0.0, squares / count - mean**2) ** 0.5, median, largest)
+    values = (mean, max(0.0, squares / count - mean**2) ** 0.5, median, largest)
     note = "The region is where the scan is seen; DF2Net masks by the outline of landmarks."
     return Measured(
-        (("", figures),), samples, tuple(dataset.skipped), tuple(answers.not_found), (note, answers.coverage())
+        (("", values),), samples, tuple(dataset.skipped), tuple(answers.not_found), (note, answers.coverage())
     )
 
 
@@ -68,10 +68,8 @@ def measure_distances(
         own = depth_to_normals(-distance, inside, camera)
         known = inside & (truth != 0).any(axis=2) & (own != 0).any(axis=2)
         angles.append(float(masked_angular_error(own, truth, known).mean()))
-    figures = (float(np.mean(side)), float(np.std(side)), float(np.mean(angles)), float(np.std(angles)))
-    return Measured(
-        (("", figures),), len(side), tuple(dataset.skipped), tuple(answers.not_found), (answers.coverage(),)
-    )
+    values = (float(np.mean(side)), float(np.std(side)), float(np.mean(angles)), float(np.std(angles)))
+    return Measured((("", values),), len(side), tuple(dataset.skipped), tuple(answers.not_found), (answers.coverage(),))
 
 
 def measure_landmark_depth(
@@ -98,8 +96,8 @@ def measure_landmark_depth(
         truth.append(sample.landmarks[:, 2])
     if len(truth) < 2:
         raise DataError(f"fewer than two samples of {dataset.root} could be measured")
-    figure = depth_correlation(np.array(estimated), np.array(truth))
-    return Measured((("", (figure,)),), len(truth), tuple(dataset.skipped), tuple(answers.not_found))
+    metric = depth_correlation(np.array(estimated), np.array(truth))
+    return Measured((("", (metric,)),), len(truth), tuple(dataset.skipped), tuple(answers.not_found))
 
 
 class _Depths:

@@ -47,15 +47,15 @@ def measure_facescape(dataset: Dataset, system: System, progress: Progress | Non
         mesh = Mesh(own.vertices * float(sample.meta["pupil_scale"]), own.triangles)
         mesh = shifted_in_depth(mesh, sample.scan, perspective=sample.meta["part"] == "lab")
         rotation, offset = sample.head[:3, :3], sample.head[:3, 3]
-        there, here = (
+        valid, here = (
             unroll(Mesh(m.vertices @ rotation.T + offset, m.triangles)) for m in (sample.scan, mesh)
         )  # fmt: skip
-        common = np.isfinite(there.radius) & np.isfinite(here.radius)
-        distances.append(chamfer_distance(rolled(there.radius, common), rolled(here.radius, common)))
-        angles.append(facescape_normal_error(there.normals, here.normals, common))
+        common = np.isfinite(valid.radius) & np.isfinite(here.radius)
+        distances.append(chamfer_distance(rolled(valid.radius, common), rolled(here.radius, common)))
+        angles.append(facescape_normal_error(valid.normals, here.normals, common))
     check_some_found(dataset, not_found, len(angles))
-    figures = (float(np.mean(distances)), float(np.mean(angles)))
-    return Measured((("", figures),), len(angles) + len(not_found), tuple(dataset.skipped), tuple(not_found))
+    row_metrics = (float(np.mean(distances)), float(np.mean(angles)))
+    return Measured((("", row_metrics),), len(angles) + len(not_found), tuple(dataset.skipped), tuple(not_found))
 
 
 def shifted_in_depth(mesh: Mesh, truth: Mesh, perspective: bool) -> Mesh:
@@ -67,11 +67,11 @@ def shifted_in_depth(mesh: Mesh, truth: Mesh, perspective: bool) -> Mesh:
     common = seen.mask & own.mask
     if not common.any():
         raise InputError("the prediction does not overlap the truth in the picture")
-    apart = float(np.median((seen.depth - own.depth)[common]))
+    difference = float(np.median((seen.depth - own.depth)[common]))
     if not perspective:
-        return Mesh(mesh.vertices + np.array([0.0, 0.0, apart]), mesh.triangles)
+        return Mesh(mesh.vertices + np.array([0.0, 0.0, difference]), mesh.triangles)
     distance = float(np.mean(own.depth[common]))
-    return Mesh(mesh.vertices * ((distance + apart) / distance), mesh.triangles)
+    return Mesh(mesh.vertices * ((distance + difference) / distance), mesh.triangles)
 
 
 def measure_realy(dataset: Dataset, system: System, progress: Progress | None = None) -> Measured:
@@ -94,7 +94,7 @@ def measure_realy(dataset: Dataset, system: System, progress: Progress | None = 
             for name in REGIONS
         ]
         by_view[sample.meta["view"] == "frontal"].append(errors)
-    figures = tuple(float(np.mean(by_view[front])) if by_view[front] else None for front in (True, False))
+    row_metrics = tuple(float(np.mean(by_view[front])) if by_view[front] else None for front in (True, False))
     details = {
         f"{'frontal' if front else 'side'} {name}": float(np.mean([errors[number] for errors in by_view[front]]))
         for front in (True, False)
@@ -104,7 +104,9 @@ def measure_realy(dataset: Dataset, system: System, progress: Progress | None = 
     note = "Root mean square after regional alignment; REALY's own programme deforms the prediction besides."
     done = sum(map(len, by_view.values()))
     check_some_found(dataset, not_found, done)
-    return Measured((("", figures),), done + len(not_found), tuple(dataset.skipped), tuple(not_found), (note,), details)
+    return Measured(
+        (("", row_metrics),), done + len(not_found), tuple(dataset.skipped), tuple(not_found), (note,), details
+    )
 
 
 def measure_scan_distance(
@@ -141,5 +143,5 @@ def measure_scan_distance(
         distances.append(scan_to_mesh_distance(sample.scan.vertices, moved(mesh, motion)))
     check_some_found(dataset, not_found, len(distances))
     everything = np.concatenate(distances)
-    figures = (float(np.median(everything)), float(everything.mean()), float(everything.std()))[:columns]
-    return Measured((("", figures),), len(distances) + len(not_found), tuple(scans.skipped), tuple(not_found))
+    row_metrics = (float(np.median(everything)), float(everything.mean()), float(everything.std()))[:columns]
+    return Measured((("", row_metrics),), len(distances) + len(not_found), tuple(scans.skipped), tuple(not_found))

@@ -33,7 +33,7 @@ class Measured:
     """Figures of one system, in the order of a published table's columns."""
 
     rows: tuple[tuple[str, tuple[float | None, ...]], ...]
-    """A label ("", or "stage 1") and figures each."""
+    """A label ("", or "stage 1") and metrics each."""
     samples: int
     """How many were measured."""
     skipped: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ class RunningAngles:
             self.histogram += np.bincount((degrees / self.BIN).astype(np.int64).clip(0, 1800), minlength=1801)
             self.images.append(float(degrees.mean()))
 
-    def figures(self) -> tuple[float, float, float, float, float]:
+    def summary(self) -> tuple[float, float, float, float, float]:
         """Mean and deviation over all pixels, degrees, and per cent below 20°, 25° and 30°."""
         if not self.count:
             raise DataError("no pixel could be compared")
@@ -112,7 +112,7 @@ def measure_normals(
         for label, running in zip(labels, stages, strict=False)
         for kind, value in (("mean", np.mean(running.images)), ("deviation", np.std(running.images)))
     }
-    rows = tuple((label, running.figures()) for label, running in zip(labels, stages, strict=True))
+    rows = tuple((label, running.summary()) for label, running in zip(labels, stages, strict=True))
     return Measured(
         rows,
         samples,
@@ -152,12 +152,12 @@ def measure_texture(
         if recogniser is not None:
             similar.append(identity_similarity(recogniser, sample.image, views))
     check_some_found(dataset, not_found, len(alike))
-    figures = (float(np.mean(similar)) if similar else None, float(np.mean(alike)))
+    row_metrics = (float(np.mean(similar)) if similar else None, float(np.mean(alike)))
     notes = (
         () if recogniser is not None else ("No recogniser was given (--recogniser FILE.onnx): no cosine similarity.",)
     )
     done = len(alike) + len(not_found)
-    return Measured((("", figures),), done, tuple(dataset.skipped), tuple(not_found), notes)
+    return Measured((("", row_metrics),), done, tuple(dataset.skipped), tuple(not_found), notes)
 
 
 def each_sample(dataset: Dataset, progress: Progress | None) -> Iterator[Sample]:

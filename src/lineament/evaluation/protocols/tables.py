@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The papers' tables as protocols: which data, which figures, what else the table did."""
+"""The papers' tables as protocols: which data, which metrics, what else the table did."""
 
 from __future__ import annotations
 

@@ -97,9 +97,9 @@ class YaleBResult:
         """Mean of the subjects' mean errors in degrees."""
         return self.average(stage, "mean")
 
-    def average(self, stage: int, figure: str) -> float:
+    def average(self, stage: int, metric: str) -> float:
         """Mean over subjects of one figure of `AngularErrorStatistics`."""
-        return float(np.mean([getattr(subject.stages[stage], figure) for subject in self.subjects]))
+        return float(np.mean([getattr(subject.stages[stage], metric) for subject in self.subjects]))
 
 
 def evaluate_yaleb(

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables, pictures and the papers' published figures."""
+"""Tables, pictures and the papers' published metrics."""

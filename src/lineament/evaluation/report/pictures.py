@@ -171,7 +171,7 @@ def _axes(across: str, up: str) -> Axes:
 
 
 def _save(axes: Axes, path: Path) -> None:
-    figure = axes.get_figure(root=True)
-    assert figure is not None
+    metric = axes.get_figure(root=True)
+    assert metric is not None
     with atomic_path(path) as temporary:
-        figure.savefig(temporary)
+        metric.savefig(temporary)

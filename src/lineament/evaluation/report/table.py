@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of results: rows of named figures as Markdown, CSV, JSON or LaTeX, with published figures beside ours."""
+"""Tables of results: rows of named metrics as Markdown, CSV, JSON or LaTeX, with published metrics beside ours."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Baseline:
 
     method: str
     source: str
-    """Where the figures come from and how they were measured."""
+    """Where the metrics come from and how they were measured."""
     subset: str
     subjects: Mapping[str, float]
     """Mean angular error per subject, degrees."""
@@ -69,12 +69,12 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
     header: tuple[str, ...] = ()
-    """How the figures were measured, said before them: what differs from the way that users run the methods."""
+    """How the metrics were measured, said before them: what differs from the way that users run the methods."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """What JSON holds beyond the rows."""
 
     def to_markdown(self) -> str:
-        """A heading, how it was measured, a table with right-aligned figures, and the notes as a list."""
+        """A heading, how it was measured, a table with right-aligned metrics, and the notes as a list."""
         numeric = [any(isinstance(row[index], float) for row in self.rows) for index in range(len(self.columns))]
         lines = [
             f"## {self.title}",
@@ -101,7 +101,7 @@ class Table:
         )
 
     def to_csv(self) -> str:
-        """The rows with a header, figures in full precision, missing ones empty."""
+        """The rows with a header, metrics in full precision, missing ones empty."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(self.columns)
@@ -204,7 +204,7 @@ def yaleb_table(results: Sequence[YaleBResult], per_light: bool = False) -> Tabl
 def published_table(
     table: PublishedTable, measured: Mapping[str, Measured], notes: Sequence[str] = (), name: str = ""
 ) -> Table:
-    """A published table with our figures in its own columns, ours last.
+    """A published table with our metrics in its own columns, ours last.
 
     Args:
         table: What the paper prints.
@@ -212,9 +212,9 @@ def published_table(
         notes: What to say of how they were measured.
         name: Of the protocol.
     """
-    rows: list[tuple[Cell, ...]] = [(method, "published", *figures) for method, figures in table.rows]
+    rows: list[tuple[Cell, ...]] = [(method, "published", *metrics) for method, metrics in table.rows]
     for system, result in measured.items():
-        rows += [(f"{system} {label}".strip(), "measured", *figures) for label, figures in result.rows]
+        rows += [(f"{system} {label}".strip(), "measured", *metrics) for label, metrics in result.rows]
     said = [f"Published rows: {table.paper}, table {table.number}.", *table.notes, *notes]
     for system, result in measured.items():
         said += [f"{system}: {note}" for note in result.notes]

@@ -13,7 +13,7 @@ from lineament.alignment.crop import FaceCrop
 from lineament.errors import InputError
 from lineament.evaluation.systems.settings import PADDING
 from lineament.face.face import Face
-from lineament.face.read import read_crop
+from lineament.face.parse import parse_crop
 from lineament.result.geometry import unit_normals
 
 
@@ -40,8 +40,8 @@ class Framing:
     def __call__(self, image: NDArray[Any], /) -> list[Face]:
         """The one face of a picture [H, W, 3], read in the square."""
         height, width = image.shape[:2]
-        reading = read_crop(image, self.crop(height, width))
-        return [Face((0.0, 0.0, float(width), float(height)), 1.0, reading=reading)]
+        parsing = parse_crop(image, self.crop(height, width))
+        return [Face((0.0, 0.0, float(width), float(height)), 1.0, parsing=parsing)]
 
     def apply(self, image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
         """[H, W, 3] to [size, size, 3]."""

@@ -16,7 +16,7 @@ from lineament.errors import NoFaceError
 from lineament.evaluation.systems.framing import Framing
 from lineament.evaluation.systems.settings import Settings
 from lineament.evaluation.systems.system import Floats, Frame, System
-from lineament.face import find
+from lineament.face import detect_faces
 from lineament.face.detect import largest
 from lineament.geometry.mesh import Mesh
 
@@ -31,7 +31,7 @@ class MethodSystem(System):
     def __init__(self, name: str, estimator: Estimator, settings: Settings) -> None:
         super().__init__(name)
         self.estimator, self.settings = estimator, settings
-        self._detector = Framing(settings.padding) if settings.crop == "given" else largest(find)
+        self._detector = Framing(settings.padding) if settings.crop == "given" else largest(detect_faces)
         self._last: tuple[Sample, FaceGeometry | NoFaceError] | None = None
 
     def normals(self, sample: Sample) -> list[Floats]:

@@ -48,7 +48,7 @@ class CasFNETrainConfig(FaceConfig):
     init: tuple[Path, ...] = ()
     """Weights (safetensors) to start from, as when going on at another size; the mean of several that come from one
     start. From weights without cascade, the cascade starts as a copy of the initial block."""
-    hold: bool = False
+    freeze: bool = False
     """Hold the initial block still and train the cascade alone."""
 
     INTERVALS: ClassVar[Mapping[str, str]] = {**FaceConfig.INTERVALS, "stages": "[0, 5]", "relight": "[0, 1]"}
@@ -64,8 +64,8 @@ class CasFNETrainConfig(FaceConfig):
             check_multiple("half size", self.size // 2, 32)
         if self.half and self.batch_size * self.size // 64 == 1:
             raise UsageError("one picture of 32 pixels is too little for batch norm; take a larger batch_size or size")
-        if self.hold and not (self.stages and self.init):
-            raise UsageError("--hold trains the cascade alone: take --stages 1 or more, and weights with --init")
+        if self.freeze and not (self.stages and self.init):
+            raise UsageError("--freeze trains the cascade alone: take --stages 1 or more, and weights with --init")
 
     def check_places(self) -> None:
         """Check data, device and the weights to start from."""

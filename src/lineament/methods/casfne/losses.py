@@ -62,9 +62,9 @@ def likelihood_loss(
     total = truth.new_zeros(())
     for stage, kappa in zip(normals, concentrations, strict=True):
         # Of two unit vectors' difference and sum, the half angle's sine and cosine: exact also for small angles.
-        apart = (_squared(stage - truth) + 1e-6).sqrt()
+        difference = (_squared(stage - truth) + 1e-6).sqrt()
         along = (_squared(stage + truth) + 1e-6).sqrt()
-        angle = 2.0 * torch.atan2(apart, along)
+        angle = 2.0 * torch.atan2(difference, along)
         nll = kappa * angle - torch.log(kappa.square() + 1.0) + F.softplus(-math.pi * kappa)
         total = total + masked_mean(nll, labelled)
     return total

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from lineament.errors import UsageError
 from lineament.methods.casfne.method import WEIGHTS
-from lineament.networks.blocks import hold_frozen
+from lineament.networks.blocks import eval_frozen
 from lineament.networks.encoder import EncoderName, Pyramid, pyramid_encoder
 from lineament.networks.modulation import AdaptiveInstanceNorm, channel_deviation
 from lineament.networks.normals import unit_normals
@@ -109,7 +109,7 @@ class CasFNE(nn.Module):
     def train(self, mode: bool = True) -> CasFNE:
         """Switch the mode of what learns; a frozen initial block stays as it is in use."""
         super().train(mode)
-        hold_frozen(self)
+        eval_frozen(self)
         return self
 
     def freeze_initial(self) -> None:
@@ -186,12 +186,12 @@ class CasFNE(nn.Module):
         """
         stages = self.config.stages if stages is None else stages
         _check_stages(stages)
-        features, initial, sureness, mask_logits = self.initial(image)
-        normals, concentrations = [initial], [sureness]
+        features, initial, certainty, mask_logits = self.initial(image)
+        normals, concentrations = [initial], [certainty]
         for _ in range(stages):
-            refined, sureness = self.cascade(features, normals[-1])
+            refined, certainty = self.cascade(features, normals[-1])
             normals.append(refined)
-            concentrations.append(sureness)
+            concentrations.append(certainty)
         return CasFNEOutput(normals, concentrations, mask_logits)
 
     def run_stages(self, image: Tensor, stages: int) -> None:

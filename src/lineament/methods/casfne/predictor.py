@@ -39,7 +39,7 @@ class CasFNEPredictor(Predictor):
             raise UsageError("Cas-FNE takes no exemplar; HFFNE does")
         stages = self.config["stages"] if stages is None else stages
         self.check(crops, stages)
-        # The last one is the mask's logits, which the runtime does not need: the reader's parse says where the face is.
+        # The last one is the mask's logits, which the runtime does not need: the parser's parse says where the face is.
         image = as_input(crops)
         batch, _, side, _ = image.shape
         shapes = [(batch, 3, side, side), (batch, 1, side, side)]  # of normals and of their concentration

@@ -60,10 +60,10 @@ class CasFNERecipe:
             self.model.load_state_dict(mean_weights(starts))
             if self.config.stages > 0 and any(start.config.stages == 0 for start in starts):
                 self.model.start_cascade()
-        if self.config.hold:
+        if self.config.freeze:
             self.model.freeze_initial()
 
-    def beside(self) -> dict[str, nn.Module]:
+    def auxiliary(self) -> dict[str, nn.Module]:
         """The discriminator, where there is one."""
         return {} if self.discriminator is None else {"discriminator": self.discriminator}
 

@@ -34,8 +34,8 @@ def depth_loss(depth: Tensor, truth: Tensor, face: Tensor) -> Tensor:
 
 def normal_loss(depth: Tensor, truth: Tensor, face: Tensor) -> Tensor:
     """Mean absolute difference of the depths' normals over the face (equation 2)."""
-    apart = normals_of_depth(pixels(depth)) - normals_of_depth(pixels(truth))
-    return masked_mean(apart.abs(), interior(face))
+    difference = normals_of_depth(pixels(depth)) - normals_of_depth(pixels(truth))
+    return masked_mean(difference.abs(), interior(face))
 
 
 def shading_loss(depth: Tensor, guide: Tensor, image: Tensor, albedo: Tensor, face: Tensor) -> Tensor:

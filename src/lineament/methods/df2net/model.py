@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from lineament.errors import UsageError
 from lineament.methods.df2net.method import WEIGHTS
-from lineament.networks.blocks import full_precision, hold_frozen
+from lineament.networks.blocks import eval_frozen, full_precision
 from lineament.networks.unet import Pix2PixUNet, check_images
 from lineament.render.colour import LUMA
 from lineament.render.light_fit import normals_of_depth
@@ -106,7 +106,7 @@ class DF2Net(nn.Module):
     def train(self, mode: bool = True) -> DF2Net:
         """Switch the mode of what learns; frozen networks stay as they are in use, their normalisation with them."""
         super().train(mode)
-        hold_frozen(self)
+        eval_frozen(self)
         return self
 
     def forward(self, image: Tensor) -> DF2NetOutput:

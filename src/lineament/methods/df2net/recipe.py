@@ -78,7 +78,7 @@ class DF2NetRecipe:
         if self.learns == "finer" and self.config.refinement == "stacked":
             self.model.finer.load_state_dict(self.model.fine.state_dict())
 
-    def beside(self) -> dict[str, nn.Module]:
+    def auxiliary(self) -> dict[str, nn.Module]:
         """The frozen albedo network, where shading is compared."""
         return {} if self.albedo is None else {"albedo": self.albedo}
 

@@ -28,7 +28,7 @@ _HOLED = 0.15  # share of exemplars
 _OUTLINED = 0.5  # share of exemplars that end where the face does; the coarse network's own do not
 
 
-def spoilt(exemplar: Tensor, face: Tensor, draw: Draws) -> Tensor:
+def corrupted(exemplar: Tensor, face: Tensor, draw: Draws) -> Tensor:
     """Spoil most exemplars of a batch, each in ways of its own.
 
     Args:
@@ -47,7 +47,7 @@ def spoilt(exemplar: Tensor, face: Tensor, draw: Draws) -> Tensor:
         coarse = draw.noise(exemplar[:, :channels, :_BENDS, :_BENDS])
         return F.interpolate(coarse, exemplar.shape[2:], mode="bicubic", align_corners=True)
 
-    there = exemplar.square().sum(1, keepdim=True) > 0.25
+    valid = exemplar.square().sum(1, keepdim=True) > 0.25
     low, high = _BLUR
     sigma = exemplar.shape[-1] * low * (high / low) ** draw.uniform(0.0, 1.0)
     small = gaussian_blur(F.avg_pool2d(exemplar, _POOL), sigma / _POOL)
@@ -60,4 +60,4 @@ def spoilt(exemplar: Tensor, face: Tensor, draw: Draws) -> Tensor:
     across = across + torch.where(chosen(_BENT), bend, 0.0)
     made = unit(torch.cat([across, made[:, 2:]], dim=1))
     gone = (chosen(_HOLED) & (field(1) > 0.5)) | (chosen(_OUTLINED) & ~face)
-    return torch.where(there & ~gone, made, 0.0)
+    return torch.where(valid & ~gone, made, 0.0)

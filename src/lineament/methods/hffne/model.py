@@ -262,9 +262,9 @@ class NormalDecoder(nn.Module):
         if config.injection == "bottleneck":
             self.join = nn.Conv2d(channels[4] + config.vector, channels[4], 1)
         vector = config.vector if config.injection == "modulation" else 0
-        beside = 3 if config.injection == "skips" else 0
+        auxiliary = 3 if config.injection == "skips" else 0
         self.levels = nn.ModuleList(
-            DecoderLevel(channels[i + 1], channels[i] // 4 + beside, channels[i], kernel, vector, config.modulation)
+            DecoderLevel(channels[i + 1], channels[i] // 4 + auxiliary, channels[i], kernel, vector, config.modulation)
             for i, kernel in zip((3, 2, 1, 0), _KERNELS, strict=True)
         )
         to_normals = nn.Conv2d(channels[0], 3, 3, 1, 1)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lineament.errors import WeightsError
 from lineament.methods.hffne import losses
 from lineament.methods.hffne.config import HFFNETrainConfig
-from lineament.methods.hffne.exemplars import spoilt
+from lineament.methods.hffne.exemplars import corrupted
 from lineament.methods.hffne.model import HFFNE, CoarseNormals
 from lineament.models.features.model import FaceFeatures
 from lineament.networks.discriminator import PatchDiscriminator, adversarial_loss, discriminator_loss
@@ -52,14 +52,14 @@ class CoarseRecipe:
         if self.config.coarse_init is not None:
             self.model.load_state_dict(load_weights(self.config.coarse_init, CoarseNormals).state_dict())
 
-    def beside(self) -> dict[str, nn.Module]:
+    def auxiliary(self) -> dict[str, nn.Module]:
         """The discriminator, where there is one."""
         return {} if self.discriminator is None else {"discriminator": self.discriminator}
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """Adam for the network and for the discriminator."""
         rate, decay = self.config.learning_rate, self.config.weight_decay
-        return {name: adam(net, rate, decay) for name, net in {"model": self.model, **self.beside()}.items()}
+        return {name: adam(net, rate, decay) for name, net in {"model": self.model, **self.auxiliary()}.items()}
 
     def batches(self, split: str, first: int, device: torch.device) -> Iterator[Batch]:
         """Photos, normals and faces."""
@@ -77,21 +77,21 @@ class CoarseRecipe:
             parts = {"rec": losses.absolute_loss(normals, batch["normals"], batch["face"])}
             if self.discriminator is not None:
                 with constant(self.discriminator):
-                    parts["adv"] = adversarial_loss([self._judged(batch, normals, autocast)])
+                    parts["adv"] = adversarial_loss([self._discriminated(batch, normals, autocast)])
             total, shown = weighted(parts, {"rec": 1.0, "adv": self.config.adversarial})
             return total, (shown, normals.detach())
 
-        def judged() -> tuple[Tensor, None]:
-            real, fake = (self._judged(batch, n, autocast) for n in (batch["normals"], normals))
+        def measured() -> tuple[Tensor, None]:
+            real, fake = (self._discriminated(batch, n, autocast) for n in (batch["normals"], normals))
             return discriminator_loss(real, [fake]), None
 
         loss, norm, (parts, normals) = learners["model"].descend(generated)
         values = {"loss": loss, "gradient_norm": norm, **parts}
         if "discriminator" in learners:
-            values["discriminator"], _, _ = learners["discriminator"].descend(judged)
+            values["discriminator"], _, _ = learners["discriminator"].descend(measured)
         return values
 
-    def _judged(self, batch: Batch, normals: Tensor, autocast: torch.autocast) -> Tensor:
+    def _discriminated(self, batch: Batch, normals: Tensor, autocast: torch.autocast) -> Tensor:
         """The discriminator's logits on normals beside their photo."""
         assert self.discriminator is not None
         with autocast:
@@ -156,7 +156,7 @@ class HFFNERecipe:
             raise WeightsError(f"{self.config.init} is of another configuration (first difference: {wrong[0]})")
         return own
 
-    def beside(self) -> dict[str, nn.Module]:
+    def auxiliary(self) -> dict[str, nn.Module]:
         """The frozen features that the perceptual loss compares."""
         return {"features": self.features}
 
@@ -187,8 +187,8 @@ class HFFNERecipe:
         guide = self.coarse_normals(batch.image, autocast)
         batch = prepared(batch.only("face").with_labels(normals=guide), self.config, step)
         face, shift = batch["face"], 0 if self.config.paired else 1
-        exemplar, there = batch["normals"].roll(shift, 0), face.roll(shift, 0)
-        exemplar = spoilt(exemplar, there, draws_of(batch, self.config.seed + 2, step))
+        exemplar, valid = batch["normals"].roll(shift, 0), face.roll(shift, 0)
+        exemplar = corrupted(exemplar, valid, draws_of(batch, self.config.seed + 2, step))
 
         def refined() -> tuple[Tensor, dict[str, Tensor]]:
             with autocast:

@@ -77,10 +77,10 @@ class AlbedoRecipe(SingleNetworkRecipe):
         """Mean absolute relative error (a logarithm) on people kept from training, and that of the photo itself."""
         from lineament.images.write import write_png
 
-        apart, photo, count = 0.0, 0.0, 0.0
+        difference, photo, count = 0.0, 0.0, 0.0
         for number, batch in enumerate(islice(self.batches("validation", 0, device), self.config.validation_batches)):
             found, truth, face = model(batch.image), encode_srgb(batch["albedo"]), batch["face"].float()
-            apart += float(relative_error(found, truth, face).abs().sum() / 3.0)
+            difference += float(relative_error(found, truth, face).abs().sum() / 3.0)
             photo += float(relative_error(batch.image, truth, face).abs().sum() / 3.0)
             count += float(face.sum())
             if number == 0:
@@ -88,7 +88,7 @@ class AlbedoRecipe(SingleNetworkRecipe):
                 picture = torch.cat(rows, dim=1).clamp(0, 1).permute(1, 2, 0).numpy()
                 write_png(sheet, np.rint(255 * picture).astype(np.uint8))
         count = max(1.0, count)
-        return {"validation_error": apart / count, "validation_error_of_photo": photo / count}
+        return {"validation_error": difference / count, "validation_error_of_photo": photo / count}
 
 
 def relative_error(found: Tensor, truth: Tensor, face: Tensor) -> Tensor:
@@ -102,9 +102,9 @@ def relative_error(found: Tensor, truth: Tensor, face: Tensor) -> Tensor:
     Returns:
         [B, 3, H, W], zero off the face.
     """
-    apart = torch.log(found + _DARK) - torch.log(truth + _DARK)
-    mean = (apart * face).sum((2, 3), keepdim=True) / face.sum((2, 3), keepdim=True).clamp_min(1.0)
-    return (apart - mean) * face
+    difference = torch.log(found + _DARK) - torch.log(truth + _DARK)
+    mean = (difference * face).sum((2, 3), keepdim=True) / face.sum((2, 3), keepdim=True).clamp_min(1.0)
+    return (difference - mean) * face
 
 
 def steps_of(config: AlbedoTrainConfig) -> list[Step]:

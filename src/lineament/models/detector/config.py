@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The configuration of the finder's training."""
+"""The configuration of the detector's training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lineament.training.config import LoopConfig, check_paths
 
 @dataclass(frozen=True)
 class DetectorTrainConfig(LoopConfig):
-    """A training of the finder of faces. It needs --data; scenes are composed of it while training."""
+    """A training of the face detector. It needs --data; scenes are composed of it while training."""
 
     size: int = 160
     """Side of the scenes, pixels."""

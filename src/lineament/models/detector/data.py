@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scenes for the finder: synthetic heads, and real photos with known boxes, set before backgrounds."""
+"""Scenes for the detector: synthetic heads, and real photos with known boxes, set before backgrounds."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Placed:
         return max(self.box[2:])
 
 
-class FinderScenes(IterableDataset[Batch]):
+class DetectorScenes(IterableDataset[Batch]):
     """Endless batches; batch n is a pure function of (seed, n)."""
 
     def __init__(self, config: DetectorTrainConfig, split: str, first: int) -> None:
@@ -142,8 +142,8 @@ class FinderScenes(IterableDataset[Batch]):
         reach = 0.3 * min(side, size) if side > _LEARNED[1] else 0.0
         for _ in range(6):
             centre = random.uniform(-reach, size + reach, 2)
-            apart = [np.hypot(*(centre - np.array(p.box[:2]))) > 0.75 * (side + p.side) for p in placed]
-            if all(apart):
+            difference = [np.hypot(*(centre - np.array(p.box[:2]))) > 0.75 * (side + p.side) for p in placed]
+            if all(difference):
                 break
         else:
             return
@@ -312,6 +312,6 @@ def _backgrounds(seed: int, count: int, size: int) -> list[Image]:
 def detector_batches(config: DetectorTrainConfig, split: str, first: int, device: torch.device) -> Iterator[Batch]:
     """Endless batches of a split from the ``first`` on."""
     workers = config.workers if split == "train" else 0
-    source = FinderScenes(config, split, first)
+    source = DetectorScenes(config, split, first)
     for batch in DataLoader(source, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None):
         yield batch.to(device)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The finder's losses: penalty-reduced focal loss of the score, distances of box and roll."""
+"""The detector's losses: penalty-reduced focal loss of the score, distances of box and roll."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The finder's network: an anchor-free detector (after CenterNet, Zhou et al. 2019) at one stride.
+"""The detector's network: an anchor-free detector (after CenterNet, Zhou et al. 2019) at one stride.
 
 It sees faces of about 20 to 72 pixels; a pyramid of the photo brings every other size into that range.
 """

@@ -16,7 +16,7 @@ from lineament.weights.file import read_weights
 
 
 class DetectorPredictor:
-    """The finder's network, ready to run."""
+    """The detector's network, ready to run."""
 
     def __init__(self, weights: Path, threads: int = 0) -> None:
         """Load weights and graph.
@@ -40,5 +40,5 @@ class DetectorPredictor:
 
 @lru_cache(maxsize=1)
 def shipped_detector() -> DetectorPredictor:
-    """The finder that ships, loaded once per process."""
+    """The detector that ships, loaded once per process."""
     return DetectorPredictor(weights_path("face-detector"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the finder is trained, as the training loop wants it."""
+"""How the detector is trained, as the training loop wants it."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ class FaceDetectorRecipe(SingleNetworkRecipe):
             wrong += int((peaks & (F.max_pool2d(batch["heat"][:, None], 3, 1, 1)[:, 0] < 0.3)).sum())
             if number == 0:
                 write_sheet(sheet, batch, score)
-        figures = {f"validation_{name}": float(np.mean([g[name] for g in gathered])) for name in gathered[0]}
+        metrics = {f"validation_{name}": float(np.mean([g[name] for g in gathered])) for name in gathered[0]}
         scenes = len(self._validation) * self.config.batch_size
         return {
-            **figures,
+            **metrics,
             "validation_recall": 100.0 * found / max(1, asked),
             "validation_wrong_per_100_scenes": 100.0 * wrong / scenes,
         }

@@ -52,10 +52,10 @@ class FaceFeaturesRecipe(SingleNetworkRecipe):
         with autocast:
             read = model(batch["noisy"])
         face = batch["face"].to(read.normals.dtype)
-        apart = ((read.normals - batch["normals"]).abs() * face).sum() / face.sum().clamp_min(1.0)
+        difference = ((read.normals - batch["normals"]).abs() * face).sum() / face.sum().clamp_min(1.0)
         return {
             "clean": F.l1_loss(read.clean, batch.image),
-            "normals": apart,
+            "normals": difference,
             "mask": F.binary_cross_entropy_with_logits(read.mask_logits, face),
         }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The configuration of the reader's training."""
+"""The configuration of the parser's training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lineament.training.config import LoopConfig, check_paths, check_weights
 
 @dataclass(frozen=True)
 class ParserTrainConfig(LoopConfig):
-    """A training of the reader of found faces: landmarks, visibility, pose, parse. It needs --data."""
+    """A training of the parser of detected faces: landmarks, visibility, pose, parse. It needs --data."""
 
     size: int = 192
     """Side of the crops, pixels."""

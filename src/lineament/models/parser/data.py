@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Crops for the reader, cut from synthetic faces as the runtime cuts them, with every label moved along."""
+"""Crops for the parser, cut from synthetic faces as the runtime cuts them, with every label moved along."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from lineament.training.batch import Batch
 from lineament.training.parallel import dealt
 from lineament.training.picture_augment import recolour
 
-_LOOSE = 0.5  # share of crops as a finder's box gives them; the rest are nearly canonical
+_LOOSE = 0.5  # share of crops as a detector's box gives them; the rest are nearly canonical
 
 
-class ReaderCrops(IterableDataset[Batch]):
+class ParserCrops(IterableDataset[Batch]):
     """Endless batches; batch n is a pure function of (seed, n)."""
 
     def __init__(self, config: ParserTrainConfig, split: str, first: int) -> None:
@@ -66,7 +66,7 @@ class ReaderCrops(IterableDataset[Batch]):
 
 
 def shaken(crop: FaceCrop, random: np.random.Generator, loose: bool) -> FaceCrop:
-    """A canonical crop shifted, resized and turned: as loose as a finder's, or as little as landmarks err."""
+    """A canonical crop shifted, resized and turned: as loose as a detector's, or as little as landmarks err."""
     shift, zoom, lean = (0.08, 0.16, 18.0) if loose else (0.015, 0.04, 3.0)
     side = crop.side * float(np.exp(random.normal(0.03 if loose else 0.0, zoom)))
     x, y = (c + float(random.normal(0.0, shift)) * crop.side * SPAN for c in crop.centre)
@@ -101,6 +101,6 @@ def _labels(mask: NDArray[np.uint8], crop: FaceCrop) -> NDArray[np.uint8]:
 def parser_batches(config: ParserTrainConfig, split: str, first: int, device: torch.device) -> Iterator[Batch]:
     """Endless batches of a split from the ``first`` on."""
     workers = config.workers if split == "train" else 0
-    source = ReaderCrops(config, split, first)
+    source = ParserCrops(config, split, first)
     for batch in DataLoader(source, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None):
         yield batch.to(device)

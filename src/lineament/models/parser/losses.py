@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reader's losses."""
+"""The parser's losses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lineament.models.parser.model import Reading, rotation_of
+from lineament.models.parser.model import ParserOutput, rotation_of
 
 WEIGHTS = {"landmarks": 1.0, "visibility": 0.1, "pose": 0.3, "parse": 0.5}
 
@@ -17,11 +17,13 @@ _PER_CENT = 100.0
 _KNEE = 0.3  # per cent of the side below which distances count by their square
 
 
-def losses(reading: Reading, landmarks: Tensor, visible: Tensor, rotation: Tensor, mask: Tensor) -> dict[str, Tensor]:
+def losses(
+    parsing: ParserOutput, landmarks: Tensor, visible: Tensor, rotation: Tensor, mask: Tensor
+) -> dict[str, Tensor]:
     """All parts of the loss.
 
     Args:
-        reading: The network's answer.
+        parsing: The network's answer.
         landmarks: [B, 68, 2] shares of the crop's side.
         visible: [B, 68] bool.
         rotation: [B, 3, 3] of the head in the crop.
@@ -33,13 +35,13 @@ def losses(reading: Reading, landmarks: Tensor, visible: Tensor, rotation: Tenso
     """
     inside = ((landmarks > 0.0) & (landmarks < 1.0)).all(-1)
     weight = torch.where(visible, 1.0, _HIDDEN) * inside
-    away = _PER_CENT * (reading.landmarks - landmarks).norm(dim=-1)
+    away = _PER_CENT * (parsing.landmarks - landmarks).norm(dim=-1)
     distance = torch.where(away < _KNEE, 0.5 / _KNEE * away.square(), away - 0.5 * _KNEE)
     classes = torch.tensor(_CLASS_WEIGHTS, device=mask.device)
     return {
         "landmarks": (distance * weight).sum() / weight.sum().clamp_min(1.0),
-        "visibility": F.binary_cross_entropy_with_logits(reading.visibility, visible.float()),
-        "pose": (rotation_of(reading.rotation) - rotation).square().sum((1, 2)).mean(),
+        "visibility": F.binary_cross_entropy_with_logits(parsing.visibility, visible.float()),
+        "pose": (rotation_of(parsing.rotation) - rotation).square().sum((1, 2)).mean(),
         # Softmax over the last axis is several times faster than over the second.
-        "parse": F.cross_entropy(reading.parse.movedim(1, -1).flatten(0, 2), mask.flatten(), weight=classes),
+        "parse": F.cross_entropy(parsing.parse.movedim(1, -1).flatten(0, 2), mask.flatten(), weight=classes),
     }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reader's network: one encoder, landmarks as expected places of heat maps, a U-Net for the parse."""
+"""The parser's network: one encoder, landmarks as expected places of heat maps, a U-Net for the parse."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class FaceParserConfig:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ParserOutput:
     """What the network says of a batch of crops."""
 
     landmarks: Tensor  # [B, 68, 2] shares of the crop's side, x right and y down
@@ -62,7 +62,7 @@ class FaceParser(nn.Module):
         self.parse = nn.Sequential(nn.Conv2d(d2, 4 * CLASSES, 1), nn.PixelShuffle(2))
         self.pose = nn.Sequential(nn.Linear(skips[4], 64), nn.ReLU(), nn.Linear(64, 6))
 
-    def forward(self, image: Tensor) -> Reading:
+    def forward(self, image: Tensor) -> ParserOutput:
         """Read crops.
 
         Args:
@@ -77,7 +77,7 @@ class FaceParser(nn.Module):
         x = self.merge2(torch.cat([_doubled(self.narrow2(x)), stem], dim=1))
         parse = self.parse(x)
         rotation = self.pose(deepest.mean((2, 3)))
-        return Reading(landmarks, visibility, rotation.float(), parse.float())
+        return ParserOutput(landmarks, visibility, rotation.float(), parse.float())
 
 
 def expected_places(heat: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:

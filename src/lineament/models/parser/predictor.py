@@ -19,8 +19,8 @@ Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class CropReading:
-    """What the reader says of one crop."""
+class CropParsing:
+    """What the parser says of one crop."""
 
     landmarks: Float32
     """[68, 2] shares of the crop's side, x right and y down."""
@@ -33,7 +33,7 @@ class CropReading:
 
 
 class ParserPredictor:
-    """The reader's network, ready to run."""
+    """The parser's network, ready to run."""
 
     def __init__(self, weights: Path, threads: int = 0) -> None:
         """Load weights and graph.
@@ -45,7 +45,7 @@ class ParserPredictor:
         self.size: int = file.config["crop_size"]
         self._network = open_graph(weights, "network", file.tensors, threads)
 
-    def run(self, crops: NDArray[np.uint8]) -> list[CropReading]:
+    def run(self, crops: NDArray[np.uint8]) -> list[CropParsing]:
         """Read crops B×S×S×3 RGB, S being `size` or another multiple of 32."""
         batch, side = crops.shape[:2]
         shapes = [(batch, 68, 2), (batch, 68), (batch, 6), (batch, 8, side, side)]
@@ -53,10 +53,10 @@ class ParserPredictor:
         weight = np.exp(logits - logits.max(1, keepdims=True))
         parse = (weight / weight.sum(1, keepdims=True)).transpose(0, 2, 3, 1)
         visibility = 1.0 / (1.0 + np.exp(-seen))
-        return [CropReading(*values) for values in zip(landmarks, visibility, columns, parse, strict=True)]
+        return [CropParsing(*values) for values in zip(landmarks, visibility, columns, parse, strict=True)]
 
 
 @lru_cache(maxsize=1)
 def shipped_parser() -> ParserPredictor:
-    """The reader that ships, loaded once per process."""
+    """The parser that ships, loaded once per process."""
     return ParserPredictor(weights_path("face-parser"))

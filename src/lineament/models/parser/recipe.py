@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the reader is trained, as the training loop wants it."""
+"""How the parser is trained, as the training loop wants it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from lineament.models.parser.config import ParserTrainConfig
 from lineament.models.parser.data import parser_batches
 from lineament.models.parser.losses import WEIGHTS, losses
-from lineament.models.parser.model import CLASSES, FaceParser, FaceParserConfig, Reading, rotation_of
+from lineament.models.parser.model import CLASSES, FaceParser, FaceParserConfig, ParserOutput, rotation_of
 from lineament.networks.weight_files import load_weights
 from lineament.training.batch import Batch
 from lineament.training.plan import Step, Training
@@ -45,23 +45,23 @@ class FaceParserRecipe(SingleNetworkRecipe):
     def losses(self, model: FaceParser, batch: Batch, autocast: torch.autocast) -> dict[str, Tensor]:
         """All parts of the loss, by name."""
         with autocast:
-            reading = model(batch.in_layout(self.config.channels_last).image)
-        return losses(reading, batch["landmarks"], batch["visible"], batch["rotation"], batch["parse"][:, 0])
+            parsing = model(batch.in_layout(self.config.channels_last).image)
+        return losses(parsing, batch["landmarks"], batch["visible"], batch["rotation"], batch["parse"][:, 0])
 
     @torch.no_grad()
     def validate(self, model: FaceParser, device: torch.device, sheet: Path) -> dict[str, float]:
         """Errors on people kept from training."""
         gathered: list[dict[str, float]] = []
         for number, batch in enumerate(islice(self.batches("validation", 0, device), self.config.validation_batches)):
-            reading = model(batch.image)
-            gathered.append(errors(reading, batch))
+            parsing = model(batch.image)
+            gathered.append(errors(parsing, batch))
             if number == 0:
-                write_sheet(sheet, batch, reading)
+                write_sheet(sheet, batch, parsing)
         return {f"validation_{name}": float(np.mean([g[name] for g in gathered])) for name in gathered[0]}
 
 
-def errors(reading: Reading, batch: Batch) -> dict[str, float]:
-    """What is wrong with a batch's reading.
+def errors(parsing: ParserOutput, batch: Batch) -> dict[str, float]:
+    """What is wrong with a batch's parsing.
 
     Returns:
         landmarks: mean distance, per cent of the inter-ocular distance (between the eyes' outer corners in space, as
@@ -73,25 +73,25 @@ def errors(reading: Reading, batch: Batch) -> dict[str, float]:
     ocular = (batch["landmarks"][:, _EYES[0]] - batch["landmarks"][:, _EYES[1]]).norm(dim=-1)
     # The axis between the eyes is foreshortened by its tilt towards the camera.
     ocular = ocular / (1.0 - batch["rotation"][:, 2, 0].square()).clamp_min(0.05).sqrt()
-    away = 100.0 * (reading.landmarks - batch["landmarks"]).norm(dim=-1) / ocular[:, None]
-    relative = rotation_of(reading.rotation) @ batch["rotation"].transpose(1, 2)
+    away = 100.0 * (parsing.landmarks - batch["landmarks"]).norm(dim=-1) / ocular[:, None]
+    relative = rotation_of(parsing.rotation) @ batch["rotation"].transpose(1, 2)
     cosine = 0.5 * (relative.diagonal(dim1=1, dim2=2).sum(1) - 1.0)
-    found = reading.parse.argmax(1)
+    found = parsing.parse.argmax(1)
     shares = []
     for number in range(CLASSES):
-        here, there = found == number, batch["parse"][:, 0] == number
-        if there.any():
-            shares.append(100.0 * float((here & there).sum()) / float((here | there).sum()))
+        here, valid = found == number, batch["parse"][:, 0] == number
+        if valid.any():
+            shares.append(100.0 * float((here & valid).sum()) / float((here | valid).sum()))
     return {
         "landmarks": float(away[inside].mean()),
         "visible": float(away[inside & batch["visible"]].mean()),
-        "seen": 100.0 * float(((reading.visibility > 0) == batch["visible"]).float().mean()),
+        "seen": 100.0 * float(((parsing.visibility > 0) == batch["visible"]).float().mean()),
         "pose": float(torch.rad2deg(torch.acos(cosine.clamp(-1, 1))).mean()),
         "parse": float(np.mean(shares)),
     }
 
 
-def write_sheet(path: Path, batch: Batch, reading: Reading, columns: int = 8) -> None:
+def write_sheet(path: Path, batch: Batch, parsing: ParserOutput, columns: int = 8) -> None:
     """Write a PNG: crops with their landmarks, predicted and true parses."""
     import cv2
 
@@ -100,12 +100,12 @@ def write_sheet(path: Path, batch: Batch, reading: Reading, columns: int = 8) ->
 
     size = batch.image.shape[-1]
     pictures = (255 * batch.image[:columns]).byte().permute(0, 2, 3, 1).cpu().numpy().copy()
-    for picture, points, logits in zip(pictures, reading.landmarks, reading.visibility, strict=False):
+    for picture, points, logits in zip(pictures, parsing.landmarks, parsing.visibility, strict=False):
         for (x, y), logit in zip((points * size).tolist(), logits.tolist(), strict=True):
             cv2.circle(picture, (round(x), round(y)), 1, (80, 255, 120) if logit > 0 else (255, 60, 60), -1)
     rows = [
         pictures,
-        colours_of(reading.parse[:columns].argmax(1).cpu().numpy().astype(np.uint8)),
+        colours_of(parsing.parse[:columns].argmax(1).cpu().numpy().astype(np.uint8)),
         colours_of(batch["parse"][:, 0][:columns].cpu().numpy().astype(np.uint8)),
     ]
     write_png(path, np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0))

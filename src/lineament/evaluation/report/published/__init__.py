@@ -21,9 +21,9 @@ class PublishedTable:
     title: str
     dataset: str
     columns: tuple[str, ...]
-    """Of the figures, units included."""
+    """Of the metrics, units included."""
     rows: tuple[tuple[str, tuple[float | None, ...]], ...]
-    """Method and figures."""
+    """Method and metrics."""
     notes: tuple[str, ...]
 
 

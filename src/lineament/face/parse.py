@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from lineament.alignment.crop import Box, FaceCrop, crop_of_box, crop_of_landmarks
 from lineament.annotations.landmarks import MIRROR
 from lineament.annotations.parsing import MaskClass
-from lineament.face.face import Face, FaceReading, Pose
-from lineament.models.parser.predictor import CropReading, ParserPredictor, shipped_parser
+from lineament.face.face import Face, FaceParsing, Pose
+from lineament.models.parser.predictor import CropParsing, ParserPredictor, shipped_parser
 
-_LOST = 0.15  # share of overlap with the box below which a reading is of something else
+_LOST = 0.15  # share of overlap with the box below which a parsing is of something else
 _BROWS, _EYES = slice(17, 27), slice(36, 48)  # of the landmarks
 _ABOVE_EYES, _ABOVE_BROWS = (
     0.15,
@@ -23,21 +23,21 @@ _ABOVE_EYES, _ABOVE_BROWS = (
 )  # how far brows are from the eyes' middle, and reach, in distances of brows and eyes
 
 
-def read_crop(image: NDArray[Any], crop: FaceCrop, flip: bool = True) -> FaceReading:
+def parse_crop(image: NDArray[Any], crop: FaceCrop, flip: bool = True) -> FaceParsing:
     """Read a face in a square of a photo.
 
     Args:
         image: H×W×3 RGB, uint8 or float32 in [0, 1].
         crop: The square; the face should stand nearly upright in it and span about 0.4 to 0.9 of its side.
-        flip: Average with the reading of the mirrored square: more accurate, and twice the time.
+        flip: Average with the parsing of the mirrored square: more accurate, and twice the time.
     """
-    reader = shipped_parser()
-    crop = crop.at(reader.size)
-    read = _run(reader, crop.extract(image), flip)
+    parser = shipped_parser()
+    crop = crop.at(parser.size)
+    read = _run(parser, crop.extract(image), flip)
     (cosine, _), (sine, _) = crop.turn
     # From the crop's camera frame (y up) to the photo's: a turn clockwise by the crop's roll.
     turn = np.array([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])
-    return FaceReading(
+    return FaceParsing(
         landmarks=crop.to_photo(read.landmarks.astype(np.float64) * crop.size),
         visibility=read.visibility,
         pose=Pose.of_rotation(turn @ _rotation(read.columns)),
@@ -46,14 +46,14 @@ def read_crop(image: NDArray[Any], crop: FaceCrop, flip: bool = True) -> FaceRea
     )
 
 
-def _run(reader: ParserPredictor, picture: NDArray[np.uint8], flip: bool) -> CropReading:
+def _run(parser: ParserPredictor, picture: NDArray[np.uint8], flip: bool) -> CropParsing:
     """Read a crop, perhaps averaged with its mirror image."""
     if not flip:
-        return reader.run(picture[None])[0]
-    plain, mirrored = reader.run(np.stack([picture, picture[:, ::-1]]))
+        return parser.run(picture[None])[0]
+    plain, mirrored = parser.run(np.stack([picture, picture[:, ::-1]]))
     landmarks = mirrored.landmarks[MIRROR]
     landmarks[:, 0] = 1.0 - landmarks[:, 0]
-    return CropReading(
+    return CropParsing(
         landmarks=0.5 * (plain.landmarks + landmarks),
         visibility=0.5 * (plain.visibility + mirrored.visibility[MIRROR]),
         # A mirrored rotation is M R M, M mirroring x.
@@ -85,10 +85,10 @@ def brows_not_glasses(parse: NDArray[np.float32], landmarks: NDArray[np.floating
     mistaken = [i for i in range(1, count) if tops[i] >= highest and bottoms[i] <= lowest]
     if not mistaken:
         return parse
-    there = np.isin(labels, mistaken)
+    valid = np.isin(labels, mistaken)
     mended = parse.copy()
-    mended[there, brows] += parse[there, glasses]
-    mended[there, glasses] = 0.0
+    mended[valid, brows] += parse[valid, glasses]
+    mended[valid, glasses] = 0.0
     return mended
 
 
@@ -100,7 +100,7 @@ def _rotation(columns: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.stack([first, second, np.cross(first, second)], axis=1)
 
 
-def read_face(image: NDArray[Any], face: Face) -> Face:
+def parse_face(image: NDArray[Any], face: Face) -> Face:
     """Read a face whose box is known.
 
     It is read twice: in the crop that the box gives, and in the canonical crop that the landmarks then give, so that
@@ -111,29 +111,29 @@ def read_face(image: NDArray[Any], face: Face) -> Face:
         face: The face; only its box, roll and score are used.
 
     Returns:
-        The face with its reading, and with the landmarks' box. Where the reading wanders off, the box stays, and so
+        The face with its parsing, and with the landmarks' box. Where the parsing wanders off, the box stays, and so
         does the crop that it gives.
     """
-    first = read_box(image, face)
-    return with_reading(face, first, read_again(image, first))
+    first = parse_box(image, face)
+    return with_parsing(face, first, parse_again(image, first))
 
 
-def read_box(image: NDArray[Any], face: Face) -> FaceReading:
-    """The first, quick reading of a face, in the crop of its box."""
-    return read_crop(image, crop_of_box(face.box, roll=face.roll), flip=False)
+def parse_box(image: NDArray[Any], face: Face) -> FaceParsing:
+    """The first, quick parsing of a face, in the crop of its box."""
+    return parse_crop(image, crop_of_box(face.box, roll=face.roll), flip=False)
 
 
-def read_again(image: NDArray[Any], first: FaceReading) -> FaceReading:
-    """The second reading, in the canonical crop of the landmarks that the first one gave."""
-    return read_crop(image, crop_of_landmarks(first.landmarks))
+def parse_again(image: NDArray[Any], first: FaceParsing) -> FaceParsing:
+    """The second parsing, in the canonical crop of the landmarks that the first one gave."""
+    return parse_crop(image, crop_of_landmarks(first.landmarks))
 
 
-def with_reading(face: Face, first: FaceReading, second: FaceReading) -> Face:
+def with_parsing(face: Face, first: FaceParsing, second: FaceParsing) -> Face:
     """A face with the second of its readings, or with the first where the second has wandered off."""
     box = box_of(second.landmarks)
     if overlap(box, face.box) < _LOST:
-        return replace(face, reading=first)
-    return replace(face, reading=second, box=box)
+        return replace(face, parsing=first)
+    return replace(face, parsing=second, box=box)
 
 
 def box_of(landmarks: NDArray[np.float64]) -> Box:
@@ -150,11 +150,11 @@ def overlap(a: Box, b: Box) -> float:
     return both / max(1e-9, a[2] * a[3] + b[2] * b[3] - both)
 
 
-def hull_of(reading: FaceReading) -> NDArray[np.bool_]:
+def hull_of(parsing: FaceParsing) -> NDArray[np.bool_]:
     """The landmarks' convex hull in the crop that was read, S×S."""
     import cv2
 
-    hull = np.zeros(reading.parse.shape[:2], np.uint8)
-    points = reading.crop.to_crop(reading.landmarks)
+    hull = np.zeros(parsing.parse.shape[:2], np.uint8)
+    points = parsing.crop.to_crop(parsing.landmarks)
     cv2.fillConvexPoly(hull, cv2.convexHull(points.round().astype(np.int32)), 1)
     return hull > 0
