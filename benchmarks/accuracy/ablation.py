@@ -51,7 +51,7 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "identities of the model's Gaussian, symmetric": ({"heavy_tails": 0.0, "asymmetry": 0.0}, {}),
     "no random deformation": ({"deformation": 0.0}, {}),
     "no lids, lips, philtrum, chin furrow": ({"features": 0.0}, {}),
-    "no spread of profile and roundness": ({"profile": 0.0, "curvature": 0.0}, {}),
+    "no spread of profile and curvature": ({"profile": 0.0, "curvature": 0.0}, {}),
     "people who differ hardly more than the scans": (
         {"heavy_tails": 0.0, "asymmetry": 0.1, "deformation": 0.3, "profile": 1.5, "curvature": 0.4, "stretch": 0.35},
         {},
@@ -61,7 +61,7 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "no likelihood": ({}, {"losses": ("rec", "tv")}),
     "likelihood alone": ({}, {"losses": ("likelihood", "tv")}),
     "cosine instead of angle": ({}, {"reconstruction": "cosine"}),
-    "the model's own average head": ({"mean_depth": 1.04, "mean_profile": 0.0, "mean_roundness": 0.0}, {}),
+    "the model's own average head": ({"mean_depth": 1.04, "mean_profile": 0.0, "mean_curvature": 0.0}, {}),
 }
 """Name of a row, what it changes in the faces, what it changes in the training."""
 

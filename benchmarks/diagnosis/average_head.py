@@ -37,7 +37,7 @@ from lineament.synth import Generator, SynthConfig
 SIDE = 128
 PLACES = np.array([[44, 48], [84, 48], [64, 92]], np.float32)  # of eyes and mouth in the common frame
 MARGIN = 0.4  # around the tight photos, for the reader of landmarks
-PLAIN: dict[str, Any] = {"mean_depth": 1.0, "mean_profile": 0.0, "mean_roundness": 0.0}
+PLAIN: dict[str, Any] = {"mean_depth": 1.0, "mean_profile": 0.0, "mean_curvature": 0.0}
 
 Floats = NDArray[np.float64]
 Person = tuple[Floats, NDArray[np.bool_]]

@@ -40,6 +40,9 @@ class Bowl:
     def __init__(self) -> None:
         self.shown: list[tuple[int, ...]] = []
 
+    def check_stages(self, stages: int | None) -> None:
+        assert stages is None or 0 <= stages <= 1
+
     def run(
         self, crops: NDArray[np.uint8], stages: int | None = None, exemplars: NDArray[np.float32] | None = None
     ) -> Prediction:

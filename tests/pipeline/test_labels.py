@@ -63,7 +63,7 @@ def test_the_manifest_names_guide_size_and_photos(labelled: Path, photos: Path) 
     assert manifest["guide"] == {
         "method": "casfne",
         "weights": "casfne-s",
-        "sha256": lineament.load("casfne-s").session.sha256,
+        "sha256": lineament.load("casfne-s").predictor.sha256,
     }
     assert manifest["size"] == 96
     assert [photo["name"] for photo in manifest["photos"]] == ["a.png", "b.png", "c.png", "d.png"]

@@ -62,7 +62,7 @@ def numbers(kind: type) -> list[tuple[str, type]]:
 
 
 FIELDS = [(kind, name, hint) for kind in MAKERS for name, hint in numbers(kind)]
-SIGNED = {"mean_profile", "mean_roundness"}
+SIGNED = {"mean_profile", "mean_curvature"}
 POSITIVE = {
     *("size", "batch_size", "steps", "coarse_steps", "fine_steps", "learning_rate", "coarse_learning_rate", "clip"),
     *("validate_every", "validation_batches", "width", "levels", "nearest", "farthest", "span_low", "span_high"),

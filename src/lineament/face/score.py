@@ -30,7 +30,7 @@ _MIDDLE = slice(6, 10)  # of its 16 cells
 
 
 def seen_again(image: NDArray[Any], face: Face) -> float:
-    """The detector's mean logit of a candidate at other sizes, mirrored and not: what is no face is seldom one twice."""
+    """The mean logit of a candidate at other sizes, mirrored and not: what is no face seldom is one twice."""
     x, y, w, h = face.box
     logits = []
     for size in _VIEWS:

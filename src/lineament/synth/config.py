@@ -89,7 +89,7 @@ class SynthConfig:
         **dict.fromkeys(("expression", "heavy_tails", "asymmetry", "deformation", "stretch"), "[0, 10]"),
         "mean_depth": "[0.2, 5]",
         "mean_profile": "[-45, 45]",
-        "mean_roundness": "[-20, 20]",
+        "mean_curvature": "[-20, 20]",
         "profile": "[0, 45]",
         "curvature": "[0, 20]",
         **dict.fromkeys(("panels", "translucency", "sheen", "features", "detail"), "[0, 10]"),

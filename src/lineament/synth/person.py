@@ -185,7 +185,7 @@ def shape_of(rig: RigTensors, identity: Tensor, asymmetry: Tensor, expression: T
 def finished(shape: Tensor, stretch: Tensor, profile: Tensor, curvature: Tensor) -> Tensor:
     """Stretch faces [B, V, 3] by factors [B, 3], then shear and round them along the line of sight.
 
-    A shear by slopes [B] lets chins come forward or recede; roundness [B] lets cheeks fall back to the sides. From the
+    A shear by slopes [B] lets chins come forward or recede; curvature [B] lets cheeks fall back to the sides. From the
     front the features stay where they are; only shading and contours tell.
     """
     shape = shape * stretch[:, None]

@@ -11,8 +11,9 @@ import torch
 from lineament.methods.toy.model import Toy, ToyConfig  # type: ignore[import-not-found]
 from torch import Tensor
 
+from lineament.training.batch import Batch
 from lineament.training.config import FaceConfig
-from lineament.training.data import Batch, batches
+from lineament.training.data import batches
 from lineament.training.plan import Step, Training
 from lineament.training.recipe import SingleNetworkRecipe
 from lineament.training.validation import angular_errors
@@ -25,7 +26,7 @@ class ToyTrainConfig(FaceConfig):
     kernel: int = 9
 
 
-class ToyRecipe(SingleNetworkRecipe[Batch]):
+class ToyRecipe(SingleNetworkRecipe):
     weights: ClassVar[dict[str, float]] = {"rec": 1.0}
 
     def __init__(self, config: ToyTrainConfig) -> None:
@@ -37,7 +38,7 @@ class ToyRecipe(SingleNetworkRecipe[Batch]):
     def losses(self, model: Any, batch: Batch, autocast: torch.autocast) -> dict[str, Tensor]:
         with autocast:
             normals = model(batch.image)
-        return {"rec": ((normals - batch.normals).abs() * batch.face).mean()}
+        return {"rec": ((normals - batch["normals"]).abs() * batch["face"]).mean()}
 
     def validate(self, model: Any, device: torch.device, sheet: Path) -> dict[str, float]:
         source = islice(self.batches("validation", 0, device), self.config.validation_batches)
