@@ -18,10 +18,12 @@ from skimage import data
 
 import lineament
 from lineament.cli import main
+from lineament.cli.commands import COMMANDS
 from lineament.errors import NoFaceError, UsageError
 from lineament.face import Face, MaskClass
 from lineament.images import decode_normals, encode_normals
 from lineament.images.tone import camera_tones, face_contrast
+from lineament.inference.component import resolved
 from lineament.pipeline import crops
 from lineament.result.geometry import FaceGeometry
 from tests.images.test_read import damaged
@@ -380,3 +382,9 @@ def test_a_leaning_face_is_turned_upright_and_its_normals_back(tiny_weights: Pat
     assert leant.crop.roll - upright.crop.roll == pytest.approx(30, abs=6)
     both = cv2.warpAffine(upright.mask.astype(np.uint8), turn, (400, 400)) > 0
     assert (both & leant.mask).sum() > 0.8 * (both | leant.mask).sum()
+
+
+def test_every_command_is_where_the_table_says() -> None:
+    for command in COMMANDS.values():
+        for reference in (command.run, command.options, command.kinds, command.lists):
+            assert reference is None or resolved(reference) is not None

@@ -89,7 +89,7 @@ def test_torchvision_checkpoints_load(tmp_path: Path, suffix: str) -> None:
     assert torch.equal(target.layer3[0].downsample[0].weight, state["layer3.0.downsample.0.weight"])
     with pytest.raises(WeightsError, match="width 1"):
         load_torchvision_weights(ResNet18Encoder(0.5), path)
-    with pytest.raises(WeightsError, match="no such file|cannot read"):
+    with pytest.raises(WeightsError, match=r"no such file|cannot read"):
         load_torchvision_weights(target, tmp_path / f"missing{suffix}")
     state["bn1.weight"][3] = float("nan")
     save(state, path)

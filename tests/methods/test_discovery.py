@@ -18,6 +18,7 @@ from skimage import data
 import lineament.methods
 from lineament.cli import main
 from lineament.errors import UsageError, WeightsError
+from lineament.inference.component import resolved
 from lineament.methods.discovery import all_components, all_methods, method_of_size, method_weights
 
 TOY = Path(__file__).parent / "toy"
@@ -63,6 +64,12 @@ def test_a_folder_is_a_method(
 def test_methods_and_helper_networks_are_found() -> None:
     assert {"casfne", "hffne", "df2net"} <= set(all_methods())
     assert {"albedo", "detector", "features", "parser"} <= set(all_components())
+    for component in all_components().values():
+        for reference in (component.network, component.training, component.graphs):
+            assert reference is None or resolved(reference) is not None
+    for method in all_methods().values():
+        for reference in (method.predictor, method.study, *method.sizes.values()):
+            assert reference is None or resolved(reference) is not None
     assert method_of_size("casfne").name == "casfne"
     assert method_weights("casfne").stem == "casfne-s"
     with pytest.raises(UsageError, match="there are casfne-s"):

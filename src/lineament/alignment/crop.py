@@ -131,9 +131,9 @@ class FaceCrop:
         part = photo[y0:y1, x0:x1]
         if part.dtype != np.uint8:
             part = to_uint8(part)
-        factor = max(1, int(self.side / self.size))
+        factor = self.side / self.size
         shrunk = part
-        if factor > 1:
+        if factor > 1.0:
             shape = (max(1, round(part.shape[1] / factor)), max(1, round(part.shape[0] / factor)))
             shrunk = cv2.resize(part, shape, interpolation=cv2.INTER_AREA)
         zoom = np.array([shrunk.shape[1] / part.shape[1], shrunk.shape[0] / part.shape[0]])

@@ -52,7 +52,7 @@ COMMANDS = {
     "faces": Command(
         "draw the faces that are found in photos",
         "lineament.cli.faces:run_faces",
-        "lineament.cli.faces:FindFaces",
+        "lineament.cli.faces:DetectFaces",
         "PHOTO...",
     ),
     "check": Command(

@@ -64,7 +64,7 @@ def averaged(first: CropEstimate, second: CropEstimate) -> CropEstimate:
 
 
 def with_detail(coarse: CropEstimate, fine: CropEstimate) -> CropEstimate:
-    """An estimate with the detail of the finer crop's, at that crop's size (`benchmarks/own_resolution.py`).
+    """An estimate with the detail of the finer crop's, at that crop's size (`benchmarks/accuracy/own_resolution.py`).
 
     The networks know whole faces at their own size only; seen larger, the shape goes wrong but the detail is right.
     """
