@@ -7,6 +7,7 @@ import importlib.util
 import io
 import logging
 import os
+import signal
 import sys
 import textwrap
 import warnings
@@ -149,18 +150,41 @@ def run(words: list[str]) -> int:
 
 def _reported(words: list[str]) -> int:
     """Run a command and report its error in one line."""
-    try:
-        return _run(words)
-    except SystemExit as stop:  # tyro's way to end after --help or a wrong option
-        return stop.code if isinstance(stop.code, int) else UsageError.exit_code
-    except (KeyboardInterrupt, BrokenPipeError):
-        raise
-    except BaseException as error:  # extensions raise kinds of their own that are no Exception
-        from lineament.cli.console import described
+    with _noted_interrupts() as interrupts:
+        try:
+            return _run(words)
+        except SystemExit as stop:  # tyro's way to end after --help or a wrong option
+            return stop.code if isinstance(stop.code, int) else UsageError.exit_code
+        except (KeyboardInterrupt, BrokenPipeError):
+            raise
+        except BaseException as error:  # extensions raise kinds of their own that are no Exception
+            if interrupts:  # while an extension was imported, which then says that it failed
+                raise KeyboardInterrupt from error
+            from lineament.cli.console import described
 
-        line, code = described(error)
-        _say(line)
-        return code
+            line, code = described(error)
+            _say(line)
+            return code
+
+
+@contextmanager
+def _noted_interrupts() -> Iterator[list[int]]:
+    """A block in which Ctrl-C is noted as well as raised."""
+    noted: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        noted.append(number)
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGINT, note)
+    except ValueError:  # not the main thread, which alone gets signals
+        yield noted
+        return
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _prepare_streams() -> None:
