@@ -240,7 +240,7 @@ def _landmarks() -> Files:
 def _rigs() -> Files:
     import tempfile
 
-    from lineament.rig import load_rig
+    from lineament.rig import load_rig, save_rig
 
     rig = load_rig()
     few = 80  # of its vertices, so that mutations hit what matters
@@ -262,7 +262,7 @@ def _rigs() -> Files:
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rig.safetensors"
-        small.save(path)
+        save_rig(small, path)
         yield "small.safetensors", path.read_bytes()
 
 

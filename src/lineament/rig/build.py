@@ -23,7 +23,7 @@ from lineament.geometry.mesh import Mesh, vertex_normals
 from lineament.rig import ict_facekit as kit
 from lineament.rig.chart import skin_chart
 from lineament.rig.eyes import IRIS_RADIUS, RING_DEGREES, SEGMENTS, Eyeball, fit_eyeball
-from lineament.rig.io import check_rig_replaceable
+from lineament.rig.io import check_rig_replaceable, save_rig
 from lineament.rig.model import Part, Rig
 from lineament.rig.regions import compute_regions, find_ears
 from lineament.rig.simplify import simplify
@@ -101,7 +101,7 @@ def build_from_path(path: str | Path, output: str | Path, say: Callable[[str], N
     say(f"simplifying {len(source.vertices)} vertices and learning from {len(source.identity)} people: some minutes")
     with reading(Path(path), "a face from which a rig is built", kit.FaceKitError):
         rig = build_rig(source)
-    rig.save(output)
+    save_rig(rig, output)
     return rig
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -177,16 +176,6 @@ class Rig:
             result = result + offsets
         result = np.ascontiguousarray(result, dtype=np.float32)
         return result if batched else result[0]
-
-    def save(self, path: str | Path) -> None:
-        """Write the rig as one safetensors file (see `lineament.rig.io`).
-
-        Args:
-            path: Where to write; an existing file is replaced.
-        """
-        from lineament.rig.io import save_rig
-
-        save_rig(self, path)
 
 
 def _weld_group(part: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -116,7 +116,7 @@ class LoopConfig:
         from lineament.datasets.labelled_folder import labelled_samples
         from lineament.training.parallel import device_of_process
 
-        device_of_process(self)
+        device_of_process(self.device)
         if self.output.exists() and not self.output.is_dir():
             raise UsageError(f"output must be a folder, but {self.output} is a file")
         check_outputs([self.output], self._inputs(), replaced=True)

@@ -68,7 +68,7 @@ def train(recipe: Recipe, config: LoopConfig, progress: Progress | None = None) 
         OutputError: The folder cannot be written, holds others' files that would be replaced, or another process is
             writing into it.
     """
-    device = device_of_process(config)
+    device = device_of_process(config.device)
     torch.manual_seed(config.seed)
     recipe.start()  # weights that do not fit are said before anything is written
     if rank() == 0:
@@ -279,7 +279,7 @@ def uses_bf16(config: LoopConfig) -> bool:
     """Whether to compute in bf16: where asked for, or where the processor has instructions for it."""
     if config.precision != "auto":
         return config.precision == "bf16"
-    if device_of_process(config).type == "cuda":
+    if device_of_process(config.device).type == "cuda":
         return True
     # Without these instructions bf16 is emulated, thirty times slower than fp32.
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import distributed, nn
@@ -21,9 +21,6 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import get_worker_info
 
 from lineament.devices import device_of
-
-if TYPE_CHECKING:
-    from lineament.training.config import LoopConfig
 
 _PATIENCE = timedelta(hours=12)
 
@@ -43,13 +40,13 @@ def processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def device_of_process(config: LoopConfig) -> torch.device:
-    """The device on which this process trains.
+def device_of_process(name: str) -> torch.device:
+    """The device on which this process trains, from what its configuration calls it.
 
     Raises:
         UsageError: There is no such device.
     """
-    return device_of(config.device, local_rank())
+    return device_of(name, local_rank())
 
 
 def draw_number(step: int) -> int:

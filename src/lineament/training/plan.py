@@ -92,7 +92,7 @@ def carry_out(steps: Sequence[Step], progress: Callable[[Step], Progress | None]
     for step in missing:
         check_folder(step.config.output, step.name)
     pending = [(step, step.ready()) for step in missing]
-    with joined(device_of_process(steps[0].config)) if pending else nullcontext():
+    with joined(device_of_process(steps[0].config.device)) if pending else nullcontext():
         for step, recipe in pending:
             train(recipe, step.config, progress(step))
     return steps[-1].weights if steps else None
