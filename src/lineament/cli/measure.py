@@ -69,12 +69,11 @@ def run_bench(options: Bench) -> int:
         check_table_path(path)
     networks = options.method or [size for method in all_methods().values() for size in method.sizes]
     most = {name: method_of_size(name).most_stages for name in networks}
-    costs = [
-        cost_of(method, stages, options.size, options.threads, options.runs)
-        for method in networks
-        for stages in options.stages
-        if stages <= most[method]
-    ]
+    console, costs = plain_console(stderr=True), []
+    for method in networks:
+        for stages in (number for number in options.stages if number <= most[method]):
+            console.print(f"measuring {method}, {stages} stages after the first")
+            costs.append(cost_of(method, stages, options.size, options.threads, options.runs))
     table = cost_table(costs, options.size, options.threads, options.runs)
     plain_console().print(table.to_markdown())
     for path in options.output:

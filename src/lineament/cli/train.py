@@ -32,7 +32,8 @@ def run_train(name: str, arguments: Sequence[str]) -> int:
     from lineament.training.plan import Training, carry_out
 
     training: Training = resolved(all_components()[name].training)
-    config = tyro.cli(training.config, prog=f"lineament train {name}", args=arguments)
+    words = ["--output" if word == "-o" else word for word in arguments]  # as every other command has it
+    config = tyro.cli(training.config, prog=f"lineament train {name}", args=words)
     config.check_places()
     console = Console(stderr=True, quiet=rank() > 0)
     with _bars(console) as progress:

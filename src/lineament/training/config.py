@@ -174,6 +174,9 @@ class FaceConfig(LoopConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        made = SynthConfig()
+        if self.synth.size not in (made.size, self.size) or self.synth.seed not in (made.seed, self.seed):
+            raise UsageError("faces that are made while training have its size and seed: take --size and --seed")
         if self.pool and (self.data or self.workers < 1 or self.pool < self.batch_size):
             raise UsageError(
                 "a pool holds at least a batch of faces that workers make while training: take --workers 1 or more and "
