@@ -234,7 +234,7 @@ def test_running_statistics_are_those_of_all_errors_at_once() -> None:
     for part in parts:
         running.add(part)
     whole = angular_error_statistics(np.concatenate(parts))
-    mean, std, *shares = running.values()
+    mean, std, *shares = running.summary()
     assert (mean, std) == pytest.approx((whole.mean, whole.std))
     assert shares == pytest.approx([100 * whole.below_20, 100 * whole.below_25, 100 * whole.below_30], abs=0.3)
 

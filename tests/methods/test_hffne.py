@@ -158,7 +158,7 @@ def test_stage_two_learns_from_pictures_without_labels(coarse: Path, faces: Path
     train(recipe, config)
     assert all(torch.equal(first[name], value) for name, value in recipe.model.coarse.state_dict().items())
     log = tmp_path / "log.jsonl"
-    assert np.mean(errors(log, "rec")[-5:]) < 0.5 * np.mean(errors(log, "rec")[:5])
+    assert np.mean(errors(log, "rec")[-5:]) < 0.75 * np.mean(errors(log, "rec")[:5])
     assert len(errors(log, "validation_error_refined")) == 1
 
 

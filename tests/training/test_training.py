@@ -113,7 +113,7 @@ def test_the_cascade_learns_alone_from_the_mean_of_several_trainings(
     for path in paths:
         save_weights(CasFNE(bare), path)
     monkeypatch.setattr("lineament.methods.casfne.recipe.model_config", lambda config: TINY)
-    more = {"init": paths, "hold": True, "losses": ("rec",), "augment": False}
+    more = {"init": paths, "freeze": True, "losses": ("rec",), "augment": False}
     config = configured(tmp_path / "run", faces, steps=30, learning_rate=3e-3, ema=0.0, **more)
     trained = load_weights(train(CasFNERecipe(_seeded(config)), config), CasFNE)
     first, second = (load_weights(path, CasFNE).state_dict() for path in paths)
