@@ -45,7 +45,7 @@ def main() -> None:
 def mesh_views(size: int = 240) -> Picture:
     """The astronaut's mesh turned from side to side, textured above, shaded below."""
     face = lineament.estimate(data.astronaut())[0]
-    mesh, texture = face.mesh(), face.surface.texture(data.astronaut())
+    mesh, texture = face.mesh(), face.mesh_texture()
     columns = []
     for yaw in (-50, -25, 0, 25, 50):
         turned = Rotation.from_euler("y", yaw, degrees=True).apply(mesh.vertices)
