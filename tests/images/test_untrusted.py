@@ -27,6 +27,8 @@ from lineament.images.maps import read_array, read_normals, read_picture_values
 from lineament.images.read import read_frames
 
 GREY = np.tile(np.linspace(0.1, 0.9, 40, dtype=np.float32), (24, 1))
+# TIFF without compression: older OpenCV writes colours of floating point as SGI LogLuv, which rounds.
+LOSSLESS = [cv2.IMWRITE_TIFF_COMPRESSION, 1]
 
 
 def colours() -> np.ndarray:
@@ -204,7 +206,7 @@ def test_devices_are_no_files(device: str) -> None:
 def test_floating_point_is_scaled_by_a_rule(colour: bool, factor: float, span: float, tmp_path: Path) -> None:
     grey = (GREY * np.float32(factor)).astype(np.float32)
     if colour:
-        cv2.imwrite(str(tmp_path / "f.tif"), np.stack([grey, grey * 0.5, grey * 0.25], axis=-1)[..., ::-1])
+        cv2.imwrite(str(tmp_path / "f.tif"), np.stack([grey, grey * 0.5, grey * 0.25], axis=-1)[..., ::-1], LOSSLESS)
     else:
         Image.fromarray(grey).save(tmp_path / "f.tif")
     read = read_image(tmp_path / "f.tif")
@@ -224,7 +226,7 @@ def test_floating_point_without_a_scale_or_not_finite_is_refused(tmp_path: Path)
         grey = GREY.copy()
         grey[3, 4] = wrong
         Image.fromarray(grey).save(tmp_path / "grey.tif")
-        cv2.imwrite(str(tmp_path / "rgb.tif"), np.repeat(grey[..., None], 3, axis=-1))
+        cv2.imwrite(str(tmp_path / "rgb.tif"), np.repeat(grey[..., None], 3, axis=-1), LOSSLESS)
         for name in ("grey.tif", "rgb.tif"):
             with pytest.raises(InputError, match=said) as error:
                 read_image(tmp_path / name)
