@@ -75,7 +75,7 @@ def test_any_name_is_taken_and_stays_inside(
     assert "bad\\udce9\\x1b[2J.png" in said
     assert over in said
     assert "Traceback" not in said
-    assert len([line for line in said.splitlines() if line]) == 3
+    assert len(said.strip().splitlines()) == 3
     names = sorted(os.listdir(tmp_path / "sub" / "out"))
     assert names == sorted(["photo", "caf_", "_", "red_[31m_", "é" * 60])
     assert os.listdir(tmp_path / "sub") == ["out"]
