@@ -32,7 +32,7 @@ def run_check(options: Check) -> int:
     Returns:
         0, or the exit code of the first photo that failed.
     """
-    from lineament.cli.console import Failures, plain_console
+    from lineament.cli.console import Failures, frame_of, plain_console
     from lineament.face import detect_faces
     from lineament.face.frames import first_faces
     from lineament.face.quality import check_face
@@ -44,9 +44,8 @@ def run_check(options: Check) -> int:
         with failures.reported(photo):
             found = first_faces(read_frames(photo), partial(detect_faces, min_score=options.min_score))
             faces = found.faces
-            where = f" in frame {found.frame}, the first one with a face" if faces and found.frame > 1 else ""
             counted = f"{len(faces) or 'no'} {'face' if len(faces) == 1 else 'faces'}"
-            console.print(f"{printable(str(photo))}: {counted}{where}")
+            console.print(f"{printable(str(photo))}: {counted}{frame_of(found)}")
             if len(faces) > 1:
                 console.print("  several faces: each gets a folder of its own; --largest takes one")
             for number, face in enumerate(faces, 1):

@@ -8,12 +8,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 
 from lineament.errors import UNEXPECTED, InputError, LineamentError, OutputError
 from lineament.files.names import printable
+
+if TYPE_CHECKING:
+    from lineament.face.frames import FramedFaces
 
 _LOG = logging.getLogger(__name__)
 
@@ -50,6 +53,34 @@ class PlainConsole(Console):
 def plain_console(stderr: bool = False) -> Console:
     """A console for plain lines on standard output, or on standard error."""
     return PlainConsole(stderr=stderr, soft_wrap=True, highlight=False, markup=False)
+
+
+class Told(Protocol):
+    """What a progress bar is told."""
+
+    def __call__(self, done: float, what: str = ...) -> None:
+        """How much of the total is done, and what comes now."""
+
+
+@contextmanager
+def progress_bar(console: Console, total: float, doing: str, shown: bool = True) -> Iterator[Told]:
+    """A bar that goes when it is done, on a console that is a terminal; it is to be told how far the work is, and what
+    is being done where that changes.
+    """
+    from rich.progress import Progress
+
+    with Progress(console=console, transient=True, disable=not (shown and console.is_terminal)) as bar:
+        task = bar.add_task(doing, total=total)
+
+        def told(done: float, what: str = doing) -> None:
+            bar.update(task, completed=done, description=what)
+
+        yield told
+
+
+def frame_of(found: FramedFaces) -> str:
+    """Where in an animation faces were found, to be said behind their number; nothing for its first frame."""
+    return f" in frame {found.frame}, the first one with a face" if found.faces and found.frame > 1 else ""
 
 
 def described(error: BaseException) -> tuple[str, int]:

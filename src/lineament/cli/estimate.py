@@ -19,7 +19,7 @@ from lineament.files.overwriting import check_outputs
 from lineament.images.encoding import NormalsConvention
 from lineament.images.maps import AXES, Axes, read_normals
 from lineament.images.write import MeshFormat
-from lineament.methods.discovery import all_methods
+from lineament.methods.discovery import DEFAULT_WEIGHTS, all_methods
 from lineament.options import check_options
 from lineament.pipeline.options import Options
 from lineament.result.geometry import Output
@@ -49,7 +49,7 @@ class Estimate:
     """Photos: files, folders, globs."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = field(default=Path("lineament-out"))
     """Folder; each photo gets one of its own in it."""
-    method: Annotated[str, tyro.conf.arg(help=_methods_help())] = "casfne-s"
+    method: Annotated[str, tyro.conf.arg(help=_methods_help())] = DEFAULT_WEIGHTS
     exemplar: Path | None = None
     """Coarse normals of the photo, which hffne refines instead of its own: a picture of (n + 1) / 2, .exr, .npy."""
     exemplar_axes: str = AXES
@@ -95,9 +95,7 @@ def run_estimate(options: Estimate) -> int:
     Returns:
         0, or the exit code of the first photo that failed.
     """
-    from rich.progress import Progress
-
-    from lineament.cli.console import Failures, plain_console
+    from lineament.cli.console import Failures, plain_console, progress_bar
     from lineament.files.names import output_names, printable
     from lineament.files.result_folder import check_in_the_way, check_replaceable, read_marker
     from lineament.images.read import find_images
@@ -121,9 +119,8 @@ def run_estimate(options: Estimate) -> int:
     estimator = load(options.method, options=options.estimation)
     console = plain_console(stderr=True)
     failures, skipped, start = Failures(console), 0, time.perf_counter()
-    with Progress(console=console, transient=True, disable=len(photos) == 1 or not console.is_terminal) as bar:
-        task = bar.add_task("estimating", total=len(photos))
-        for photo, folder in zip(photos, folders, strict=True):
+    with progress_bar(console, len(photos), "estimating", shown=len(photos) > 1) as told:
+        for number, (photo, folder) in enumerate(zip(photos, folders, strict=True), 1):
             with failures.reported(photo):
                 done = read_marker(folder) if options.skip_existing else None
                 if done is not None and done.get("request") == _request(options, saved, estimator, photo):
@@ -131,9 +128,10 @@ def run_estimate(options: Estimate) -> int:
                     continue
                 check_replaceable(folder)
                 faces = estimator.iter_estimate(photo, chosen, exemplar)
-                told, request = _told(faces, printable(photo.name), console), _request(options, saved, estimator, photo)
-                save_photo(told, faces.count, folder, saved, photo.name, request)
-            bar.advance(task)
+                request = _request(options, saved, estimator, photo)
+                with_warnings = _told(faces, printable(photo.name), console)
+                save_photo(with_warnings, faces.count, folder, saved, photo.name, request)
+            told(number)
     taken = time.perf_counter() - start
     if skipped:
         console.print(f"{skipped} of {len(photos)} photos skipped, whose results are there")

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -17,6 +16,7 @@ from lineament.errors import NoFaceError, UsageError
 from lineament.evaluation.systems.settings import PADDING, Counted, Crop, Settings
 from lineament.files.overwriting import check_outputs
 from lineament.images.maps import AXES, Axes
+from lineament.methods.discovery import DEFAULT_WEIGHTS
 from lineament.options import check_options
 from lineament.pipeline.options import Options
 from lineament.version import __version__
@@ -79,7 +79,7 @@ class Systems:
     @property
     def methods(self) -> tuple[str, ...]:
         """Our methods that are measured."""
-        return self.method or (() if self.peer or self.predictions else ("casfne-s",))
+        return self.method or (() if self.peer or self.predictions else (DEFAULT_WEIGHTS,))
 
     def settings(self, crop: Crop) -> Settings:
         """How our methods are run on a table whose photos are such crops."""
@@ -156,7 +156,7 @@ def evaluate_yaleb(options: EvaluateYaleB) -> int:
     Raises:
         LineamentError: If data, method or output cannot be used.
     """
-    from lineament.cli.console import plain_console
+    from lineament.cli.console import plain_console, progress_bar
     from lineament.datasets.yaleb import YaleB
     from lineament.evaluation.protocols import yaleb as protocol
     from lineament.evaluation.report.table import write_table, yaleb_table
@@ -168,7 +168,7 @@ def evaluate_yaleb(options: EvaluateYaleB) -> int:
     results = []
     place = {subject: index for index, subject in enumerate(dataset.subjects)}
     for system in systems:
-        with _progress(len(dataset.subjects)) as update:
+        with progress_bar(plain_console(stderr=True), len(dataset.subjects), "evaluating") as update:
 
             def progress(subject: str, done: int, of: int, update: Callable[..., None] = update) -> None:
                 update(place[subject] + done / of, subject)
@@ -196,7 +196,7 @@ def evaluate_table(name: str, options: EvaluateTable) -> int:
     """
     from functools import partial
 
-    from lineament.cli.console import plain_console
+    from lineament.cli.console import plain_console, progress_bar
     from lineament.evaluation.metrics.texture import FaceRecogniser
     from lineament.evaluation.protocols.scoring import Measured, measure_texture
     from lineament.evaluation.protocols.tables import protocol_of
@@ -215,7 +215,7 @@ def evaluate_table(name: str, options: EvaluateTable) -> int:
     systems = options.systems(settings)
     measured: dict[str, Measured] = {}
     for system in systems:
-        with _progress(len(dataset)) as update:
+        with progress_bar(plain_console(stderr=True), len(dataset), "evaluating") as update:
 
             def progress(done: int, of: int, update: Callable[..., None] = update, name: str = system.name) -> None:
                 update(done, name)
@@ -260,14 +260,3 @@ def _write_sheet(path: Path, systems: Sequence[System], samples: Sequence[Sample
         truth, mask = sample.normals_and_mask()
         rows.append(SheetRow(sample.image, truth, mask, {system.name: last(system, sample) for system in systems}))
     write_png(path, comparison_sheet(rows))
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[float, str], None]]:
-    """A progress bar on standard error that goes when it is done."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("evaluating", total=total)
-        yield lambda done, what: bar.update(task, completed=done, description=what)

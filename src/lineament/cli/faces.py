@@ -46,7 +46,7 @@ def run_faces(options: DetectFaces) -> int:
     Returns:
         0, or the exit code of the first photo that failed.
     """
-    from lineament.cli.console import Failures, plain_console
+    from lineament.cli.console import Failures, frame_of, plain_console
     from lineament.face import detect_faces, draw_faces
     from lineament.face.frames import first_faces
     from lineament.files.names import output_names, printable
@@ -71,8 +71,9 @@ def run_faces(options: DetectFaces) -> int:
                 faces = found.faces
                 folder = folder or stack.enter_context(result_folder(options.output))
                 write_png(folder / f"{name}.png", draw_faces(found.image, faces))
-                where = f" in frame {found.frame}, the first one with a face" if faces and found.frame > 1 else ""
-                console.print(f"{printable(str(photo))}: {len(faces)} {'face' if len(faces) == 1 else 'faces'}{where}")
+                console.print(
+                    f"{printable(str(photo))}: {len(faces)} {'face' if len(faces) == 1 else 'faces'}{frame_of(found)}"
+                )
                 for number, face in enumerate(faces, 1):
                     x, y, width, height = face.box
                     console.print(

@@ -10,7 +10,12 @@ from typing import Annotated, ClassVar
 import tyro
 
 from lineament.files.overwriting import check_outputs
+from lineament.methods.discovery import DEFAULT_WEIGHTS, all_methods
 from lineament.options import check_options
+
+
+def _methods_help() -> str:
+    return f"The guide: {', '.join(all_methods())}, or a path to weights (.safetensors)."
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,7 @@ class Label:
     """Photos: files, folders, globs."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Folder."""
-    method: str = "casfne-s"
-    """The guide: casfne, hffne, df2net, or a path to weights (.safetensors)."""
+    method: Annotated[str, tyro.conf.arg(help=_methods_help())] = DEFAULT_WEIGHTS
     size: int = 256
     """Side of the crops, pixels."""
 
@@ -38,9 +42,7 @@ class Label:
 
 def run_label(options: Label) -> int:
     """Label photos; those without a face are told at the end and make no error as long as there is one with a face."""
-    from rich.progress import Progress
-
-    from lineament.cli.console import plain_console
+    from lineament.cli.console import plain_console, progress_bar
     from lineament.images.read import find_images
     from lineament.pipeline.estimator import load
     from lineament.pipeline.labels import label_photos
@@ -48,14 +50,13 @@ def run_label(options: Label) -> int:
     photos = find_images(options.photos)
     check_outputs([options.output], photos)
     console = plain_console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("labelling", total=len(photos))
+    with progress_bar(console, len(photos), "labelling") as told:
         written = label_photos(
             photos,
             options.output,
             load(options.method),
             options.size,
-            progress=lambda done: bar.update(task, completed=done),
+            progress=told,
         )
     for name, reason in written.skipped:
         console.print(f"{name} skipped: {reason}")

@@ -42,15 +42,13 @@ class Synth:
 def run_synth(options: Synth) -> int:
     """Write a dataset."""
     import numpy as np
-    from rich.progress import Progress
 
-    from lineament.cli.console import plain_console
+    from lineament.cli.console import plain_console, progress_bar
     from lineament.datasets.labelled_folder import read_picture
     from lineament.images.write import write_png
 
     console = plain_console(stderr=True)
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("making faces", total=options.count)
+    with progress_bar(console, options.count, "making faces") as told:
         write_dataset(
             options.output,
             options.count,
@@ -59,7 +57,7 @@ def run_synth(options: Synth) -> int:
             batch_size=options.batch_size,
             device=options.device,
             pictures=options.pictures,
-            progress=lambda done: bar.update(task, completed=done),
+            progress=told,
         )
     if options.sheet and {"image", "normals"} <= set(options.pictures):
         shown = range(options.start, options.start + min(8, options.count))

@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from lineament.alignment.crop import STRIP_ROWS, FaceCrop
 from lineament.annotations.parsing import FACE_CLASSES
 from lineament.face.face import FaceParsing
+from lineament.images.resize import resized_square
 
 _FOREHEAD = 0.5  # height of the forehead over the brows, of the face below them
 _MARGIN = 0.04  # share of the crop's side by which the face's region is widened: ears stand out of the landmarks
@@ -66,11 +67,7 @@ class FaceRegion:
     @cached_property
     def in_crop(self) -> NDArray[np.bool_]:
         """The mask as the crop sees it, S×S."""
-        import cv2
-
-        size = self.crop.size
-        how = cv2.INTER_AREA if size < len(self.crop_share) else cv2.INTER_LINEAR
-        return np.asarray(cv2.resize(self.crop_share, (size, size), interpolation=how) > 0.5)
+        return np.asarray(resized_square(self.crop_share, self.crop.size) > 0.5)
 
     def close_up(self, longest_side: int) -> FaceRegion:
         """The same of the photo cut to the face, and made smaller where its longer side has more pixels than that.

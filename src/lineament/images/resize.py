@@ -14,6 +14,14 @@ def to_uint8(photo: NDArray[Any]) -> NDArray[np.uint8]:
     return photo if photo.dtype == np.uint8 else np.rint(photo * 255).astype(np.uint8)
 
 
+def resized_square(square: NDArray[Any], side: int) -> NDArray[Any]:
+    """A square picture or map with another number of pixels: averaged where there are fewer, else interpolated."""
+    import cv2
+
+    how = cv2.INTER_AREA if len(square) > side else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(square, (side, side), interpolation=how), square.dtype)
+
+
 def at_most(photo: NDArray[Any], longest_side: float) -> NDArray[np.uint8]:
     """A photo H×W×3 as uint8, averaged down where its longer side has more pixels than that."""
     import cv2

@@ -134,8 +134,10 @@ class Predictor:
         if stages is not None and not 0 <= stages <= self.MOST_STAGES:
             raise UsageError(f"the number of stages must be 0 to {self.MOST_STAGES}, not {stages}")
 
-    def check(self, crops: NDArray[np.uint8], stages: int) -> None:
-        """Raise UsageError for crops or a number of stages that `run` does not take."""
+    def check(self, crops: NDArray[np.uint8], stages: int, exemplars: NDArray[np.float32] | None = None) -> None:
+        """Raise UsageError for crops, a number of stages or exemplars that `run` does not take."""
+        if exemplars is not None and not self.TAKES_EXEMPLARS:
+            raise UsageError(f"{self.FORMAT.name} takes no exemplar")
         self.check_stages(stages)
         side = crops.shape[1] if crops.ndim == 4 else 0
         if crops.shape[1:] != (side, side, 3) or side == 0 or side % self.multiple or crops.dtype != np.uint8:

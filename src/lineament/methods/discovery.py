@@ -15,6 +15,9 @@ from lineament.methods.spec import Method
 from lineament.weights import weights_path
 from lineament.weights.file import read_method, shown
 
+DEFAULT_WEIGHTS = "casfne-s"
+"""The weights of whoever names none."""
+
 
 @cache
 def all_methods() -> dict[str, Method]:

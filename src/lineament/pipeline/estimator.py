@@ -22,7 +22,7 @@ from lineament.face.paste import region_of
 from lineament.face.quality import check_face
 from lineament.images.read import as_image, read_frames, read_image
 from lineament.inference.predictor import Predictor
-from lineament.methods.discovery import method_weights, open_predictor
+from lineament.methods.discovery import DEFAULT_WEIGHTS, all_methods, method_weights, open_predictor
 from lineament.options import check_number
 from lineament.pipeline.crops import FACES_A_RUN, estimate_square, estimate_views, views_of_photo
 from lineament.pipeline.options import Options
@@ -210,7 +210,8 @@ class Estimator:
         if exemplar is None:
             return
         if not self.predictor.TAKES_EXEMPLARS:
-            raise UsageError(f"{self.predictor.FORMAT.name} takes no exemplar, only hffne does")
+            able = " and ".join(name for name, method in all_methods().items() if method.takes_exemplars)
+            raise UsageError(f"{self.predictor.FORMAT.name} takes no exemplar, only {able} does")
         if exemplar.shape != (height, width, 3):
             shape = "×".join(map(str, exemplar.shape))
             raise UsageError(f"the exemplar is {shape}, the photo's normals are {height}×{width}×3")
@@ -307,7 +308,7 @@ def _no_face(name: str, frames: int) -> NoFaceError:
     )
 
 
-def load(name: str | PathLike[str] = "casfne-s", threads: int = 0, options: Options = DEFAULT) -> Estimator:
+def load(name: str | PathLike[str] = DEFAULT_WEIGHTS, threads: int = 0, options: Options = DEFAULT) -> Estimator:
     """Load a method's weights, once per process.
 
     Args:

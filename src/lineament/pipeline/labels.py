@@ -29,6 +29,7 @@ from lineament.face.detect import detect_faces, largest
 from lineament.files.locking import folder_lock
 from lineament.files.names import printable
 from lineament.files.reading import parse_json, sha256_of
+from lineament.images.resize import resized_square
 from lineament.pipeline.estimator import Estimator
 from lineament.result.geometry import FaceGeometry, unit_normals
 from lineament.version import __version__
@@ -164,9 +165,9 @@ def labelled_face(face: FaceGeometry, size: int) -> LabelledFace:
     seen = np.isin(mask, [int(c) for c in FACE_CLASSES])
     if not seen.any():
         raise InputError("there is no face in the crop")
-    normals = unit_normals(_resized(face.crop.normals_to_crop(face.stages[-1]), size))
+    normals = unit_normals(resized_square(face.crop.normals_to_crop(face.stages[-1]), size))
     surface = face.surface
-    depth = _resized(surface.crop_depth * (size / surface.crop.side), size)
+    depth = resized_square(surface.crop_depth * (size / surface.crop.side), size)
     pictures: dict[Picture, NDArray[Any]] = {
         "image": crop.extract(face.photo),
         "normals": np.where(seen[..., None], np.rint((0.5 * normals + 0.5) * 65535), 0).astype(np.uint16),
@@ -199,11 +200,3 @@ def _classes(face: FaceGeometry, crop: FaceCrop) -> NDArray[np.uint8]:
     classes[of_face & ~inside] = MaskClass.OTHER
     classes[inside & ~of_face] = MaskClass.SKIN
     return classes
-
-
-def _resized(crop_map: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """A square map with another number of pixels; where it shrinks, means of what falls together."""
-    import cv2
-
-    how = cv2.INTER_AREA if len(crop_map) > size else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(crop_map, (size, size), interpolation=how), dtype=np.float32)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.alignment.crop import FaceCrop
+from lineament.images.resize import resized_square
 
 CLOSER = 1.2
 """How much larger the second view shows the face: two sizes err less alike than one seen twice."""
@@ -34,14 +35,9 @@ class View:
 
     def at(self, side: int) -> View:
         """The same with another number of pixels."""
-        import cv2
-
-        own = len(self.picture)
-        if own == side:
+        if len(self.picture) == side:
             return self
-        how = cv2.INTER_AREA if own > side else cv2.INTER_LINEAR
-        picture = np.asarray(cv2.resize(self.picture, (side, side), interpolation=how), dtype=np.uint8)
-        return View(picture, None if self.exemplar is None else resized(self.exemplar, side))
+        return View(resized_square(self.picture, side), None if self.exemplar is None else resized(self.exemplar, side))
 
     def closer(self) -> View:
         """Its middle."""

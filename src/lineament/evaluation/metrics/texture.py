@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import InputError, WeightsError
+from lineament.images.resize import resized_square
 from lineament.inference.engine import Network
 from lineament.weights.file import MAX_FILE, read_bytes
 
@@ -65,12 +66,7 @@ class FaceRecogniser:
 
     def embedding(self, face: NDArray[np.uint8]) -> NDArray[np.float64]:
         """A unit vector for a cropped face [H, W, 3] uint8 RGB."""
-        import cv2
-
-        side = self.size if isinstance(self.size, int) else 112
-        resized = cv2.resize(
-            face, (side, side), interpolation=cv2.INTER_AREA if face.shape[0] > side else cv2.INTER_LINEAR
-        )
+        resized = resized_square(face, self.size if isinstance(self.size, int) else 112)
         values = (resized[..., ::-1] if self.bgr else resized).astype(np.float32)
         blob = ((values - self.mean) / self.scale).transpose(2, 0, 1)[None].astype(np.float32)
         vector = self.network.run({self.name: blob}, [None])[0].astype(np.float64).ravel()

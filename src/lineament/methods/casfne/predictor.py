@@ -9,7 +9,6 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.errors import UsageError
 from lineament.inference.graphs import as_input
 from lineament.inference.predictor import Prediction, Predictor, channels_last
 from lineament.methods.casfne.method import METHOD
@@ -35,10 +34,8 @@ class CasFNEPredictor(Predictor):
         exemplars: NDArray[np.float32] | None = None,
     ) -> Prediction:
         """See `Predictor.run`; 0 to 5 stages, no exemplars."""
-        if exemplars is not None:
-            raise UsageError("Cas-FNE takes no exemplar; HFFNE does")
         stages = self.config["stages"] if stages is None else stages
-        self.check(crops, stages)
+        self.check(crops, stages, exemplars)
         # The last one is the mask's logits, which the runtime does not need: the parser's parse says where the face is.
         image = as_input(crops)
         batch, _, side, _ = image.shape

@@ -9,7 +9,6 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.errors import UsageError
 from lineament.inference.graphs import as_input
 from lineament.inference.predictor import Prediction, Predictor
 from lineament.methods.df2net.method import METHOD
@@ -35,10 +34,8 @@ class DF2NetPredictor(Predictor):
         exemplars: NDArray[np.float32] | None = None,
     ) -> Prediction:
         """See `Predictor.run`; 0 to 2 stages of depth, no exemplars."""
-        if exemplars is not None:
-            raise UsageError("df2net takes no exemplar; the method hffne does")
         stages = self.MOST_STAGES if stages is None else stages
-        self.check(crops, stages)
+        self.check(crops, stages, exemplars)
         given = {"image": as_input(crops)}
         batch, side = crops.shape[:2]
         depths: list[NDArray[np.float32]] = []

@@ -38,7 +38,7 @@ class HFFNEPredictor(Predictor):
     ) -> Prediction:
         """See `Predictor.run`; 0 or 1 stages. Exemplars take the coarse normals' place."""
         stages = 1 if stages is None else stages
-        self.check(crops, stages)
+        self.check(crops, stages, exemplars)
         image = as_input(crops)
         if exemplars is None:
             (coarse,) = self._graphs["coarse"].run({"image": image}, [image.shape])
