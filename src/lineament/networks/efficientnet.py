@@ -16,6 +16,8 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lineament.networks.depthwise import DepthwiseConv2d
+
 EfficientNetLite = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]
 
 _SCALES: Mapping[EfficientNetLite, tuple[float, float]] = {
@@ -47,7 +49,7 @@ class EfficientNetLiteEncoder(nn.Module):
     def __init__(self, name: EfficientNetLite = "efficientnet-lite0") -> None:
         super().__init__()
         width, depth = _SCALES[name]
-        self.stem = _convolution(3, _STEM, 3, 2)
+        self.stem = nn.Sequential(_SamePadded(3, _STEM, 3, 2, bias=False), _norm(_STEM), nn.ReLU6())
         blocks: list[nn.Module] = []
         ends: list[int] = []
         channels: list[int] = []
@@ -85,9 +87,9 @@ class InvertedBottleneck(nn.Module):
     def __init__(self, in_channels: int, channels: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
         wide = in_channels * expansion
-        self.expand = _convolution(in_channels, wide, 1, 1) if expansion > 1 else nn.Identity()
-        self.depthwise = _convolution(wide, wide, kernel, stride, groups=wide)
-        self.project = _convolution(wide, channels, 1, 1, activation=False)
+        self.expand = nn.Sequential(*_pointwise(in_channels, wide), nn.ReLU6()) if expansion > 1 else nn.Identity()
+        self.depthwise = nn.Sequential(DepthwiseConv2d(wide, kernel, stride), _norm(wide), nn.ReLU6())
+        self.project = nn.Sequential(*_pointwise(wide, channels))
         self.shortcut = stride == 1 and in_channels == channels
 
     def forward(self, x: Tensor) -> Tensor:
@@ -105,16 +107,13 @@ class _SamePadded(nn.Conv2d):
         return super().forward(F.pad(x, (before, after, before, after)))
 
 
-def _convolution(
-    inside: int, outside: int, kernel: int, stride: int, groups: int = 1, activation: bool = True
-) -> nn.Sequential:
-    """Convolution, batch norm and, unless it is left out, ReLU6."""
-    kind, padding = (_SamePadded, 0) if stride == 2 else (nn.Conv2d, kernel // 2)
-    layers: list[nn.Module] = [
-        kind(inside, outside, kernel, stride, padding, groups=groups, bias=False),
-        nn.BatchNorm2d(outside, eps=_EPSILON),
-    ]
-    return nn.Sequential(*layers, nn.ReLU6()) if activation else nn.Sequential(*layers)
+def _pointwise(inside: int, outside: int) -> tuple[nn.Module, nn.Module]:
+    """A 1×1 convolution and its batch norm."""
+    return nn.Conv2d(inside, outside, 1, bias=False), _norm(outside)
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=_EPSILON)
 
 
 def _rounded(channels: float, divisor: int = 8) -> int:
