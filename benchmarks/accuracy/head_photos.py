@@ -22,18 +22,20 @@ from lineament.errors import DataError
 from lineament.geometry.mesh import Mesh
 from lineament.geometry.mesh import vertex_normals as mesh_normals
 from lineament.geometry.spherical_harmonics import Y00, Y1M
+from lineament.render.cameras import CameraBatch, project
 from lineament.render.raster import interpolate, rasterize, vertex_normals
 from lineament.render.vectors import unit
 from lineament.rig import Part, Rig
 from lineament.rig.build import skin_parts
 from lineament.rig.eyes import IRIS_RADIUS, fit_sphere
+from lineament.rig.model import CONTOUR
 from lineament.rig.regions import compute_regions, find_ears
-from lineament.synth.batch import CameraBatch, MaskClass
+from lineament.synth.batch import MaskClass
 from lineament.synth.config import SynthConfig
 from lineament.synth.degrade import DegradeConfig
 from lineament.synth.generator import Generator
 from lineament.synth.light import LAMPS, Light
-from lineament.synth.person import PosedFace, RigTensors, project
+from lineament.synth.person import PosedFace, RigTensors
 from lineament.synth.random import SampleRandom
 from lineament.synth.skin import sample_person
 
@@ -218,6 +220,11 @@ def read_heads(root: Path, heads: int | None = None) -> Rig:
         eye_centre=np.array([centre for centre, _ in spheres], np.float32),
         eye_radius=np.array([radius for _, radius in spheres], np.float32),
         iris_radius=IRIS_RADIUS,
+        face_uv=np.zeros((len(kept), 2), np.float32),  # it takes neither maps nor albedo of them, only their shapes
+        on_chart=np.zeros(len(triangles), np.bool_),
+        contour=np.zeros((CONTOUR, 0), np.int32),
+        albedo_mean=np.zeros((len(kept), 3), np.float32),
+        albedo=np.zeros((0, len(kept), 3), np.float32),
         regions={name: field[kept] for name, field in regions.items()},
     )
 

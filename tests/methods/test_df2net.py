@@ -158,12 +158,15 @@ def test_dense_starts_from_the_u_net_of_normals() -> None:
 
 def test_a_training_starts_from_hffne(renders: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    hffne, weights = HFFNE(hffne_s(64)), tmp_path / "hffne-s.safetensors"
+    hffne, weights = HFFNE(hffne_s(64, "pix2pix")), tmp_path / "hffne-s.safetensors"
     save_weights(hffne, weights)
     recipe = DF2NetRecipe(configured(tmp_path, renders, init=weights).of("dense"), "dense")
     recipe.start()
     theirs, own = hffne.coarse.unet.downs[3][1].weight, recipe.model.dense.unet.downs[3][1].weight
     assert torch.allclose(theirs, own, atol=1e-3)  # half precision
+    save_weights(HFFNE(hffne_s(64)), weights)
+    with pytest.raises(WeightsError, match="no U-Net"):
+        recipe.start()
 
 
 def test_losses_of_the_truth_are_zero() -> None:

@@ -15,6 +15,7 @@ from lineament.cli import main
 from lineament.datasets.labelled_folder import begin, write_pictures
 from lineament.errors import UsageError, WeightsError
 from lineament.files.locking import folder_lock
+from lineament.methods.casfne.model import CasFNE, casfne_s
 from lineament.methods.hffne import losses
 from lineament.methods.hffne.config import HFFNETrainConfig
 from lineament.methods.hffne.exemplars import corrupted
@@ -25,6 +26,7 @@ from lineament.models.features.model import FaceFeatures, FaceFeaturesConfig
 from lineament.models.features.recipe import FaceFeaturesRecipe
 from lineament.networks.vgg import VGG19Features
 from lineament.networks.weight_files import save_weights
+from lineament.render.colour import grey
 from lineament.training.augment import Draws
 from lineament.training.batch import Batch
 from lineament.training.loop import train
@@ -75,7 +77,8 @@ def errors(log: Path, name: str) -> list[float]:
 
 def test_sizes_are_the_papers_and_the_small_one() -> None:
     small = sum(p.numel() for p in HFFNE(hffne_s()).parameters())
-    assert small == pytest.approx(4.9e6, rel=0.02)
+    assert small == pytest.approx(6.8e6, rel=0.02)
+    assert hffne().coarse_network == "pix2pix"
     assert hffne().face_channels == (64, 128, 256, 512, 512)
     for wrong in ({"injection": "a4"}, {"modulation": "film"}, {"crop_size": 200}):
         with pytest.raises(UsageError):
@@ -124,6 +127,28 @@ def test_nothing_flows_into_what_is_frozen() -> None:
             assert parameter.grad.abs().sum() > 0, name
     # Not even the running statistics of its normalisation move.
     assert all(torch.equal(before[name], value) for name, value in network.coarse.state_dict().items())
+
+
+def test_the_coarse_network_takes_an_encoder_of_ours(faces: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    known = CasFNE(casfne_s())
+    (tmp_path / "known").mkdir()
+    save_weights(known, tmp_path / "known" / "casfne-s.safetensors")
+    config = configured(tmp_path / "run", faces, start=str(tmp_path / "known" / "casfne-s.safetensors"))
+    config.check_places()
+    network = CoarseRecipe(config.stage_one()).model
+    assert network.config.multiple == 32
+    own, theirs = network.unet.encoder.state_dict(), known.encoder.state_dict()
+    assert all(torch.allclose(own[name].float(), theirs[name].float(), atol=1e-3) for name in own)
+    image = torch.rand(2, 3, 64, 64)
+    coloured = network.eval()(image)
+    assert coloured.shape == (2, 3, 64, 64)
+    grey_alone = image.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    assert torch.allclose(network(grey(grey_alone).expand(-1, 3, -1, -1)), network(grey_alone), atol=1e-5)
+    with pytest.raises(UsageError, match="starts from random"):
+        configured(tmp_path, faces, model="hffne", size=256, start="imagenet")
+    with pytest.raises(UsageError, match="multiples of 32"):
+        CoarseConfig(network="efficientnet-lite0", crop_size=80)
 
 
 def test_losses_are_zero_where_they_should_be() -> None:
@@ -246,7 +271,7 @@ def test_photos_are_mixed_in(coarse: Path, faces: Path, photos: Path, tmp_path: 
 
 def test_weights_that_do_not_fit_are_named(faces: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.safetensors"
-    save_weights(CoarseNormals(CoarseConfig(4, 4, 64)), other)
+    save_weights(CoarseNormals(CoarseConfig(4, 4, crop_size=64)), other)
     with pytest.raises(WeightsError, match="another size"):
         HFFNERecipe(configured(tmp_path, faces), other)
     wide = tmp_path / "features.safetensors"

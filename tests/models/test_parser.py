@@ -72,10 +72,10 @@ def test_a_turned_crop_takes_the_heads_lean_away() -> None:
 
 
 def test_pose_has_the_generators_angles() -> None:
-    from lineament.synth.person import _axis_rotation
+    from lineament.render.cameras import axis_rotation
 
     def axis(number: int, degrees: float) -> torch.Tensor:
-        return _axis_rotation(number, torch.tensor([degrees]))[0].double()
+        return axis_rotation(number, torch.tensor([degrees]))[0].double()
 
     pose = Pose.of_rotation((axis(2, -12.0) @ axis(0, 20.0) @ axis(1, -35.0)).numpy())
     assert (pose.yaw, pose.pitch, pose.roll) == pytest.approx((-35.0, 20.0, 12.0), abs=1e-4)

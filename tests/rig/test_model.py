@@ -35,6 +35,11 @@ def triangle_rig() -> Rig:
         eye_centre=np.zeros((2, 3), np.float32),
         eye_radius=np.ones(2, np.float32),
         iris_radius=5.9,
+        face_uv=np.array([[0, 0], [1, 0], [0, 1]], np.float32),
+        on_chart=np.ones(1, np.bool_),
+        contour=np.tile(np.array([0, 1, 2], np.int32), (17, 1)),
+        albedo_mean=np.full((3, 3), 0.4, np.float32),
+        albedo=rng.normal(size=(2, 3, 3)).astype(np.float16).astype(np.float32),
         regions={"lip": np.arange(3, dtype=np.float32)},
         metadata={"notice": "a notice"},
     )
@@ -110,7 +115,7 @@ def test_bad_files_are_refused_with_their_name(triangle_rig, tmp_path):
     save_rig(triangle_rig, good)
     header = {
         "format": FORMAT_NAME,
-        "format_version": "1",
+        "format_version": "2",
         "landmark_order": "ibug-68",
         "expression_names": '["jawOpen"]',
         "iris_radius": "5.9",

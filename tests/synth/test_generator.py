@@ -14,12 +14,13 @@ import torch
 from lineament.datasets.labelled_folder import is_validation
 from lineament.errors import UsageError
 from lineament.geometry.spherical_harmonics import polynomials
+from lineament.render.cameras import project
 from lineament.render.colour import decode_srgb, encode_srgb
 from lineament.rig import load_rig
 from lineament.synth import FaceStream, Generator, MaskClass, SampleBatch, SynthConfig
 from lineament.synth.generator import bump
 from lineament.synth.light import Light, sample_light
-from lineament.synth.person import RigTensors, finished, pose_faces, project, shape_of
+from lineament.synth.person import RigTensors, finished, pose_faces, shape_of
 from lineament.synth.random import SampleRandom
 from lineament.synth.write import write_dataset
 

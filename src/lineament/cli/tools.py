@@ -66,13 +66,14 @@ def run_rig_build(kind: str, options: RigBuild) -> int:
     """Build a rig."""
     from lineament.cli.console import plain_console
     from lineament.rig.build import build_from_path
+    from lineament.synth.skin_statistics import mean_and_components
 
     check_outputs([options.output], [options.path])
     console = plain_console(stderr=True)
-    rig = build_from_path(options.path, options.output, console.print)
+    rig = build_from_path(options.path, options.output, console.print, mean_and_components)
     console.print(
-        f"{len(rig.mean)} vertices, {len(rig.identity)} identity and {len(rig.expression)} expression shapes: "
-        f"{options.output}"
+        f"{len(rig.mean)} vertices, {len(rig.identity)} identity, {len(rig.expression)} expression and "
+        f"{len(rig.albedo)} albedo shapes: {options.output}"
     )
     return 0
 
@@ -80,8 +81,9 @@ def run_rig_build(kind: str, options: RigBuild) -> int:
 def run_export(options: Export) -> int:
     """Export graphs."""
     from lineament.cli.console import plain_console
-    from lineament.methods.discovery import component_of
+    from lineament.methods.discovery import all_components, component_of
     from lineament.networks.onnx_export import export_graphs
+    from lineament.weights.file import read_method
 
     console = plain_console(stderr=True)
     weights = options.weights
@@ -90,7 +92,9 @@ def run_export(options: Export) -> int:
 
         weights = export_averaged(options.weights)
         console.print(str(weights))
-    component = component_of(weights)
-    if not options.ema or component.graphs is not None:  # what only training uses has none
-        console.print("\n".join(map(str, export_graphs(component, weights))))
+        # What only training uses has no graphs, nor has the first step of a training of several.
+        whole = {c.weights_format.name: c for c in all_components().values() if c.graphs is not None}
+        if read_method(weights) not in whole:
+            return 0
+    console.print("\n".join(map(str, export_graphs(component_of(weights), weights))))
     return 0

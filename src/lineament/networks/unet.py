@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The U-Net generator of pix2pix (Isola et al. 2017)."""
+"""U-Nets: pix2pix's generator (Isola et al. 2017), and a decoder with skips over an encoder's pyramid."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lineament.errors import UsageError
+from lineament.networks.encoder import EncoderName, pyramid_encoder
 
 
 class Pix2PixUNet(nn.Module):
@@ -58,6 +59,60 @@ class Pix2PixUNet(nn.Module):
         for up in self.ups:
             x = torch.cat([up(x), skips.pop()], dim=1)
         return x
+
+
+class PyramidDecoder(nn.Module):
+    """Five stride-2 transposed convolutions with skips, and a last convolution (Cas-FNE's D_n and D_cn)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        skip_channels: tuple[int, ...],
+        channels: tuple[int, ...],
+        out_channels: int,
+    ) -> None:
+        super().__init__()
+        entering = [in_channels, *(c + s for c, s in zip(channels[:-1], skip_channels, strict=True))]
+        self.ups = nn.ModuleList(
+            nn.Sequential(nn.ConvTranspose2d(inside, outside, 4, 2, 1, bias=False), nn.BatchNorm2d(outside), nn.ReLU())
+            for inside, outside in zip(entering, channels, strict=True)
+        )
+        self.last = nn.Conv2d(channels[-1], out_channels, 3, 1, 1)
+
+    def forward(self, deepest: Tensor, skips: tuple[Tensor, ...]) -> Tensor:
+        """Map [B, C, H/32, W/32] and the skips at 1/16, 1/8, 1/4, 1/2 to [B, out, H, W]."""
+        out: Tensor = self.last(self.up(deepest, skips))
+        return out
+
+    def up(self, deepest: Tensor, skips: tuple[Tensor, ...], last: int = 4) -> Tensor:
+        """Features after the transposed convolution number ``last``, [B, channels[last], ·, ·]."""
+        x: Tensor = self.ups[0](deepest)
+        for number in range(1, last + 1):
+            x = self.ups[number](torch.cat([x, skips[number - 1]], dim=1))
+        return x
+
+
+class PyramidUNet(nn.Module):
+    """An encoder that gives a pyramid, chosen by name, and a decoder over it."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, encoder: EncoderName, out_channels: int, channels: tuple[int, int, int, int, int]) -> None:
+        """Make one with random weights; ``channels`` are the decoder's, deepest first."""
+        super().__init__()
+        self.encoder = pyramid_encoder(encoder)
+        self.decoder = PyramidDecoder(
+            self.encoder.channels[4], self.encoder.channels[3::-1], channels, out_channels=out_channels
+        )
+        self.register_buffer("mean", torch.tensor(self.encoder.MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(self.encoder.STD).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """Map RGB [B, 3, H, W] in [0, 1], sides multiples of 32, to [B, out, H, W] of any range."""
+        pyramid = self.encoder((picture - self.mean) / self.std)
+        out: Tensor = self.decoder(pyramid[4], pyramid[3::-1])
+        return out
 
 
 def check_images(image: Tensor, step: int) -> None:

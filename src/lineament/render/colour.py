@@ -25,7 +25,11 @@ def _luma(device: torch.device, dtype: torch.dtype) -> Tensor:
 
 def encode_srgb(linear: Tensor) -> Tensor:
     """Linear light to the sRGB curve (IEC 61966-2-1)."""
-    linear = linear.clamp(0.0, 1.0)
+    return srgb_curve(linear.clamp(0.0, 1.0))
+
+
+def srgb_curve(linear: Tensor) -> Tensor:
+    """The same, carried on below black and above white, where a clamp would leave no gradient."""
     return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp_min(1e-4) ** (1 / 2.4) - 0.055)
 
 

@@ -169,8 +169,12 @@ def _write_depth(face: FaceGeometry, folder: Path) -> dict[str, Any]:
 def _write_mesh(face: FaceGeometry, folder: Path, formats: Sequence[MeshFormat]) -> dict[str, Any]:
     """Write the mesh; return what ``face.json`` says of it."""
     from lineament.images.mesh import write_mesh
+    from lineament.result.head import has_head, write_head_files
 
-    own, mesh, texture = face.crop_estimate, face.mesh(), face.mesh_texture()
+    own = face.crop_estimate
+    if has_head(own):
+        return write_head_files(face, folder, formats)
+    mesh, texture = face.mesh(), face.mesh_texture()
     files = [file.name for kind in formats for file in write_mesh(folder / f"mesh.{kind}", mesh, texture)]
     if own.mesh is None:
         origin, unit = face.surface.origin, "millimetres of an average adult's head"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,9 @@ from lineament.geometry.mesh import Mesh, vertex_normals
 from lineament.rig import ict_facekit as kit
 from lineament.rig.chart import skin_chart
 from lineament.rig.eyes import IRIS_RADIUS, RING_DEGREES, SEGMENTS, Eyeball, fit_eyeball
+from lineament.rig.face_chart import face_chart
 from lineament.rig.io import check_rig_replaceable, save_rig
+from lineament.rig.landmarks import contour_candidates
 from lineament.rig.model import Part, Rig
 from lineament.rig.regions import compute_regions, find_ears
 from lineament.rig.simplify import simplify
@@ -52,6 +54,7 @@ NOTICE = (
     "THE SOFTWARE."
 )
 
+_GREY = 0.4  # linear reflectance of a rig without skin
 # Gaze is the generator's: it turns the eyeballs itself.
 _LEFT_OUT_EXPRESSIONS = ("PupilDilate", "eyeLook")
 _EYES = (Part.EYE_LEFT, Part.EYE_RIGHT)
@@ -81,13 +84,20 @@ class _Surface:
     face_part: NDArray[np.uint8]  # [F]
 
 
-def build_from_path(path: str | Path, output: str | Path, say: Callable[[str], None] = logger.info) -> Rig:
+Skin = Callable[[Rig], tuple[NDArray[np.float32], NDArray[np.float32]]]
+"""From a rig without skin to linear reflectance: its mean [V, 3] and its components [A, V, 3]."""
+
+
+def build_from_path(
+    path: str | Path, output: str | Path, say: Callable[[str], None] = logger.info, skin: Skin | None = None
+) -> Rig:
     """Read ICT-FaceKit, build a rig and write it.
 
     Args:
         path: The ``FaceXModel`` folder of ICT-FaceKit or an npz of it.
         output: The rig file to write; an earlier rig is replaced.
         say: Told what happens: it takes a minute or more.
+        skin: Gives the albedo basis (`lineament.synth.skin_statistics`); left out, there is none.
 
     Returns:
         The rig.
@@ -101,6 +111,10 @@ def build_from_path(path: str | Path, output: str | Path, say: Callable[[str], N
     say(f"simplifying {len(source.vertices)} vertices and learning from {len(source.identity)} people: some minutes")
     with reading(Path(path), "a face from which a rig is built", kit.FaceKitError):
         rig = build_rig(source)
+    if skin is not None:
+        say("painting the skin of random people")
+        mean, components = skin(rig)
+        rig = replace(rig, albedo_mean=mean, albedo=components)
     save_rig(rig, output)
     return rig
 
@@ -162,7 +176,7 @@ def build_rig(
         "rig: %d vertices, %d triangles, %d identity components explain %.3f %% of the variance",
         len(mean), len(faces), len(statistics.components), 100.0 * statistics.explained,
     )  # fmt: skip
-    return Rig(
+    rig = Rig(
         mean=mean.astype(np.float32),
         faces=faces.astype(np.int32),
         uv=np.concatenate([surface.uv for surface in surfaces]).astype(np.float32),
@@ -177,6 +191,11 @@ def build_rig(
         eye_centre=np.stack([eye.centre - origin for eye in eyeballs]).astype(np.float32),
         eye_radius=np.array([eye.radius for eye in eyeballs], dtype=np.float32),
         iris_radius=IRIS_RADIUS,
+        face_uv=np.zeros((len(mean), 2), np.float32),
+        on_chart=np.zeros(len(faces), np.bool_),
+        contour=contour_candidates(mean, part, landmarks),
+        albedo_mean=np.full((len(mean), 3), _GREY, np.float32),
+        albedo=np.zeros((0, len(mean), 3), np.float32),
         regions=regions,
         metadata={
             "source": "ICT-FaceKit Light",
@@ -187,6 +206,8 @@ def build_rig(
             "identity_mean_shift_mm": f"{statistics.mean_shift:.4f}",
         },
     )
+    face_uv, on_chart = face_chart(rig)
+    return replace(rig, face_uv=face_uv, on_chart=on_chart)
 
 
 def _vertex_areas(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> NDArray[np.float64]:

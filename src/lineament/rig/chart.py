@@ -57,7 +57,7 @@ def skin_chart(vertices: NDArray[np.floating], triangles: NDArray[np.int32], den
     source, cut = _cut_open(triangles, path, len(points))
     loop = border_loops(cut)[0]
     fixed, corners = _rectangle(points[source], source, loop, path)
-    uv = _convex_map(points[source], cut, fixed, corners, np.asarray(density)[source])
+    uv = convex_map(points[source], cut, fixed, corners, np.asarray(density)[source])
     return Chart(source=source, triangles=cut, uv=uv)
 
 
@@ -165,7 +165,7 @@ def _rectangle(
     return order, np.concatenate([down_uv[:-1], neck_uv[:-1], up_uv[:-1]])
 
 
-def _convex_map(
+def convex_map(
     points: NDArray[np.float64],
     triangles: NDArray[np.int32],
     fixed: NDArray[np.int64],

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ DEFAULT_RIG_PATH = Path(__file__).parent / "data" / "lineament-rig.safetensors"
 """The compact rig that ships with the package."""
 
 FORMAT_NAME = "lineament-rig"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 LANDMARK_ORDER = "ibug-68"
 
 _HEADER_KEYS = ("format", "format_version", "landmark_order", "expression_names", "iris_radius")
@@ -38,8 +39,12 @@ _DISK_TYPES: dict[str, type[np.generic]] = {
     "expression_std": np.float32,
     "eye_centre": np.float32,
     "eye_radius": np.float32,
+    "face_uv": np.float32,
+    "on_chart": np.uint8,
+    "albedo_mean": np.float32,
+    "albedo": np.float16,
 }
-_INDICES = ("faces", "landmarks")
+_INDICES = ("faces", "landmarks", "contour")
 _KINDS = ("F16", "F32", "U8", "U16", "U32")
 
 
@@ -61,8 +66,7 @@ def save_rig(rig: Rig, path: str | Path) -> None:
     tensors: dict[str, NDArray[np.generic]] = {
         name: np.ascontiguousarray(getattr(rig, name), dtype=kind) for name, kind in _DISK_TYPES.items()
     }
-    tensors["faces"] = np.ascontiguousarray(rig.faces, dtype=index_type)
-    tensors["landmarks"] = np.ascontiguousarray(rig.landmarks, dtype=index_type)
+    tensors |= {name: np.ascontiguousarray(getattr(rig, name), dtype=index_type) for name in _INDICES}
     for name, values in rig.regions.items():
         tensors[_REGION_PREFIX + name] = np.ascontiguousarray(values, dtype=np.float16)
     header = {
@@ -112,13 +116,22 @@ def load_rig(path: str | Path | None = None) -> Rig:
     return _decode(path, file.header, file.tensors)
 
 
+@lru_cache(maxsize=1)
+def shipped_rig() -> Rig:
+    """The rig that ships, read once per process."""
+    return load_rig()
+
+
 def _decode(path: Path, header: dict[str, str], tensors: dict[str, NDArray[np.generic]]) -> Rig:
     """Check the header and turn the tensors of a file into a rig."""
     if header.get("format") != FORMAT_NAME:
         raise RigFileError(f"{path} is not a {FORMAT_NAME} file: its format is {header.get('format')!r}")
     version = header.get("format_version", "")
     if version != str(FORMAT_VERSION):
-        raise RigFileError(f"{path} has rig format version {version!r}, this lineament reads {FORMAT_VERSION}")
+        raise RigFileError(
+            f"{path} has rig format version {version!r}, this lineament reads {FORMAT_VERSION}: build it again with "
+            "`lineament rig build`"
+        )
     order = header.get("landmark_order")
     if order != LANDMARK_ORDER:
         raise RigFileError(f"{path} has landmarks in the order {order!r}, expected {LANDMARK_ORDER!r}")
@@ -157,6 +170,11 @@ def _decode(path: Path, header: dict[str, str], tensors: dict[str, NDArray[np.ge
         eye_centre=as_float("eye_centre"),
         eye_radius=as_float("eye_radius"),
         iris_radius=iris_radius,
+        face_uv=as_float("face_uv"),
+        on_chart=np.asarray(tensors["on_chart"]).astype(bool),
+        contour=np.asarray(tensors["contour"]).astype(np.int32),
+        albedo_mean=as_float("albedo_mean"),
+        albedo=as_float("albedo"),
         regions={
             name.removeprefix(_REGION_PREFIX): as_float(name)
             for name in sorted(tensors)

@@ -22,6 +22,10 @@ LANDMARK_COUNT = 68
 """Number of landmarks in the iBUG order (jaw, brows, nose, eyes, outer lips, inner lips)."""
 
 
+CONTOUR = 17
+"""Landmarks of the jaw, which come first and slide (`lineament.rig.landmarks`)."""
+
+
 class Part(IntEnum):
     """What a vertex or a triangle of the rig belongs to."""
 
@@ -58,6 +62,12 @@ class Rig:
         eye_centre: [2, 3] centres of the mean's eyeballs (left, right), mm.
         eye_radius: [2] radii of the mean's eyeballs (left, right), mm.
         iris_radius: radius of the iris, mm.
+        face_uv: [V, 2] a chart of the face alone that fills [0, 1]², v up; zero off it (`lineament.rig.face_chart`).
+        on_chart: [F] bool, the triangles of that chart.
+        contour: [17, C] int32 vertices along which the jaw's landmarks slide, the fixed one in the middle.
+        albedo_mean: [V, 3] linear reflectance.
+        albedo: [A, V, 3] its offsets for one standard deviation; the coefficients are N(0, 1). A is 0 where the rig
+            was built without skin.
         regions: name -> [V] fields on the mean: signed distances in mm, or weights in [0, 1].
         metadata: provenance and the notice of the licence of the data, written into the file.
 
@@ -79,6 +89,11 @@ class Rig:
     eye_centre: Float32
     eye_radius: Float32
     iris_radius: float
+    face_uv: Float32
+    on_chart: NDArray[np.bool_]
+    contour: NDArray[np.int32]
+    albedo_mean: Float32
+    albedo: Float32
     regions: Mapping[str, Float32]
     metadata: Mapping[str, str] = field(default_factory=dict)
 
@@ -98,6 +113,11 @@ class Rig:
             "landmarks": (LANDMARK_COUNT,),
             "eye_centre": (2, 3),
             "eye_radius": (2,),
+            "face_uv": (vertices, 2),
+            "on_chart": (triangles,),
+            "contour": (CONTOUR, self.contour.shape[-1]),
+            "albedo_mean": (vertices, 3),
+            "albedo": (len(self.albedo), vertices, 3),
         }
         arrays = {name: getattr(self, name) for name in expected}
         arrays.update({f"regions[{name!r}]": values for name, values in self.regions.items()})
@@ -105,7 +125,7 @@ class Rig:
             shape = expected.get(name, (vertices,))
             if array.shape != shape:
                 raise RigShapeError(f"rig: {name} has shape {array.shape}, expected {shape}")
-        for name in ("faces", "landmarks"):
+        for name in ("faces", "landmarks", "contour"):
             indices = arrays[name]
             if indices.size and not (indices.min() >= 0 and indices.max() < vertices):
                 raise RigShapeError(
@@ -121,6 +141,11 @@ class Rig:
     def identity_count(self) -> int:
         """Number of identity components K."""
         return len(self.identity)
+
+    @property
+    def albedo_count(self) -> int:
+        """Number of albedo components A."""
+        return len(self.albedo)
 
     @property
     def expression_count(self) -> int:

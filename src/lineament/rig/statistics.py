@@ -76,9 +76,30 @@ def identity_statistics(
     people += np.asarray(mean, np.float32)
     offsets = align_rigidly(people, mean, rigid_weight) - np.asarray(mean, np.float32)
     shift = offsets.mean(0)
-    data = (offsets - shift).reshape(len(offsets), -1)
+    basis, explained = principal_components(offsets - shift, weight, components)
+    return IdentityStatistics(
+        components=basis,
+        explained=explained,
+        mean_shift=float(np.sqrt(np.mean(np.sum(shift.astype(np.float64) ** 2, axis=-1)))),
+    )
 
-    scale = np.repeat(np.sqrt(np.asarray(weight, np.float64) / np.sum(weight)), 3).astype(np.float32)
+
+def principal_components(
+    offsets: NDArray[np.float32], weight: NDArray[np.floating], components: int
+) -> tuple[NDArray[np.float32], float]:
+    """The directions in which samples vary most.
+
+    Args:
+        offsets: [N, V, C] of samples from their mean.
+        weight: [V] importance of each vertex.
+        components: Largest number of components to keep.
+
+    Returns:
+        [K, V, C] for one standard deviation, the largest weighted variance first, each signed so that its largest
+        entry is positive; the share of the weighted variance that they explain.
+    """
+    data = offsets.reshape(len(offsets), -1)
+    scale = np.repeat(np.sqrt(np.asarray(weight, np.float64) / np.sum(weight)), offsets.shape[2]).astype(np.float32)
     weighted = data * scale
     gram = (weighted @ weighted.T).astype(np.float64) / len(weighted)
     variance, vectors = np.linalg.eigh(gram)
@@ -87,11 +108,7 @@ def identity_statistics(
     basis = (vectors[:, :kept].T.astype(np.float32) @ data) / np.sqrt(np.float32(len(data)))
     largest = np.take_along_axis(basis, np.abs(basis).argmax(1)[:, None], axis=1)
     basis *= np.where(largest < 0, -1.0, 1.0).astype(np.float32)
-    return IdentityStatistics(
-        components=basis.reshape(kept, -1, 3),
-        explained=float(variance[:kept].sum() / variance.sum()),
-        mean_shift=float(np.sqrt(np.mean(np.sum(shift.astype(np.float64) ** 2, axis=-1)))),
-    )
+    return basis.reshape(kept, *offsets.shape[1:]), float(variance[:kept].sum() / variance.sum())
 
 
 def align_rigidly(

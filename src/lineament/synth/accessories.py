@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lineament.render.cameras import project
 from lineament.render.raster import interpolate, rasterize, vertex_normals
 from lineament.render.vectors import unit
 from lineament.synth.fields import smoothstep
 from lineament.synth.noise import NoiseBank
-from lineament.synth.person import PosedFace, RigTensors, project
+from lineament.synth.person import PosedFace, RigTensors
 from lineament.synth.random import SampleRandom
 
 _RIM = 28  # points around one lens

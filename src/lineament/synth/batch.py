@@ -8,33 +8,9 @@ from dataclasses import dataclass, fields
 from torch import Tensor
 
 from lineament.annotations.parsing import MaskClass
+from lineament.render.cameras import CameraBatch
 
-__all__ = ["CameraBatch", "MaskClass", "SampleBatch"]
-
-
-@dataclass(frozen=True)
-class CameraBatch:
-    """Perspective cameras of a batch: x_px = principal_x + focal · X / (distance - Z), likewise -Y.
-
-    X, Y, Z are millimetres in the camera frame with its origin at the face's centre; the camera's centre is at
-    Z = distance. A vertex v of a person's shape (`lineament.synth.person.shape_of`, then ``finished``) is at
-    ``rotation @ (v - origin)``.
-    """
-
-    rotation: Tensor  # [B, 3, 3] rig frame to camera frame
-    origin: Tensor  # [B, 3] the shape's point at the camera frame's origin, mm
-    distance: Tensor  # [B] mm
-    focal: Tensor  # [B] px
-    principal: Tensor  # [B, 2] px, x right and y down
-
-    @property
-    def scale(self) -> Tensor:
-        """Pixels per millimetre at the face's centre, [B]."""
-        return self.focal / self.distance
-
-    def select(self, rows: Tensor) -> CameraBatch:
-        """The cameras of some samples."""
-        return CameraBatch(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+__all__ = ["MaskClass", "SampleBatch"]
 
 
 @dataclass(frozen=True)

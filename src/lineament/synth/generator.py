@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lineament.render.cameras import project
 from lineament.render.colour import decode_srgb, encode_srgb
 from lineament.render.raster import Fragments, interpolate, rasterize, vertex_normals
 from lineament.render.vectors import dot, unit
@@ -27,7 +28,7 @@ from lineament.synth.labels import label_parts, visible_landmarks
 from lineament.synth.light import Light, sample_light
 from lineament.synth.noise import NoiseBank
 from lineament.synth.organs import cloth, collar, eye_albedo, mouth_albedo, shoulders
-from lineament.synth.person import PosedFace, RigTensors, pose_faces, project
+from lineament.synth.person import PosedFace, RigTensors, pose_faces
 from lineament.synth.random import SampleRandom
 from lineament.synth.shade import shade
 from lineament.synth.skin import Folds, Surface, feature_height, sample_person, skin_albedo, skin_height

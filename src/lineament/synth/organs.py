@@ -8,10 +8,11 @@ import math
 import torch
 from torch import Tensor
 
+from lineament.render.cameras import project
 from lineament.rig import Part
 from lineament.synth.fields import per_sample, smoothstep
 from lineament.synth.noise import NoiseBank
-from lineament.synth.person import PosedFace, RigTensors, project
+from lineament.synth.person import PosedFace, RigTensors
 from lineament.synth.random import SampleRandom
 from lineament.synth.skin import Surface
 

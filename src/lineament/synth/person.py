@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lineament.render.cameras import CameraBatch, axis_rotation, project
 from lineament.render.raster import vertex_normals
 from lineament.rig import Part, Rig
-from lineament.synth.batch import CameraBatch
 from lineament.synth.config import SynthConfig
 from lineament.synth.deform import Deformation
 from lineament.synth.random import SampleRandom
@@ -88,23 +88,6 @@ class PosedFace:
     expression: Tensor  # [B, E]
     landmarks: Tensor  # [B, 68, 2] px
     camera: CameraBatch
-
-
-def project(vertices: Tensor, camera: CameraBatch) -> tuple[Tensor, Tensor]:
-    """Camera-frame points to raster points.
-
-    Args:
-        vertices: [B, N, 3] mm, camera frame.
-        camera: The batch's cameras.
-
-    Returns:
-        Points [B, N, 3] (x right and y down in px, z in mm) and inverse distances [B, N] in 1/mm.
-    """
-    inverse = 1.0 / (camera.distance[:, None] - vertices[..., 2]).clamp_min(20.0)
-    scale = camera.focal[:, None] * inverse
-    x = camera.principal[:, None, 0] + scale * vertices[..., 0]
-    y = camera.principal[:, None, 1] - scale * vertices[..., 1]
-    return torch.stack([x, y, vertices[..., 2]], dim=-1), inverse
 
 
 def pose_faces(rig: RigTensors, config: SynthConfig, random: SampleRandom, person: SampleRandom) -> PosedFace:
@@ -235,18 +218,6 @@ def _expressions(rig: RigTensors, random: SampleRandom) -> Tensor:
     return value.clamp(0.0, 1.0)
 
 
-def _axis_rotation(axis: int, degrees: Tensor) -> Tensor:
-    """Right-handed rotations about a coordinate axis, [B] degrees to [B, 3, 3]."""
-    angle = degrees * (math.pi / 180.0)
-    cosine, sine, zero, one = angle.cos(), angle.sin(), torch.zeros_like(angle), torch.ones_like(angle)
-    rows = {
-        0: [one, zero, zero, zero, cosine, -sine, zero, sine, cosine],
-        1: [cosine, zero, sine, zero, one, zero, -sine, zero, cosine],
-        2: [cosine, -sine, zero, sine, cosine, zero, zero, zero, one],
-    }[axis]
-    return torch.stack(rows, dim=-1).view(-1, 3, 3)
-
-
 def _rotations(config: SynthConfig, random: SampleRandom) -> Tensor:
     frontal = random.bernoulli("frontal", config.frontal)
     spread = random.normal("pose", shape=(3,)) * torch.tensor(_FRONTAL, device=frontal.device)
@@ -259,7 +230,7 @@ def _rotations(config: SynthConfig, random: SampleRandom) -> Tensor:
     yaw = angle(0, "yaw", config.yaw)
     pitch = angle(1, "pitch", config.pitch)
     roll = angle(2, "roll", config.roll)
-    return _axis_rotation(2, roll) @ _axis_rotation(0, pitch) @ _axis_rotation(1, yaw)
+    return axis_rotation(2, roll) @ axis_rotation(0, pitch) @ axis_rotation(1, yaw)
 
 
 def _gaze(rig: RigTensors, shape: Tensor, random: SampleRandom) -> Tensor:
@@ -271,7 +242,7 @@ def _gaze(rig: RigTensors, shape: Tensor, random: SampleRandom) -> Tensor:
         own = (rig.part == int(part)).nonzero()[:, 0]
         moved = (shape[:, own] - rig.mean[own]).mean(1)
         centre = (rig.eye_centre[eye] + moved)[:, None]  # [B, 1, 3]
-        rotation = _axis_rotation(1, 9.0 * turn[:, 0] + sign * vergence) @ _axis_rotation(0, 5.0 * turn[:, 1])
+        rotation = axis_rotation(1, 9.0 * turn[:, 0] + sign * vergence) @ axis_rotation(0, 5.0 * turn[:, 1])
         shape[:, own] = (shape[:, own] - centre) @ rotation.transpose(1, 2) + centre
     return shape
 

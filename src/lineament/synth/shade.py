@@ -8,9 +8,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lineament.geometry.spherical_harmonics import Y00
+from lineament.render.cameras import CameraBatch
 from lineament.render.shading import blinn_phong, cast_shadow, cavity_occlusion, spherical_harmonics_shading
 from lineament.render.vectors import dot, unit
-from lineament.synth.batch import CameraBatch, MaskClass
+from lineament.synth.batch import MaskClass
 from lineament.synth.config import SynthConfig
 from lineament.synth.degrade import gaussian_blur
 from lineament.synth.fields import per_sample

@@ -29,10 +29,12 @@ from lineament.datasets.labelled_folder import (
 from lineament.devices import device_of
 from lineament.errors import DataError, NotFiniteError, OutputError, UsageError
 from lineament.files.locking import folder_lock
+from lineament.files.reading import parse_json, read_bounded
 from lineament.options import COUNT, check_number
 from lineament.rig import load_rig
 from lineament.synth.batch import SampleBatch
 from lineament.synth.config import SynthConfig
+from lineament.synth.degrade import DegradeConfig
 from lineament.synth.generator import Generator
 
 # Not the deformation's weights, hundreds of numbers that say little by themselves: the depth has its shape.
@@ -104,6 +106,22 @@ def write_dataset(
         except OSError as error:
             raise OutputError(f"cannot write {error.filename or output}: {error.strerror}") from error
     return output / MANIFEST
+
+
+def config_of(folder: Path) -> SynthConfig:
+    """The generator's ranges that a dataset was written with.
+
+    Raises:
+        DataError: The folder's manifest is missing, damaged or not of `write_dataset`.
+    """
+    path = folder / MANIFEST
+    try:
+        said = parse_json(read_bounded(path, error=DataError))["config"]
+        return SynthConfig(**{**said, "degrade": DegradeConfig(**said["degrade"])})
+    except (ValueError, KeyError, TypeError, UsageError) as error:
+        raise DataError(
+            f"{folder} does not say how its faces were made: write it with `lineament synth` of this version"
+        ) from error
 
 
 def _samples_there(path: Path, start: int) -> int:

@@ -80,6 +80,8 @@ CHANNELS = Whole(1, 2048)
 WIDTH = Real(1 / 64, 2.0)
 LEVELS = Whole(1, 10)
 CROP = Whole(16, 2048)
+ENCODER = OneOf(("resnet18", "resnet50", "efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"))
+"""Encoders that give a pyramid (`lineament.networks.encoder.EncoderName`)."""
 
 
 @dataclass(frozen=True)

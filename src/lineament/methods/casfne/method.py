@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from lineament.methods.spec import Method
-from lineament.weights.schema import CHANNELS, CROP, WIDTH, OneOf, Several, WeightsFormat, Whole
+from lineament.weights.schema import CHANNELS, CROP, ENCODER, WIDTH, OneOf, Several, WeightsFormat, Whole
 
 WEIGHTS = WeightsFormat(
     "casfne",
@@ -15,7 +15,7 @@ WEIGHTS = WeightsFormat(
         "fusion": OneOf(("cat", "adain", "fmm")),
         "stages": Whole(0, 5),
         "crop_size": CROP,
-        "encoder": OneOf(("resnet18", "efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")),
+        "encoder": ENCODER,
     },
 )
 METHOD = Method(

@@ -25,6 +25,7 @@ from lineament.networks.blocks import eval_frozen
 from lineament.networks.encoder import EncoderName, Pyramid, pyramid_encoder
 from lineament.networks.modulation import AdaptiveInstanceNorm, channel_deviation
 from lineament.networks.normals import unit_normals
+from lineament.networks.unet import PyramidDecoder
 from lineament.weights.schema import WeightsFormat
 
 Fusion = Literal["cat", "adain", "fmm"]
@@ -96,11 +97,11 @@ class CasFNE(nn.Module):
         self.config = config
         self.encoder = pyramid_encoder(config.encoder, config.width)
         channels = self.encoder.channels
-        self.initial_decoder = Decoder(channels[4], channels[3::-1], config.decoder_channels, out_channels=5)
+        self.initial_decoder = PyramidDecoder(channels[4], channels[3::-1], config.decoder_channels, out_channels=5)
         self.coarse_head = nn.Conv2d(config.decoder_channels[3], 5, 3, 1, 1)
         self.normal_encoder = NormalEncoder(config.normal_channels)
         self.fusion: PriorFusion = _FUSIONS[config.fusion](channels[4], self.normal_encoder.out_channels)
-        self.cascade_decoder = Decoder(
+        self.cascade_decoder = PyramidDecoder(
             self.fusion.out_channels, channels[3::-1], config.decoder_channels, out_channels=4
         )
         self.register_buffer("mean", torch.tensor(self.encoder.MEAN).view(1, 3, 1, 1), persistent=False)
@@ -197,37 +198,6 @@ class CasFNE(nn.Module):
     def run_stages(self, image: Tensor, stages: int) -> None:
         """Do the work of so many stages after the first, to measure its cost."""
         self(image, stages)
-
-
-class Decoder(nn.Module):
-    """D_n and D_cn: five stride-2 transposed convolutions with skips, and a last convolution."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        skip_channels: tuple[int, ...],
-        channels: tuple[int, ...],
-        out_channels: int,
-    ) -> None:
-        super().__init__()
-        entering = [in_channels, *(c + s for c, s in zip(channels[:-1], skip_channels, strict=True))]
-        self.ups = nn.ModuleList(
-            nn.Sequential(nn.ConvTranspose2d(inside, outside, 4, 2, 1, bias=False), nn.BatchNorm2d(outside), nn.ReLU())
-            for inside, outside in zip(entering, channels, strict=True)
-        )
-        self.last = nn.Conv2d(channels[-1], out_channels, 3, 1, 1)
-
-    def forward(self, deepest: Tensor, skips: tuple[Tensor, ...]) -> Tensor:
-        """Map [B, C, H/32, W/32] and the skips at 1/16, 1/8, 1/4, 1/2 to [B, out, H, W]."""
-        out: Tensor = self.last(self.up(deepest, skips))
-        return out
-
-    def up(self, deepest: Tensor, skips: tuple[Tensor, ...], last: int = 4) -> Tensor:
-        """Features after the transposed convolution number ``last``, [B, channels[last], ·, ·]."""
-        x: Tensor = self.ups[0](deepest)
-        for number in range(1, last + 1):
-            x = self.ups[number](torch.cat([x, skips[number - 1]], dim=1))
-        return x
 
 
 class NormalEncoder(nn.Module):

@@ -17,6 +17,7 @@ from lineament.methods.df2net.config import STEPS, DF2NetTrainConfig, NetworkNam
 from lineament.methods.df2net.model import DF2Net, pixels
 from lineament.methods.hffne.model import HFFNE
 from lineament.models.albedo.model import AlbedoNetwork
+from lineament.networks.unet import Pix2PixUNet
 from lineament.networks.weight_files import load_weights, save_weights
 from lineament.render.colour import decode_srgb
 from lineament.render.light_fit import normals_of_depth
@@ -69,7 +70,10 @@ class DF2NetRecipe:
         """Take the networks before from their weights, and the first ones from a file, if one is named."""
         path = self.before or self.config.init
         if path is not None and read_method(path) == HFFNE.FORMAT.name:
-            self.model.dense.adopt(load_weights(path, HFFNE).coarse.unet)
+            coarse = load_weights(path, HFFNE).coarse.unet
+            if not isinstance(coarse, Pix2PixUNet):
+                raise WeightsError(f"the coarse network in {path} is no U-Net that D-Net could start from")
+            self.model.dense.adopt(coarse)
         elif path is not None:
             known = load_weights(path, DF2Net)
             if replace(known.config, crop_size=self.model.config.crop_size) != self.model.config:

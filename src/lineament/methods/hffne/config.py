@@ -10,7 +10,8 @@ from typing import ClassVar, Literal
 
 from lineament.errors import UsageError
 from lineament.methods.hffne.method import COARSE_WEIGHTS, WEIGHTS
-from lineament.methods.hffne.model import HFFNEConfig, Injection, Modulation, hffne, hffne_s
+from lineament.methods.hffne.model import CoarseName, HFFNEConfig, Injection, Modulation, hffne, hffne_s
+from lineament.networks.encoder import check_start
 from lineament.options import COUNT
 from lineament.training.config import FaceConfig, check_paths, check_photos, check_weights
 
@@ -35,10 +36,18 @@ class HFFNETrainConfig(FaceConfig):
     coarse_learning_rate: float = 2e-4
     coarse_init: Path | None = None
     """Weights from which stage one goes on, as at another size."""
+    coarse_network: CoarseName | None = None
+    """What learns coarse normals: pix2pix's U-Net, or a decoder over an encoder; EfficientNet-Lite0 in the small size,
+    pix2pix in the paper's, if left out."""
+    start: str = "random"
+    """What the encoder of stage one starts from: random weights, imagenet, or a file (weights of Cas-FNE with the same
+    encoder, or as for `lineament train casfne`)."""
+    relight: float = 0.0
+    """Share of the pictures of stage one whose faces are lit anew in every step."""
     adversarial: float = 0.01
     """Weight of stage one's adversarial loss beside the L1 norm's 1, as in pix2pix; 0 leaves its discriminator out."""
     model: Literal["hffne-s", "hffne"] = "hffne-s"
-    """Small (4.9 M parameters) or the paper's size."""
+    """Small (6.8 M parameters, 5.4 M in configuration A1) or the paper's size."""
     injection: Injection = "modulation"
     """How the exemplar joins the face: A1 skips, A2 bottleneck, A3 modulation."""
     modulation: Modulation = "stylegan2"
@@ -61,12 +70,15 @@ class HFFNETrainConfig(FaceConfig):
         "coarse_learning_rate": FaceConfig.INTERVALS["learning_rate"],
         "adversarial": "[0, 1000000]",
         "photo_share": "[0, 1]",
+        "relight": "[0, 1]",
         "perceptual": "[0, 1000000]",
     }
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.network()
+        check_start(self.start)
+        if self.start != "random" and self.network().coarse_network == "pix2pix":
+            raise UsageError("pix2pix's U-Net starts from random weights: name an encoder with --coarse-network")
         if not self.paired and self.batch_size < 2:
             raise UsageError("unpaired exemplars come from the same batch: take a batch_size of 2 or more")
 
@@ -77,12 +89,15 @@ class HFFNETrainConfig(FaceConfig):
         check_weights("coarse", self.coarse, of=[COARSE_WEIGHTS])
         check_weights("coarse_init", self.coarse_init, of=[COARSE_WEIGHTS])
         check_paths("features", self.features)
+        if self.start not in ("random", "imagenet"):
+            check_paths("start", Path(self.start))
         check_photos("photos", self.photos)
 
     def network(self) -> HFFNEConfig:
         """The networks that the training asks for."""
         size = hffne_s(self.size) if self.model == "hffne-s" else hffne(self.size)
-        return replace(size, injection=self.injection, modulation=self.modulation)
+        coarse = self.coarse_network or size.coarse_network
+        return replace(size, injection=self.injection, modulation=self.modulation, coarse_network=coarse)
 
     def stage_one(self) -> HFFNETrainConfig:
         """The same training as the loop of stage one sees it."""

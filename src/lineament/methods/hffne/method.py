@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 from lineament.methods.spec import Method
-from lineament.weights.schema import CHANNELS, CROP, LEVELS, WIDTH, OneOf, Several, WeightsFormat
+from lineament.weights.schema import CHANNELS, CROP, ENCODER, LEVELS, WIDTH, OneOf, Several, WeightsFormat
 
+_COARSE = OneOf(("pix2pix", *ENCODER.words))
+_ENCODER_LEVELS = 5
 WEIGHTS = WeightsFormat(
     "hffne",
     {
         "coarse_levels": LEVELS,
         "coarse_width": CHANNELS,
+        "coarse_network": _COARSE,
         "vgg_width": WIDTH,
         "face_channels": Several(5, CHANNELS),
         "vector": CHANNELS,
@@ -19,7 +22,16 @@ WEIGHTS = WeightsFormat(
         "crop_size": CROP,
     },
 )
-COARSE_WEIGHTS = WeightsFormat("hffne-coarse", {"levels": LEVELS, "width": CHANNELS, "crop_size": CROP})
+COARSE_WEIGHTS = WeightsFormat(
+    "hffne-coarse", {"levels": LEVELS, "width": CHANNELS, "network": _COARSE, "crop_size": CROP}
+)
+
+
+def coarse_levels(network: str, levels: int) -> int:
+    """How often a coarse network halves its crop: pix2pix's U-Net so often, encoders five times."""
+    return levels if network == "pix2pix" else _ENCODER_LEVELS
+
+
 METHOD = Method(
     name="hffne",
     summary="coarse normals, refined by an exemplar",

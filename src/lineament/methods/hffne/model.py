@@ -18,20 +18,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lineament.errors import UsageError
-from lineament.methods.hffne.method import COARSE_WEIGHTS, WEIGHTS
+from lineament.methods.hffne.method import COARSE_WEIGHTS, WEIGHTS, coarse_levels
 from lineament.networks.blocks import keep_variance
+from lineament.networks.encoder import EncoderName
 from lineament.networks.modulation import AdaptiveInstanceNorm, ModulatedConv2d
 from lineament.networks.normals import unit_normals
-from lineament.networks.unet import Pix2PixUNet, check_images
+from lineament.networks.unet import Pix2PixUNet, PyramidUNet, check_images
 from lineament.networks.vgg import VGG19Features, vgg_channels
 from lineament.render.colour import grey
 from lineament.weights.schema import WeightsFormat
 
 Injection = Literal["skips", "bottleneck", "modulation"]
 Modulation = Literal["stylegan2", "adain", "none"]
+CoarseName = Literal["pix2pix", EncoderName]
+"""What the coarse network is: pix2pix's U-Net, or a decoder over the encoder of this name."""
 
 _SLOPE = 0.2  # of all leaky ReLUs
 _FIRST_SLOPES = 0.1  # of the untrained normals
+_COARSE_DECODER = (96, 64, 48, 24, 16)  # channels over an encoder
 _KERNELS = (3, 3, 5, 5)  # of the modulated convolutions, from the deepest level to the shallowest
 
 
@@ -43,12 +47,19 @@ class CoarseConfig:
     """Depth of the U-Net: crops must be multiples of 2 ** levels."""
     width: int = 64
     """Channels of its first level."""
+    network: CoarseName = "pix2pix"
+    """The U-Net of these levels and width, or an encoder by name, which has its own."""
     crop_size: int = 256
     """Side of the crop, pixels, that the weights were trained for."""
 
     def __post_init__(self) -> None:
-        if self.crop_size % 2**self.levels:
-            raise UsageError(f"crops must be multiples of {2**self.levels} pixels, not {self.crop_size}")
+        if self.crop_size % self.multiple:
+            raise UsageError(f"crops must be multiples of {self.multiple} pixels, not {self.crop_size}")
+
+    @property
+    def multiple(self) -> int:
+        """Sides of crops are multiples of this."""
+        return int(2 ** coarse_levels(self.network, self.levels))
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,8 @@ class HFFNEConfig:
     """Depth of the coarse U-Net."""
     coarse_width: int = 64
     """Channels of its first level."""
+    coarse_network: CoarseName = "pix2pix"
+    """The coarse network: pix2pix's U-Net of these levels and width, or an encoder by name, which has its own."""
     vgg_width: float = 1.0
     """Width of the VGG-19 before the exemplar encoder; 1.0 is the original."""
     face_channels: tuple[int, int, int, int, int] = (64, 128, 256, 512, 512)
@@ -82,7 +95,7 @@ class HFFNEConfig:
 
     def coarse(self) -> CoarseConfig:
         """The coarse network's part."""
-        return CoarseConfig(self.coarse_levels, self.coarse_width, self.crop_size)
+        return CoarseConfig(self.coarse_levels, self.coarse_width, self.coarse_network, self.crop_size)
 
 
 def hffne(crop_size: int = 256) -> HFFNEConfig:
@@ -90,11 +103,12 @@ def hffne(crop_size: int = 256) -> HFFNEConfig:
     return HFFNEConfig(crop_size=crop_size)
 
 
-def hffne_s(crop_size: int = 128) -> HFFNEConfig:
-    """The small size, 4.9 M parameters."""
+def hffne_s(crop_size: int = 128, coarse_network: CoarseName = "efficientnet-lite0") -> HFFNEConfig:
+    """The small size; 5.4 M parameters in configuration A1, of which 3.8 M are the coarse network's."""
     return HFFNEConfig(
         coarse_levels=6,
         coarse_width=16,
+        coarse_network=coarse_network,
         vgg_width=0.25,
         face_channels=(16, 32, 64, 128, 128),
         vector=128,
@@ -113,7 +127,7 @@ class HFFNEOutput:
 
 
 class CoarseNormals(nn.Module):
-    """Stage one: the coarse normal of a photo, by pix2pix's generator."""
+    """Stage one: the coarse normal of a photo, by pix2pix's generator or by a decoder over a pretrained encoder."""
 
     FORMAT: ClassVar[WeightsFormat] = COARSE_WEIGHTS
     CONFIG: ClassVar[type] = CoarseConfig
@@ -121,16 +135,23 @@ class CoarseNormals(nn.Module):
     def __init__(self, config: CoarseConfig) -> None:
         super().__init__()
         self.config = config
-        self.unet = Pix2PixUNet(1, 3, config.levels, config.width)
+        self.unet: nn.Module
+        if config.network == "pix2pix":
+            self.unet = Pix2PixUNet(1, 3, config.levels, config.width)
+        else:
+            self.unet = PyramidUNet(config.network, 3, _COARSE_DECODER)
 
     def forward(self, image: Tensor) -> Tensor:
         """Unit normals [B, 3, H, W] of photos [B, 3, H, W] in [0, 1].
 
         Raises:
-            UsageError: Sides that are no multiples of 2 ** levels.
+            UsageError: Sides that are no multiples of ``config.multiple``.
         """
-        check_images(image, 2**self.config.levels)
-        return unit_normals(self.unet(2.0 * grey(image) - 1.0))
+        check_images(image, self.config.multiple)
+        seen = grey(image)
+        if self.config.network == "pix2pix":
+            return unit_normals(self.unet(2.0 * seen - 1.0))
+        return unit_normals(self.unet(seen.expand(-1, 3, -1, -1)))
 
 
 class HFFNE(nn.Module):
@@ -172,7 +193,7 @@ class HFFNE(nn.Module):
         """Estimate normals.
 
         Args:
-            image: [B, 3, H, W] in [0, 1]; sides that are multiples of 32 and of 2 ** coarse_levels.
+            image: [B, 3, H, W] in [0, 1]; sides that are multiples of 32 and of the coarse network's.
             exemplar: [B, 3, H, W] normals to refine instead of the coarse network's.
         """
         with torch.no_grad():

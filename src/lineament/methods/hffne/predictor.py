@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lineament.inference.graphs import as_input
 from lineament.inference.predictor import Prediction, Predictor, channels_last
-from lineament.methods.hffne.method import METHOD
+from lineament.methods.hffne.method import METHOD, coarse_levels
 
 
 class HFFNEPredictor(Predictor):
@@ -27,8 +27,8 @@ class HFFNEPredictor(Predictor):
 
     @property
     def multiple(self) -> int:
-        """The coarse U-Net halves the crop once per level, the face encoder five times."""
-        return int(2 ** max(5, self.config["coarse_levels"]))
+        """The coarse network halves the crop once per level, the face encoder five times."""
+        return int(2 ** max(5, coarse_levels(self.config["coarse_network"], self.config["coarse_levels"])))
 
     def run(
         self,

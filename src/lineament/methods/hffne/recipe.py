@@ -18,7 +18,9 @@ from lineament.methods.hffne.exemplars import corrupted
 from lineament.methods.hffne.model import HFFNE, CoarseNormals
 from lineament.models.features.model import FaceFeatures
 from lineament.networks.discriminator import PatchDiscriminator, adversarial_loss, discriminator_loss
+from lineament.networks.encoder import start_encoder
 from lineament.networks.torchvision import load_torchvision_weights
+from lineament.networks.unet import PyramidUNet
 from lineament.networks.vgg import VGG19Features
 from lineament.networks.weight_files import load_weights, save_weights
 from lineament.render.colour import grey
@@ -26,9 +28,10 @@ from lineament.render.vectors import unit
 from lineament.training.augment import draws_of, prepared
 from lineament.training.batch import Batch, concatenated
 from lineament.training.data import batches, photo_batches
-from lineament.training.parallel import constant
+from lineament.training.parallel import constant, draw_number
 from lineament.training.plan import Step, Training
 from lineament.training.recipe import Learner, adam, weighted
+from lineament.training.relight import relit
 from lineament.training.validation import angular_errors
 from lineament.weights import weights_path
 
@@ -44,7 +47,10 @@ class CoarseRecipe:
         """Build the network and its discriminator, which sees the grey photo beside the normals."""
         self.config = config
         self.name: str = CoarseNormals.FORMAT.name
-        self.model = CoarseNormals(config.network().coarse())
+        coarse = config.network().coarse()
+        self.model = CoarseNormals(coarse)
+        if isinstance(self.model.unet, PyramidUNet) and coarse.network != "pix2pix":
+            start_encoder(self.model.unet.encoder, coarse.network, config.start)
         self.discriminator = PatchDiscriminator(in_channels=4) if config.adversarial else None
 
     def start(self) -> None:
@@ -69,7 +75,8 @@ class CoarseRecipe:
         self, batch: Batch, step: int, learners: Mapping[str, Learner], autocast: torch.autocast
     ) -> dict[str, Tensor]:
         """One step of the network and, where there is one, of the discriminator."""
-        batch = prepared(batch, self.config, step)
+        config = self.config
+        batch = prepared(relit(batch, config.relight, config.seed, draw_number(step)), config, step)
 
         def generated() -> tuple[Tensor, tuple[dict[str, Tensor], Tensor]]:
             with autocast:

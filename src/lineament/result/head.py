@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The animatable head of a face, for methods that give the coefficients of the rig; and writing it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineament.alignment.crop import FaceCrop
+from lineament.errors import InputError
+from lineament.files.writing import write_json
+from lineament.geometry.head import Head
+from lineament.geometry.mesh import Mesh
+from lineament.images.encoding import DESCRIPTIONS, encode_srgb
+from lineament.images.gltf import write_head
+from lineament.images.mesh import write_mesh
+from lineament.images.write import MeshFormat, write_png
+from lineament.result.crop_estimate import CropEstimate
+from lineament.result.head_texture import HeadTexture, chart_of, texture_of_head
+from lineament.rig import shipped_rig
+from lineament.rig.arkit import arkit_name, arkit_shapes
+from lineament.rig.posing import DISTANCE, FOCAL, head_rotation
+
+if TYPE_CHECKING:
+    from lineament.result.geometry import FaceGeometry
+
+_ALBEDO_SIDE = 512  # texels: the model's albedo is smooth
+
+
+def has_head(estimate: CropEstimate) -> bool:
+    """Whether a method said which head of the rig a face is."""
+    return {"identity", "expression"} <= set(estimate.coefficients)
+
+
+def head_of(estimate: CropEstimate) -> Head:
+    """The head at rest, its expressions by ARKit's names, and which of them the photo shows.
+
+    Raises:
+        InputError: The method gives no such coefficients.
+    """
+    if not has_head(estimate):
+        raise InputError("this method gives no head that can be animated; hrn does")
+    rig, identity = shipped_rig(), estimate.coefficients["identity"]
+    weights = zip(rig.expression_names, estimate.coefficients["expression"].tolist(), strict=True)
+    return Head(
+        vertices=rig.vertices(identity).astype(np.float64),
+        triangles=rig.faces.astype(np.int64),
+        uv=rig.uv.astype(np.float64),
+        weld=rig.weld(),
+        morphs=arkit_shapes(rig, identity),
+        weights={arkit_name(name): weight for name, weight in weights},
+    )
+
+
+def head_texture_of(face: FaceGeometry) -> HeadTexture:
+    """What the photo shows of the head, on its atlas.
+
+    Raises:
+        InputError: The method gives no head.
+    """
+    estimate = face.crop_estimate
+    if not has_head(estimate) or estimate.mesh is None or estimate.mesh_places is None:
+        raise InputError("this method gives no head that a photo could be laid on; hrn does")
+    return texture_of_head(face.photo, face.crop, face.region.parse, estimate.mesh, estimate.mesh_places)
+
+
+def albedo_of(estimate: CropEstimate) -> NDArray[np.uint8]:
+    """The model's albedo on the head's atlas, [T, T, 3] sRGB."""
+    rig, chart = shipped_rig(), chart_of(_ALBEDO_SIDE)
+    linear = rig.albedo_mean + np.tensordot(estimate.coefficients["albedo"], rig.albedo, 1)
+    texels = chart.of(linear.clip(0.0, 1.0), rig.faces)
+    return np.rint(255.0 * encode_srgb(texels)).astype(np.uint8)
+
+
+def write_head_files(face: FaceGeometry, folder: Path, formats: Sequence[MeshFormat]) -> dict[str, Any]:
+    """Write a head, its coefficients, its camera and the maps of its atlas; return what ``face.json`` says of it.
+
+    The GLB holds the head at rest with its shapes; other formats hold it as the photo shows it.
+    """
+    head, texture = head_of(face.crop_estimate), head_texture_of(face)
+    mesh, files = posed_mesh(face), []
+    for kind in formats:
+        path = folder / f"mesh.{kind}"
+        files += [write_head(path, head, texture.colours)] if kind == "glb" else write_mesh(path, mesh, texture.colours)
+    (folder / "uv").mkdir(exist_ok=True)
+    write_png(folder / "uv" / "texture.png", texture.colours)
+    write_png(folder / "uv" / "visibility.png", np.rint(255.0 * texture.visibility).astype(np.uint8))
+    write_png(folder / "uv" / "albedo.png", albedo_of(face.crop_estimate))
+    write_json(folder / "coefficients.json", _coefficients(face.crop_estimate))
+    write_json(folder / "camera.json", _camera(face.crop_estimate, face.crop))
+    return {
+        "origin": "method",
+        "files": [file.name for file in files],
+        "unit": "millimetres of the statistical head; metres in GLB",
+        "frame": f"GLB: upright, y up, facing +z, at rest, its default weights as in the photo; others: "
+        f"{DESCRIPTIONS['opengl']}; the origin is the camera",
+        "vertices": len(mesh.vertices),
+        "triangles": len(mesh.triangles),
+        "shapes": list(head.morphs),
+        "maps": ["uv/texture.png", "uv/visibility.png", "uv/albedo.png"],
+        "coefficients": "coefficients.json",
+        "camera": "camera.json",
+    }
+
+
+def posed_mesh(face: FaceGeometry) -> Mesh:
+    """The head as the photo shows it, with the texture coordinates of its atlas, in the photo's camera frame."""
+    estimate, rig = face.crop_estimate, shipped_rig()
+    assert estimate.mesh is not None
+    vertices = estimate.mesh.vertices @ _upright(face.crop).T
+    return Mesh(vertices, estimate.mesh.triangles, rig.uv[rig.faces].astype(np.float64))
+
+
+def _upright(crop: FaceCrop) -> NDArray[np.float64]:
+    """Rotation [3, 3] from the crop's camera frame to the photo's."""
+    (cosine, _), (sine, _) = crop.turn
+    return np.array([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+
+
+def _coefficients(estimate: CropEstimate) -> dict[str, Any]:
+    """The content of ``coefficients.json``."""
+    numbers = {name: np.round(values.astype(np.float64), 5).tolist() for name, values in estimate.coefficients.items()}
+    numbers["expression"] = dict(zip(shipped_rig().expression_names, numbers["expression"], strict=True))
+    units = {
+        "identity": "standard deviations of the rig's components",
+        "expression": "weights, 0 to 1",
+        "albedo": "standard deviations of the rig's components, of linear reflectance",
+        "angles": "radians about x, y, z in the crop: Rz · Rx · Ry takes the rig's frame to the camera's",
+        "light": "spherical harmonics of the shading, nine for each of red, green, blue: [9, 3], in the crop's frame",
+        "translation": "mm, of the rig's origin in the crop's camera frame",
+    }
+    return {"rig": "lineament-rig", "units": units, **numbers}
+
+
+def _camera(estimate: CropEstimate, crop: FaceCrop) -> dict[str, Any]:
+    """The content of ``camera.json``."""
+    turn = _upright(crop)
+    rotation = turn @ head_rotation(estimate.coefficients["angles"])
+    translation = turn @ (estimate.coefficients["translation"].astype(np.float64) - [0.0, 0.0, DISTANCE])
+    return {
+        "model": "pinhole at the origin that looks along -z; x right, y up, z towards the viewer",
+        "focal_length": round(FOCAL * crop.side, 3),
+        "principal_point": [round(value, 3) for value in crop.centre],
+        "unit": "pixels of the photo, x right and y down, pixel centres at integer + 0.5",
+        "origin_of_focal_length": "assumed: one photo does not tell it",
+        "rotation": np.round(rotation, 6).tolist(),
+        "translation": np.round(translation, 3).tolist(),
+        "frame": "rotation · vertex + translation takes the head's own frame (mm) to the camera's",
+    }

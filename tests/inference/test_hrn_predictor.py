@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HRN on ONNX Runtime: the engines agree, and the head lies where its camera sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lineament.errors import UsageError
+from lineament.geometry.angular import angular_error
+from lineament.geometry.camera import Perspective
+from lineament.methods.hrn.coefficients import SIZES
+from lineament.methods.hrn.method import METHOD
+from lineament.methods.hrn.model import HRN, hrn_s
+from lineament.methods.hrn.predictor import HRNPredictor, maps_of, mesh_of
+from lineament.networks.onnx_export import export_graphs
+from lineament.networks.weight_files import load_weights, save_weights
+from lineament.rig import load_rig
+from lineament.rig.posing import DISTANCE, FOCAL
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights and graphs of an untrained network."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("hrn") / "small.safetensors"
+    save_weights(HRN(hrn_s(64)).eval(), path)
+    export_graphs(METHOD, path)
+    return path
+
+
+def coefficients(**given: list[float]) -> dict[str, np.ndarray]:
+    none = {name: np.zeros(size, np.float32) for name, size in SIZES.items()}
+    return {**none, **{name: np.array(values, np.float32) for name, values in given.items()}}
+
+
+def test_engines_agree(small: Path) -> None:
+    session, model = HRNPredictor(small, threads=1), load_weights(small, HRN)
+    crops = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    with torch.no_grad():
+        expected = model(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255)
+    found = session.run(crops)
+    for name, values in expected.items():
+        assert np.abs(found.coefficients[name] - values.numpy()).max() < 1e-3, name
+    assert found.normals[0].shape == (2, 64, 64, 3)
+    assert found.depths[0].shape == (2, 64, 64)
+    assert len(found.meshes[0].vertices) == load_rig().vertex_count
+    larger = session.run(crops.repeat(3, 1).repeat(3, 2))  # seen at the network's own size
+    assert larger.normals[0].shape == (2, 192, 192, 3)
+    assert np.abs(larger.coefficients["identity"] - found.coefficients["identity"]).max() < 0.05
+    with pytest.raises(UsageError, match="0 to 0"):
+        session.run(crops, 1)
+
+
+def test_the_head_lies_where_its_camera_sees_it() -> None:
+    rig, side = load_rig(), 96
+    camera = Perspective(FOCAL * side, (0.5 * side, 0.5 * side))
+    mesh = mesh_of(rig, coefficients(angles=[0.1, 0.3, -0.2], translation=[3.0, -5.0, 20.0]))
+    normals, depth = maps_of(mesh, camera, side)
+    tip = mesh.vertices[rig.landmarks[30]]
+    column, row = np.floor(camera.project(tip)).astype(int)
+    millimetre = FOCAL / DISTANCE  # share of the side
+    assert depth[row, column] == pytest.approx((tip[2] + DISTANCE) * millimetre, abs=2.0 * millimetre)
+    assert depth[row, column] == pytest.approx(depth.max(), abs=8.0 * millimetre)
+    assert np.allclose(np.linalg.norm(normals, axis=-1), 1.0, atol=1e-5)
+    assert (normals[..., 2] > -0.2).mean() > 0.99  # what is seen faces the camera, but for its perspective
+    assert tip[0] > mesh.vertices[:, 0].mean() + 10.0  # turned to the image's right
+
+
+def test_normals_and_depth_agree() -> None:
+    from lineament.geometry.normals import depth_to_normals
+
+    side = 192
+    mesh = mesh_of(load_rig(), coefficients())
+    normals, depth = maps_of(mesh, Perspective(FOCAL * side, (0.5 * side, 0.5 * side)), side)
+    middle = slice(side // 3, -side // 3)
+    error = angular_error(depth_to_normals(side * depth)[middle, middle], normals[middle, middle])
+    assert np.median(error) < 6.0  # degrees: perspective against scaled orthography, faces of triangles
+
+
+def test_no_answer_puts_the_head_behind_the_camera() -> None:
+    mesh = mesh_of(load_rig(), coefficients(translation=[0.0, 0.0, 5000.0]))
+    assert (mesh.vertices[:, 2] < 0).all()
