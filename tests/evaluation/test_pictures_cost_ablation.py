@@ -111,7 +111,7 @@ def test_the_ablation_of_hffne_shares_its_coarse_networks(tmp_path: Path) -> Non
 
 def test_hffne_is_counted_with_and_without_its_second_stage() -> None:
     coarse, whole = (cost_of("hffne-s", stages, 64, threads=1, runs=1) for stages in (0, 1))
-    assert coarse.parameters < whole.parameters < 5.5e6
+    assert coarse.parameters < whole.parameters < 7.5e6
     assert whole.operations > coarse.operations > 1e7
 
 

@@ -258,6 +258,11 @@ def _rigs() -> Files:
         expression_names=rig.expression_names[:2],
         expression_std=rig.expression_std[:2],
         landmarks=np.arange(len(rig.landmarks), dtype=np.int32),
+        face_uv=rig.face_uv[:few],
+        on_chart=rig.on_chart[: len(faces)],
+        contour=rig.contour % few,
+        albedo_mean=rig.albedo_mean[:few],
+        albedo=rig.albedo[:2, :few],
         regions={name: values[:few] for name, values in list(rig.regions.items())[:2]},
     )
     with tempfile.TemporaryDirectory() as folder:

@@ -44,10 +44,13 @@ crop's side, of a probability, of anything else that a graph says."""
 SHIPPED = [path for path in sorted(FOLDER.glob("*.safetensors")) if component_of(path).graphs is not None]
 
 CASFNE = CasFNEConfig(0.125, (16, 16, 8, 8, 8), 4, stages=1, crop_size=64)
-REFINER = HFFNEConfig(4, 4, 0.125, (8, 8, 16, 16, 16), 12, crop_size=64)
+REFINER = HFFNEConfig(4, 4, "pix2pix", 0.125, (8, 8, 16, 16, 16), 12, crop_size=64)
 DF2NET = DF2NetConfig(4, 4, (4, 4, 8), (4, 4, 8), crop_size=64)
 NETWORKS: dict[Any, Callable[[Any], nn.Module]] = {  # by their configurations
-    **{replace(CASFNE, encoder=name, width=1.0 if "lite" in name else 0.125): CasFNE for name in get_args(EncoderName)},
+    **{
+        replace(CASFNE, encoder=name, width=0.125 if name == "resnet18" else 1.0): CasFNE
+        for name in get_args(EncoderName)
+    },
     **{replace(CASFNE, fusion=name): CasFNE for name in get_args(Fusion)},
     **{replace(REFINER, injection=name): HFFNE for name in get_args(Injection)},
     **{replace(REFINER, modulation=name): HFFNE for name in get_args(Modulation)},

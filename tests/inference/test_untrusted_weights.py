@@ -30,6 +30,7 @@ from lineament.methods.casfne.predictor import CasFNEPredictor
 from lineament.methods.df2net.model import DF2Net
 from lineament.methods.discovery import all_components, open_predictor
 from lineament.methods.hffne.model import HFFNE, CoarseNormals
+from lineament.methods.hrn.model import HRN
 from lineament.models.albedo.model import AlbedoNetwork
 from lineament.models.detector.model import FaceDetector
 from lineament.models.features.model import FaceFeatures
@@ -38,7 +39,7 @@ from lineament.networks.weight_files import load_weights
 from lineament.weights import FOLDER, file, weights_path
 from lineament.weights.schema import OneOf
 
-NETWORKS = (CasFNE, HFFNE, CoarseNormals, DF2Net, FaceDetector, FaceParser, AlbedoNetwork, FaceFeatures)
+NETWORKS = (CasFNE, HFFNE, CoarseNormals, DF2Net, HRN, FaceDetector, FaceParser, AlbedoNetwork, FaceFeatures)
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ def test_intervals_are_open_and_closed() -> None:
         (CasFNETrainConfig, {"fusion": "sum"}),
         (CasFNETrainConfig, {"model": "casfne-xl"}),
         (CasFNETrainConfig, {"start": "a.pth"}),
-        (HFFNETrainConfig, {"size": 96}),
+        (HFFNETrainConfig, {"size": 96, "coarse_network": "pix2pix"}),
         (HFFNETrainConfig, {"injection": "a4"}),
         (AlbedoTrainConfig, {"size": 96}),
         (AlbedoTrainConfig, {"levels": 9}),

@@ -77,7 +77,8 @@ class HFFNETrainConfig(FaceConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_start(self.start)
-        if self.start != "random" and self.network().coarse_network == "pix2pix":
+        network = self.network()
+        if self.start != "random" and network.coarse_network == "pix2pix":
             raise UsageError("pix2pix's U-Net starts from random weights: name an encoder with --coarse-network")
         if not self.paired and self.batch_size < 2:
             raise UsageError("unpaired exemplars come from the same batch: take a batch_size of 2 or more")
