@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import DataError
-from lineament.geometry.mesh import Mesh, vertex_normals
+from lineament.geometry.mesh import Mesh, welded_normals
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,5 +50,4 @@ class Head:
 
     def normals(self, vertices: NDArray[np.floating]) -> NDArray[np.float64]:
         """Unit normals [V, 3] of the head with these vertices [V, 3], smooth over its seams."""
-        joined = Mesh(np.asarray(vertices, np.float64), self.weld[self.triangles])
-        return vertex_normals(joined)[self.weld]
+        return welded_normals(Mesh(np.asarray(vertices, np.float64), self.triangles), self.weld)

@@ -62,6 +62,11 @@ def vertex_normals(mesh: Mesh) -> NDArray[np.float64]:
     return normalize(sums)
 
 
+def welded_normals(mesh: Mesh, weld: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Unit normals [V, 3] as if vertices on seams were one: ``weld`` [V] names the first vertex at each one's place."""
+    return vertex_normals(Mesh(mesh.vertices, weld[mesh.triangles]))[weld]
+
+
 def depth_to_mesh(
     depth: ArrayLike,
     mask: ArrayLike | None = None,

@@ -24,6 +24,7 @@ from lineament.annotations.parsing import MaskClass
 from lineament.geometry.mesh import Mesh, vertex_normals
 from lineament.geometry.raster import Seen, rasterize
 from lineament.rig import Part, Rig, shipped_rig
+from lineament.rig.regions import smoothstep
 
 Floats = NDArray[np.float32]
 
@@ -89,7 +90,7 @@ def texture_of_head(
     grid = texels[..., :2] * np.float32(sharp.size) - np.float32(0.5)
     colours = _sampled(picture.astype(np.float32), grid)
 
-    facing = _smooth_step(_GRAZING, _FRONTAL, texels[..., 2])
+    facing = smoothstep(_GRAZING, _FRONTAL, texels[..., 2])
     shown = _shown_there(parse, crop, photo.shape, texels[..., :2], part)
     weight = np.asarray(facing * shown * _unhidden(mesh, places, texels) * on_chart, np.float32)
     base, hair = _own_colours(rig, chart, part, picture, parse), rig.regions["hairline"]
@@ -100,14 +101,14 @@ def texture_of_head(
     if surely.any():  # collars, and what lies behind ears, are often taken for skin: that has about the face's colour
         tone = np.median(colours[surely], axis=0)
         alike = np.abs(np.log(colours + 8.0) - np.log(tone + 8.0)).max(-1)
-        as_skin = _smooth_step(_ALIKE[1], _ALIKE[0], alike.astype(np.float32))
+        as_skin = smoothstep(_ALIKE[1], _ALIKE[0], alike.astype(np.float32))
         weight = weight * (1.0 - (neck + ear).clip(0.0, 1.0) * (1.0 - as_skin))
         base[part == int(Part.NECK)] = tone
         base = np.where((part <= int(Part.NECK))[..., None], base + (tone - base) * neck[..., None], base)
     filled = _filled(colours, np.asarray(weight * skin, np.float32), side)
     near = ndimage.gaussian_filter(weight, _FADE * side) * _NEAR  # necks fade from what is seen to the face's colour
     filled += (base - filled) * (neck * (1.0 - near.clip(0.0, 1.0)) * (1.0 - weight))[..., None]
-    haired = _smooth_step(0.0, _HAIRLINE, chart.of(hair[:, None], rig.faces)[..., 0].astype(np.float32)) * skin
+    haired = smoothstep(0.0, _HAIRLINE, chart.of(hair[:, None], rig.faces)[..., 0].astype(np.float32)) * skin
     filled += (base - filled) * (haired * (1.0 - weight))[..., None]
     filled = np.where(skin[..., None], filled, colours * weight[..., None] + base * (1.0 - weight[..., None]))
     filled = _spread(filled.astype(np.float32), on_chart)
@@ -154,7 +155,7 @@ def _shown_there(
         near = cv2.blur(here.astype(np.float32), (reach, reach)) if parts <= int(Part.NECK) else here
         values = np.where(inside, np.asarray(near)[row.clip(0, height - 1), column.clip(0, width - 1)], 0.0)
         shown = np.where(part == int(parts), values.reshape(part.shape), shown)
-    return np.asarray(_smooth_step(0.5, 1.0, shown.astype(np.float32)))
+    return np.asarray(smoothstep(0.5, 1.0, shown.astype(np.float32)))
 
 
 def _unhidden(mesh: Mesh, places: NDArray[np.float64], texels: Floats) -> NDArray[np.bool_]:
@@ -184,8 +185,8 @@ def _own_colours(
         here = part == int(number)
         away = rest[here] - rig.eye_centre[eye]
         from_axis = np.where(away[:, 2] > 0, np.linalg.norm(away[:, :2], axis=1), np.inf) / rig.iris_radius
-        ring = _smooth_step(1.04, 0.94, from_axis.astype(np.float32))[:, None]
-        pupil = _smooth_step(_PUPIL + 0.04, _PUPIL - 0.04, from_axis.astype(np.float32))[:, None]
+        ring = smoothstep(1.04, 0.94, from_axis.astype(np.float32))[:, None]
+        pupil = smoothstep(_PUPIL + 0.04, _PUPIL - 0.04, from_axis.astype(np.float32))[:, None]
         base[here] = (np.array(_SCLERA) * (1 - ring) + np.array(_IRIS) * ring) * (1 - pupil) + 12.0 * pupil
     base[part == int(Part.MOUTH)] = _GUMS
     base[part == int(Part.TEETH)] = _TEETH
@@ -233,9 +234,3 @@ def _spread(values: Floats, known: NDArray[np.bool_]) -> Floats:
     """Values [T, T, C] carried on beyond the chart, so that nothing bleeds in where it is sampled."""
     nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
     return np.asarray(values[tuple(nearest)])
-
-
-def _smooth_step(low: float, high: float, values: Floats) -> Floats:
-    """From 0 at ``low`` to 1 at ``high``, or the other way where ``low`` is the larger one."""
-    share = ((values - low) / (high - low)).clip(0.0, 1.0)
-    return np.asarray(share * share * (3.0 - 2.0 * share), np.float32)

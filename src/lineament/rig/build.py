@@ -29,7 +29,7 @@ from lineament.rig.landmarks import contour_candidates
 from lineament.rig.model import Part, Rig
 from lineament.rig.regions import compute_regions, find_ears
 from lineament.rig.simplify import simplify
-from lineament.rig.statistics import expression_spread, identity_statistics
+from lineament.rig.statistics import expression_spread, identity_statistics, vertex_areas
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ def build_rig(
     outer = face_part == Part.FACE
     face_part[outer] = np.sort(part[faces[outer]], axis=1)[:, 1]
 
-    area = _vertex_areas(mean, faces)
+    area = vertex_areas(mean, faces)
     weight = area * np.array([_PART_WEIGHT.get(Part(p), _OTHER_WEIGHT) for p in range(len(Part))])[part]
     rigid = area * (part == Part.FACE)
     statistics = identity_statistics(mean, shapes, weight, rigid, components, samples, seed)
@@ -208,14 +208,6 @@ def build_rig(
     )
     face_uv, on_chart = face_chart(rig)
     return replace(rig, face_uv=face_uv, on_chart=on_chart)
-
-
-def _vertex_areas(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> NDArray[np.float64]:
-    """[V] a third of the area of the triangles around each vertex, mm²."""
-    corners = vertices[faces]
-    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 6.0
-    areas = np.bincount(faces.reshape(-1), np.repeat(area, 3), minlength=len(vertices))
-    return areas.astype(np.float64)
 
 
 def _head_centre(source: kit.IctFaceKit) -> NDArray[np.float64]:

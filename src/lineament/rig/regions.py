@@ -9,6 +9,7 @@ function; off the skin they hold `FAR`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ _BEARD_BACK_DEGREES = (76.0, 84.0)
 _BEARD_SOFTNESS = 7.0
 
 
-def smoothstep(low: float, high: float, values: Array) -> Array:
+def smoothstep(low: float, high: float, values: NDArray[np.floating]) -> NDArray[Any]:
     """Cubic step from 0 at `low` to 1 at `high` (which may be the smaller one)."""
     t = np.clip((values - low) / (high - low), 0.0, 1.0)
     return np.asarray(t * t * (3.0 - 2.0 * t))
@@ -207,7 +208,7 @@ def _beard(vertices: Array, landmarks: Array) -> Array:
     above_bottom = (height - _curve(_BEARD_BOTTOM, azimuth)) * unit
     top = smoothstep(0.0, _BEARD_SOFTNESS, below_top)
     bottom = smoothstep(-_BEARD_SOFTNESS, _BEARD_SOFTNESS, above_bottom)
-    return top * bottom * smoothstep(_BEARD_BACK_DEGREES[1], _BEARD_BACK_DEGREES[0], azimuth)
+    return np.asarray(top * bottom * smoothstep(_BEARD_BACK_DEGREES[1], _BEARD_BACK_DEGREES[0], azimuth))
 
 
 def _nostril(

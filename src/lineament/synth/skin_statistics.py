@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from lineament.render.raster import interpolate, rasterize
 from lineament.rig import Part, Rig
-from lineament.rig.statistics import principal_components
+from lineament.rig.statistics import principal_components, vertex_areas
 from lineament.synth.noise import NoiseBank
 from lineament.synth.random import SampleRandom
 from lineament.synth.skin import Surface, sample_person, skin_albedo
@@ -100,7 +100,9 @@ def skin_statistics(rig: Rig, people: int = PEOPLE, components: int = COMPONENTS
     rows = [skin.of(SampleRandom(_SEED, range(i, min(people, i + batch)))).numpy() for i in range(0, people, batch)]
     samples = np.concatenate(rows)
     mean = samples.mean(0)
-    weight = np.array([_WEIGHT.get(Part(p), 0.0) for p in rig.part]) * _vertex_areas(rig)
+    weight = np.array([_WEIGHT.get(Part(p), 0.0) for p in rig.part]) * vertex_areas(
+        rig.mean.astype(np.float64), rig.faces
+    )
     found, explained = principal_components(samples - mean, weight, components)
     return SkinStatistics(mean, found * (rig.part <= Part.NECK)[:, None], explained)
 
@@ -109,13 +111,6 @@ def mean_and_components(rig: Rig) -> tuple[NDArray[np.float32], NDArray[np.float
     """`skin_statistics` of a rig, as `lineament.rig.build` takes it."""
     found = skin_statistics(rig)
     return found.mean, found.components
-
-
-def _vertex_areas(rig: Rig) -> NDArray[np.float64]:
-    """[V] a third of the area of the triangles around each vertex, mm²."""
-    corners = rig.mean[rig.faces].astype(np.float64)
-    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 6.0
-    return np.bincount(rig.faces.reshape(-1), np.repeat(area, 3), minlength=rig.vertex_count).astype(np.float64)
 
 
 def _blurred(values: Tensor) -> Tensor:

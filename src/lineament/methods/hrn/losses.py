@@ -13,6 +13,7 @@ from lineament.geometry.spherical_harmonics import polynomials
 from lineament.render.cameras import project
 from lineament.render.colour import srgb_curve
 from lineament.render.morphable import MorphableFace, assumed_camera, head_rotation, posed
+from lineament.rig.model import LANDMARK_COUNT
 from lineament.training.batch import Batch
 
 _PER_CENT = 100.0
@@ -20,7 +21,6 @@ _EXPRESSION, _LIGHT = 0.8, 1.0  # of the regularisation, beside the identity's 1
 _FACING = 0.15  # z of a vertex's normal below which its colour is not looked at
 _HIDDEN = 0.2  # weight of a landmark of a photo that is only guessed
 _KNOWN = 0.9  # length of a sampled normal from which on all of its neighbours are known
-LANDMARK_COUNT = 68
 _LANDMARKS = 4.0  # weight of the landmarks beside other vertices
 
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import ClassVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from lineament.geometry.camera import Perspective
-from lineament.geometry.mesh import Mesh, vertex_normals
+from lineament.geometry.mesh import Mesh, welded_normals
 from lineament.geometry.normals import normalize
 from lineament.geometry.raster import rasterize
+from lineament.images.resize import resized_square
 from lineament.inference.graphs import as_input
 from lineament.inference.predictor import Prediction, Predictor
 from lineament.methods.hrn.coefficients import SIZES
@@ -43,7 +43,7 @@ class HRNPredictor(Predictor):
         stages = self.MOST_STAGES if stages is None else stages
         self.check(crops, stages, exemplars)
         batch, side = crops.shape[:2]
-        seen = crops if side == self.size else np.stack([_resized(crop, self.size) for crop in crops])
+        seen = crops if side == self.size else np.stack([resized_square(crop, self.size) for crop in crops])
         shapes = [(batch, count) for count in SIZES.values()]
         answers = self._graphs["analyser"].run({"image": as_input(seen)}, shapes)
         coefficients = dict(zip(SIZES, answers, strict=True))
@@ -60,11 +60,6 @@ class HRNPredictor(Predictor):
         )
 
 
-def _resized(crop: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    smaller = len(crop) > side
-    return np.asarray(cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR))
-
-
 def mesh_of(rig: Rig, coefficients: Mapping[str, Float32]) -> Mesh:
     """The head as the camera at the origin sees it, mm."""
     vertices = rig.vertices(coefficients["identity"], coefficients["expression"]).astype(np.float64)
@@ -77,20 +72,13 @@ def maps_of(mesh: Mesh, camera: Perspective, side: int) -> tuple[Float32, Float3
     """Normals S×S×3 and depth S×S, shares of the side, of what a crop sees; beyond the head they go on flatly."""
     points = np.concatenate([camera.project(mesh.vertices), mesh.vertices[:, 2:]], axis=1)
     seen = rasterize(points, mesh.triangles, side, side, -mesh.vertices[:, 2])
-    values = seen.of(np.concatenate([_smooth_normals(mesh), mesh.vertices[:, 2:]], axis=1), mesh.triangles)
+    values = seen.of(np.concatenate([welded_normals(mesh, _weld()), mesh.vertices[:, 2:]], axis=1), mesh.triangles)
     here = seen.triangle >= 0
     normals = np.where(here[..., None], normalize(values[..., :3]), (0.0, 0.0, 1.0))
     scale = camera.focal_length / DISTANCE  # pixels per millimetre at the middle of the head
     depth = (values[..., 3] + DISTANCE) * scale / side
     depth = np.where(here, depth, depth[here].min() if here.any() else 0.0)
     return normals.astype(np.float32), depth.astype(np.float32)
-
-
-def _smooth_normals(mesh: Mesh) -> NDArray[np.float64]:
-    """Vertex normals [V, 3] without the chart's seam."""
-    welded = _weld()
-    joined = Mesh(mesh.vertices, welded[mesh.triangles])
-    return vertex_normals(joined)[welded]
 
 
 @lru_cache(maxsize=1)

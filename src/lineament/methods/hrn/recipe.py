@@ -20,6 +20,7 @@ from lineament.networks.weight_files import load_weights
 from lineament.render.morphable import MorphableFace
 from lineament.render.raster import vertex_normals
 from lineament.rig import load_rig
+from lineament.rig.model import LANDMARK_COUNT
 from lineament.training.batch import Batch
 from lineament.training.plan import Step, Training
 from lineament.training.recipe import SingleNetworkRecipe
@@ -103,7 +104,7 @@ class HRNRecipe(SingleNetworkRecipe):
         vertices, places = losses.placed(found, self.whole, self.config.size)
         normals = vertex_normals(vertices, self.triangles.to(device))[:, self.compared]
         places = places[:, self.compared]
-        skin, marks = self.face.skin(found["albedo"]), places[:, : losses.LANDMARK_COUNT]
+        skin, marks = self.face.skin(found["albedo"]), places[:, :LANDMARK_COUNT]
         return {
             "photo_landmarks": losses.landmark_loss(marks, photos["landmarks"], photos["visible"]),
             "photo_photometric": losses.photometric_loss(found, skin, photos, places, normals),
@@ -150,7 +151,7 @@ def write_sheet(path: Path, batch: Batch, places: Tensor, columns: int = 8) -> N
         pictures = (255 * batch.image[:columns]).byte().permute(0, 2, 3, 1).cpu().numpy().copy()
         for picture, own in zip(pictures, points[:columns].tolist(), strict=True):
             for number, (x, y) in enumerate(own):
-                colour = (255, 60, 60) if number < losses.LANDMARK_COUNT else (80, 255, 120)
+                colour = (255, 60, 60) if number < LANDMARK_COUNT else (80, 255, 120)
                 cv2.circle(picture, (round(x * size), round(y * size)), 0, colour, -1)
         rows.append(np.concatenate(list(pictures), axis=1))
     write_png(path, np.concatenate(rows, axis=0))
