@@ -28,6 +28,7 @@ from lineament.rig.posing import DISTANCE, FOCAL, head_rotation
 if TYPE_CHECKING:
     from lineament.result.geometry import FaceGeometry
 
+_NO_HEAD = "this method gives no head that can be animated: take one that gives coefficients of the rig"
 _ALBEDO_SIDE = 512  # texels: the model's albedo is smooth
 
 
@@ -43,7 +44,7 @@ def head_of(estimate: CropEstimate) -> Head:
         InputError: The method gives no such coefficients.
     """
     if not has_head(estimate):
-        raise InputError("this method gives no head that can be animated; hrn does")
+        raise InputError(_NO_HEAD)
     rig, identity = shipped_rig(), estimate.coefficients["identity"]
     weights = zip(rig.expression_names, estimate.coefficients["expression"].tolist(), strict=True)
     return Head(
@@ -64,7 +65,9 @@ def head_texture_of(face: FaceGeometry) -> HeadTexture:
     """
     estimate = face.crop_estimate
     if not has_head(estimate) or estimate.mesh is None or estimate.mesh_places is None:
-        raise InputError("this method gives no head that a photo could be laid on; hrn does")
+        raise InputError(
+            "this method gives no head that a photo could be laid on: take one that gives coefficients of the rig"
+        )
     return texture_of_head(face.photo, face.crop, face.region.parse, estimate.mesh, estimate.mesh_places)
 
 

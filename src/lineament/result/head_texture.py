@@ -24,6 +24,7 @@ from lineament.annotations.parsing import MaskClass
 from lineament.geometry.mesh import Mesh, vertex_normals
 from lineament.geometry.raster import Seen, rasterize
 from lineament.rig import Part, Rig, shipped_rig
+from lineament.rig.face_chart import texels_of
 from lineament.rig.regions import smoothstep
 
 Floats = NDArray[np.float32]
@@ -119,8 +120,7 @@ def texture_of_head(
 def chart_of(side: int) -> Seen:
     """Which triangle of the shipped rig each texel of its chart is on."""
     rig = shipped_rig()
-    points = np.stack([rig.uv[:, 0] * side, (1.0 - rig.uv[:, 1]) * side, np.zeros(len(rig.uv))], axis=1)
-    return rasterize(points, rig.faces, side, side)
+    return texels_of(rig.uv, rig.faces, side)
 
 
 @lru_cache(maxsize=2)

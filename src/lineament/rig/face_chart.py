@@ -15,7 +15,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from lineament.geometry.mesh import Mesh, vertex_normals
-from lineament.geometry.raster import rasterize
+from lineament.geometry.raster import Seen, rasterize
 from lineament.rig.chart import border_loops, convex_map
 from lineament.rig.model import Part, Rig
 
@@ -126,6 +126,12 @@ def _square(
     return np.array(loop, np.int64), places
 
 
+def texels_of(uv: NDArray[np.floating], triangles: NDArray[np.integer], side: int) -> Seen:
+    """Which triangle each of S×S texels of a chart [V, 2] is on, row 0 being v = 1."""
+    points = np.stack([uv[:, 0] * side, (1.0 - uv[:, 1]) * side, np.zeros(len(uv))], axis=1)
+    return rasterize(points, triangles, side, side)
+
+
 @dataclass(frozen=True)
 class ChartGrid:
     """A grid of S×S texels over the face's chart; row 0 is the top, texel centres lie at (i + 0.5) / S."""
@@ -142,9 +148,8 @@ class ChartGrid:
     @classmethod
     def of(cls, rig: Rig, side: int) -> ChartGrid:
         """The grid of S = ``side`` of a rig's chart."""
-        points = np.stack([rig.face_uv[:, 0] * side, (1.0 - rig.face_uv[:, 1]) * side, np.zeros(len(rig.mean))], axis=1)
         triangles = rig.faces[rig.on_chart]
-        seen = rasterize(points, triangles, side, side)
+        seen = texels_of(rig.face_uv, triangles, side)
         inside = seen.triangle >= 0
         nearest = tuple(ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True))
         corner, weight = triangles[seen.triangle[nearest]], seen.weight[nearest]
