@@ -19,6 +19,7 @@ from lineament.face import detect_faces, draw_faces
 from lineament.geometry.mesh import Mesh
 from lineament.images import encode_normals
 from lineament.render.preview import shade_normals
+from lineament.result.head import head_of, head_texture_of
 from lineament.rig import load_rig
 from lineament.synth import Generator, SynthConfig
 
@@ -40,6 +41,7 @@ def main() -> None:
     Image.fromarray(relit_face()).save(FOLDER / "relit.jpg", quality=90)
     Image.fromarray(canonical_crop()).save(FOLDER / "crop.jpg", quality=90)
     Image.fromarray(depth_stages()).save(FOLDER / "df2net.jpg", quality=90)
+    Image.fromarray(head_levels()).save(FOLDER / "head.jpg", quality=90)
 
 
 def mesh_views(size: int = 240) -> Picture:
@@ -76,6 +78,21 @@ def depth_stages() -> Picture:
     around = slice(max(top - 8, 0), top + height + 8), slice(max(left - 8, 0), left + width + 8)
     picture = np.concatenate([tile[around] for tile in tiles], axis=1)
     return np.asarray(cv2.resize(picture, None, fx=1.6, fy=1.6, interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def head_levels(size: int = 240) -> Picture:
+    """The astronaut's face, HRN's three levels in the photo, and the head with its texture from three sides."""
+    face = lineament.load("hrn").estimate(data.astronaut())[0]
+    tiles = [face.crop.at(size).extract(face.photo)]
+    for normals in face.crop_estimate.normals:
+        shading = shade_normals(normals, (-0.6, 0.5, 0.6), np.ones(normals.shape[:2], bool))
+        tiles.append(cv2.resize(np.repeat(shading[..., None], 3, axis=2), (size, size), interpolation=cv2.INTER_AREA))
+    mesh, texture = head_of(face.crop_estimate).mesh, head_texture_of(face).colours
+    for yaw in (-60, 0, 60):
+        turned = Rotation.from_euler("y", yaw, degrees=True).apply(mesh.vertices)
+        shown = Mesh(turned, mesh.triangles, mesh.corner_uv)
+        tiles.append(picture_of(view_mesh(shown, size), shown, texture))
+    return np.concatenate(tiles, axis=1)
 
 
 def canonical_crop() -> Picture:

@@ -7,8 +7,8 @@ skins; the method finds the face itself. Its mesh is laid on the head by 51 land
 size and, for the second figure, at the size that fits best (one photo does not tell it); the distance is from every
 vertex of the head's face to the mesh's surface, mm, median and mean of each photo, then their means.
 
-Beside the method stand the rig's mean head, aligned alike, and the method's answer for another head in the same pose,
-which tells how much of it is this person's.
+Beside the method stand the rig's mean head and the average one of the generator, which makes it deeper, both aligned
+alike, and the method's answer for another head in the same pose, which tells how much of it is this person's.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from lineament.evaluation.report.table import Cell, Table
 from lineament.geometry.mesh import Mesh
 from lineament.result.head import head_of
 from lineament.rig import Part, Rig, load_rig
+from lineament.synth.config import SynthConfig
+from lineament.synth.person import finished
 
 INNER = slice(17, 68)  # landmarks that lie on features
 REACH = 95.0  # mm from the nose's tip within which the face is compared
@@ -82,16 +84,29 @@ def measure(arguments: argparse.Namespace) -> None:
         found[photo.head, photo.pose] = head_of(face.crop_estimate).mesh
         photos.append(photo)
     mean = Mesh(ours.mean.astype(np.float64), ours.faces.astype(np.int64))
-    rows: dict[str, list[Distance]] = {arguments.method: [], "of another head": [], "the rig's mean head": []}
+    average = average_head(ours)
+    names = (arguments.method, "of another head", "the rig's mean head", "the generator's average head")
+    rows: dict[str, list[Distance]] = {name: [] for name in names}
     for photo in photos:
         scan, landmarks = face_of(heads, photo.head)
         others = [head for head, pose in found if pose == photo.pose and head != photo.head]
         rows[arguments.method].append(distance(found[photo.head, photo.pose], ours, scan, landmarks))
         rows["the rig's mean head"].append(distance(mean, ours, scan, landmarks))
+        rows["the generator's average head"].append(distance(average, ours, scan, landmarks))
         if others:
             other = others[photo.head % len(others)]
             rows["of another head"].append(distance(found[other, photo.pose], ours, scan, landmarks))
     report([table_of(rows, len(photos), missed)], arguments.output, [arguments.method])
+
+
+def average_head(rig: Rig) -> Mesh:
+    """The head about which the generator's people vary."""
+    config = SynthConfig()
+    stretch = torch.tensor([[1.0, 1.0, config.mean_depth]])
+    profile = torch.deg2rad(torch.tensor([config.mean_profile])).tan()
+    curvature = torch.tensor([1e-3 * config.mean_curvature])
+    vertices = finished(torch.from_numpy(rig.mean)[None], stretch, profile, curvature)
+    return Mesh(vertices[0].double().numpy(), rig.faces.astype(np.int64))
 
 
 def face_of(heads: Rig, head: int) -> tuple[np.ndarray, np.ndarray]:

@@ -96,7 +96,7 @@ def test_the_ablation_trains_measures_and_remembers(tmp_path: Path) -> None:
     assert not again  # nothing was trained again
     with pytest.raises(UsageError, match="rows"):
         AblationConfig(tmp_path, 1.0, rows=("CARN",))
-    assert {name: len(study_of(name).rows) for name in studied_methods()} == {"casfne": 11, "hffne": 8}
+    assert {name: len(study_of(name).rows) for name in studied_methods()} == {"casfne": 11, "hffne": 8, "hrn": 7}
 
 
 def test_the_ablation_of_hffne_shares_its_coarse_networks(tmp_path: Path) -> None:
@@ -107,6 +107,18 @@ def test_the_ablation_of_hffne_shares_its_coarse_networks(tmp_path: Path) -> Non
     assert [row[-1] for row in table.rows] == [15.05, 9.6, None, 11.3]
     assert all(0 < row[1] < 180 for row in table.rows)
     assert sorted(p.name for p in tmp_path.glob("coarse-*")) == ["coarse-100", "coarse-50"]
+
+
+def test_the_ablation_of_hrn_stands_on_one_analyser(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    rows = ("base", "+ hierarchical", "+ de-retouching", "displacement alone")
+    config = AblationConfig(tmp_path, 0.01, "hrn", faces=60, test_faces=10, size=64, batch_size=2, rows=rows)
+    table = ablate(config)
+    assert [row[0] for row in table.rows] == list(rows)
+    assert all(0 < row[1] < 180 for row in table.rows)
+    assert len(list(tmp_path.glob("**/hrn-analyser.safetensors"))) == 1
+    assert len(list(tmp_path.glob("**/hrn-retouching.safetensors"))) == 1
+    assert len(list(tmp_path.glob("**/charts/train"))) == 1
 
 
 def test_hffne_is_counted_with_and_without_its_second_stage() -> None:

@@ -8,6 +8,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import trimesh
@@ -55,7 +56,7 @@ def parsed(path: Path) -> tuple[dict[str, Any], bytes]:
 def read(content: dict[str, Any], binary: bytes, number: int) -> NDArray[Any]:
     """An accessor's values, sparse or not, by the specification's rules."""
     accessor = content["accessors"][number]
-    kinds, widths = {5126: np.dtype("<f4"), 5125: np.dtype("<u4")}, {"SCALAR": 1, "VEC2": 2, "VEC3": 3}
+    kinds, widths = {5126: np.dtype("<f4"), 5125: np.dtype("<u4")}, {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
     width = widths[accessor["type"]]
 
     def view(place: int, kind: np.dtype[Any], count: int) -> NDArray[Any]:
@@ -115,6 +116,28 @@ def test_shapes_move_what_they_move(tmp_path: Path) -> None:
     indices = read(content, binary, primitive["indices"])
     assert np.array_equal(indices.reshape(-1, 3), head.triangles)
     assert content["buffers"][0]["byteLength"] == len(binary)
+
+
+def test_relief_is_a_normal_texture_with_its_tangents(tmp_path: Path) -> None:
+    head = octahedron()
+    relief = np.full((8, 8, 3), (128, 128, 255), np.uint8)
+    relief[2, 3] = (200, 100, 220)
+    content, binary = parsed(write_head(tmp_path / "head.glb", head, TEXTURE, relief))
+    (material,) = content["materials"]
+    image = content["images"][content["textures"][material["normalTexture"]["index"]]["source"]]
+    assert image["mimeType"] == "image/png"  # JPEG would blur it
+    view = content["bufferViews"][image["bufferView"]]
+    start, length = view["byteOffset"], view["byteLength"]
+    picture = cv2.imdecode(np.frombuffer(binary[start : start + length], np.uint8), cv2.IMREAD_COLOR)
+    assert np.array_equal(picture[..., ::-1], relief)
+    tangents = read(content, binary, content["meshes"][0]["primitives"][0]["attributes"]["TANGENT"])
+    assert np.allclose(np.linalg.norm(tangents[:, :3], axis=1), 1.0, atol=1e-6)
+    assert set(tangents[:, 3].tolist()) <= {-1.0, 1.0}
+    (mesh,) = trimesh.load(tmp_path / "head.glb", process=False).geometry.values()
+    assert np.array_equal(np.asarray(mesh.visual.material.normalTexture)[..., :3], relief)
+    plain, _ = parsed(write_head(tmp_path / "plain.glb", head, TEXTURE))
+    assert "normalTexture" not in plain["materials"][0]
+    assert "TANGENT" not in plain["meshes"][0]["primitives"][0]["attributes"]
 
 
 def test_a_head_without_shapes_has_none(tmp_path: Path) -> None:

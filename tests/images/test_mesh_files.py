@@ -56,6 +56,14 @@ def test_meshes_without_a_texture_and_with_seams(kind: str, tmp_path: Path) -> N
     assert len(loaded(tmp_path / f"seam.{kind}").faces) == len(mesh.triangles)
 
 
+def test_stl_holds_the_shape(tmp_path: Path) -> None:
+    mesh, texture = ramp()
+    write_mesh(tmp_path / "face.stl", mesh, texture)
+    read = loaded(tmp_path / "face.stl")
+    assert len(read.faces) == len(mesh.triangles)
+    assert np.allclose(read.bounds, [mesh.vertices.min(0), mesh.vertices.max(0)], atol=1e-4)
+
+
 def test_an_obj_shows_its_texture_as_it_is(tmp_path: Path) -> None:
     write_mesh(tmp_path / "face.obj", *ramp())
     lines = [line.split() for line in (tmp_path / "face.mtl").read_text().splitlines() if line]
@@ -67,8 +75,8 @@ def test_an_obj_shows_its_texture_as_it_is(tmp_path: Path) -> None:
 
 def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     mesh, _ = ramp()
-    with pytest.raises(UsageError, match="glb, obj, ply"):
-        write_mesh(tmp_path / "face.stl", mesh)
+    with pytest.raises(UsageError, match="glb, obj, ply, stl"):
+        write_mesh(tmp_path / "face.fbx", mesh)
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write"):
         write_mesh(tmp_path / "file" / "face.glb", mesh)

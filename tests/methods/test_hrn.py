@@ -15,13 +15,14 @@ import lineament
 from lineament.errors import DataError, UsageError
 from lineament.images.write import write_png
 from lineament.methods.hrn import losses
+from lineament.methods.hrn.analyser import Analyser, AnalyserConfig
+from lineament.methods.hrn.analyser_recipe import AnalyserRecipe
 from lineament.methods.hrn.coefficients import COUNT, SIZES
 from lineament.methods.hrn.config import HRNTrainConfig
 from lineament.methods.hrn.data import ShapedCrops, compared_vertices
 from lineament.methods.hrn.model import HRN, hrn, hrn_s
-from lineament.methods.hrn.recipe import HRNRecipe
 from lineament.pipeline.labels import label_photos
-from lineament.render.morphable import MorphableFace
+from lineament.render.morphable import MorphableFace, head_rotation
 from lineament.rig import load_rig
 from lineament.synth import Generator
 from lineament.synth.write import config_of
@@ -61,8 +62,12 @@ def test_sizes_are_the_papers_and_the_small_one() -> None:
     assert paper.config.encoder == "resnet50"
     assert paper.config.crop_size == 224
     # ResNet-50 without its classifier has 23.5 million parameters.
-    assert sum(p.numel() for p in paper.parameters()) == pytest.approx(23.508e6 + (2048 + 1) * COUNT, rel=1e-3)
-    assert sum(p.numel() for p in small.parameters()) < 4e6
+    analyser = sum(p.numel() for p in paper.analyser.parameters())
+    assert analyser == pytest.approx(23.508e6 + (2048 + 1) * COUNT, rel=1e-3)
+    # pix2pix's U-Net of 256 pixels has 54.4 million, with 9 channels in and 1 out.
+    assert sum(p.numel() for p in paper.displacement.parameters()) == pytest.approx(54.4e6, rel=1e-3)
+    assert (float(paper.config.first_deformation), float(paper.config.first_displacement)) == (0.01, 0.01)
+    assert sum(p.numel() for p in small.parameters()) < 6e6
     rig = load_rig()
     assert (SIZES["identity"], SIZES["expression"]) == (rig.identity_count, rig.expression_count)
     with pytest.raises(UsageError, match="multiples of 32"):
@@ -71,7 +76,7 @@ def test_sizes_are_the_papers_and_the_small_one() -> None:
 
 def test_an_untrained_answer_is_the_mean_face_at_rest_in_white_light() -> None:
     torch.manual_seed(0)
-    network = HRN(hrn_s(64)).eval()
+    network = Analyser(AnalyserConfig("efficientnet-lite0", 256, 64)).eval()
     found = network(torch.rand(2, 3, 64, 64))
     assert {name: values.shape for name, values in found.items()} == {n: (2, size) for n, size in SIZES.items()}
     assert found["identity"].abs().max() < 0.5
@@ -96,7 +101,7 @@ def test_shapes_come_with_their_crops(faces: Path, tmp_path: Path) -> None:
     low, high = marks.amin(1), marks.amax(1)
     assert torch.allclose((high - low).amax(1), torch.full((4,), 0.55), atol=0.02)  # the canonical crop's span
     assert torch.allclose(0.5 * (high + low), torch.full((4, 2), 0.5), atol=0.02)
-    assert torch.allclose(batch["vertex_normals"].norm(dim=-1), torch.ones(4, marks.shape[1] + 1120), atol=1e-4)
+    assert torch.allclose(batch["vertex_normals"].norm(dim=-1), torch.ones(4, marks.shape[1] + 1400), atol=1e-4)
     # Vertices and places belong together: far cameras are nearly parallel projections.
     for vertices, places in zip(batch["vertices"], batch["places"], strict=True):
         height = np.corrcoef(vertices[:, 1].numpy(), -places[:, 1].numpy())[0, 1]
@@ -152,7 +157,7 @@ def test_light_is_learned_from_colours() -> None:
 
 def test_a_tiny_training_learns(faces: Path, tmp_path: Path) -> None:
     config = configured(tmp_path / "run", faces, steps=150, augment=False)
-    weights = train(HRNRecipe(config), config)
+    weights = train(AnalyserRecipe(config), config)
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     shape = [line["shape"] for line in lines if "shape" in line]
     places = [line["places"] for line in lines if "places" in line]
@@ -160,12 +165,26 @@ def test_a_tiny_training_learns(faces: Path, tmp_path: Path) -> None:
     assert np.mean(places[-30:]) < 0.9 * np.mean(places[:30])
     assert any("validation_shape_mm" in line for line in lines)
     assert weights.stat().st_size < 8e6
-    again = configured(tmp_path / "on", faces, init=weights)
+    again = configured(tmp_path / "on", faces, analyser_init=weights)
     again.check_places()
-    recipe = HRNRecipe(again)
+    recipe = AnalyserRecipe(again)
     recipe.start()
     with pytest.raises(UsageError, match="hold the encoder already"):
         dataclasses.replace(again, start="imagenet")
+
+
+def test_the_shape_alone_is_compared_after_the_best_rotation() -> None:
+    torch.manual_seed(0)
+    truth = torch.randn(3, 40, 3)
+    turned = (truth + 5.0) @ head_rotation(torch.tensor([[0.3, -0.5, 0.2]])).transpose(1, 2)
+    assert losses.aligned_vertex_loss(turned, truth) < 1e-4
+    mirrored = truth * torch.tensor([-1.0, 1.0, 1.0])  # no rotation makes a left hand a right one
+    assert losses.aligned_vertex_loss(mirrored, truth) > 0.3
+    own = (truth + 0.1 * torch.randn(3, 40, 3)).requires_grad_()
+    losses.aligned_vertex_loss(own, truth).backward()
+    assert own.grad is not None
+    with torch.no_grad():
+        assert losses.aligned_vertex_loss(own - 0.5 * own.grad, truth) < losses.aligned_vertex_loss(own, truth)
 
 
 def test_photos_teach_landmarks_colours_and_normals(faces: Path, tmp_path: Path) -> None:
@@ -175,7 +194,7 @@ def test_photos_teach_landmarks_colours_and_normals(faces: Path, tmp_path: Path)
     label_photos([written(tmp_path / "astronaut.png", data.astronaut())], photos, lineament.load("casfne-s"), size=64)
     config = configured(tmp_path / "run", faces, photos=(photos,), photo_share=0.5, steps=1)
     config.check_places()
-    recipe = HRNRecipe(config)
+    recipe = AnalyserRecipe(config)
     batch = next(recipe.batches("train", 0, torch.device("cpu")))
     assert batch["photo_image"].shape == (2, 3, 64, 64)
     marks = batch["photo_landmarks"]

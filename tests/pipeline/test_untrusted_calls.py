@@ -107,7 +107,7 @@ def test_what_cannot_be_saved(face: FaceGeometry, tmp_path: Path, monkeypatch: p
         {"outputs": "depth"},
         {"outputs": 5},
         {"outputs": (5,)},
-        {"mesh_formats": ("stl",)},
+        {"mesh_formats": ("fbx",)},
         {"mesh_formats": "glb"},
         {"mesh_formats": None},
     ):

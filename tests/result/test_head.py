@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import OpenEXR
 import pytest
 import torch
 import trimesh
@@ -18,13 +19,16 @@ from lineament.annotations.parsing import MaskClass
 from lineament.errors import InputError
 from lineament.face import FaceCrop
 from lineament.geometry.camera import Perspective
+from lineament.geometry.head import Head
+from lineament.geometry.mesh import Mesh
 from lineament.methods.hrn.coefficients import SIZES
+from lineament.methods.hrn.head import mesh_of
 from lineament.methods.hrn.method import METHOD
 from lineament.methods.hrn.model import HRN, hrn_s
-from lineament.methods.hrn.predictor import mesh_of
 from lineament.networks.onnx_export import export_graphs
 from lineament.networks.weight_files import save_weights
 from lineament.result.head import head_of
+from lineament.result.head_detail import normal_map_of, raised
 from lineament.result.head_texture import chart_of, texture_of_head
 from lineament.rig import Part, load_rig
 from lineament.rig.posing import FOCAL
@@ -96,7 +100,7 @@ def test_files_of_a_head(weights: Path, tmp_path: Path) -> None:
 
     photo = data.astronaut()
     (face,) = lineament.load(weights).estimate(photo, BOX)
-    out = face.save(tmp_path / "out", outputs=("normals", "mesh"), mesh_formats=("glb", "obj"))
+    out = face.save(tmp_path / "out", outputs=("normals", "mesh", "albedo"), mesh_formats=("glb", "obj", "stl"))
     said = json.loads((out / "face.json").read_text())["mesh"]
     rig = load_rig()
     assert said["files"][0] == "mesh.glb"
@@ -108,8 +112,18 @@ def test_files_of_a_head(weights: Path, tmp_path: Path) -> None:
     coefficients = json.loads((out / "coefficients.json").read_text())
     assert set(coefficients["expression"]) == set(rig.expression_names)
     assert len(coefficients["light"]) == 27
-    for name in ("texture", "visibility", "albedo"):
+    for name in ("texture", "visibility", "albedo", "normals"):
         assert cv2.imread(str(out / "uv" / f"{name}.png")) is not None
+    assert {"uv/position.exr", "uv/deformation.exr", "uv/displacement.exr"} <= set(said["maps"])
+    with OpenEXR.File(str(out / "uv" / "deformation.exr")) as file:
+        assert np.array_equal(file.channels()["Z"].pixels, face.crop_estimate.deformation_map[..., 2])
+    # With the albedo, the mesh can be lit anew: its texture has no shading.
+    unlit = cv2.imread(str(out / "uv" / "unlit.png"))[..., ::-1]
+    assert np.abs(unlit.astype(int) - cv2.imread(str(out / "uv" / "texture.png"))[..., ::-1]).mean() > 1.0
+    picture = np.asarray(mesh.visual.material.baseColorTexture)[..., :3].astype(int)
+    assert np.abs(picture - unlit).mean() < 3.0  # JPEG
+    printed = trimesh.load(out / "mesh.stl", process=False)
+    assert len(printed.faces) == 16 * len(rig.faces)
     # The camera's file puts the head where the landmarks of the mesh lie in the photo.
     camera = json.loads((out / "camera.json").read_text())
     head = head_of(face.crop_estimate).mesh
@@ -118,6 +132,27 @@ def test_files_of_a_head(weights: Path, tmp_path: Path) -> None:
     known = face.crop.to_photo(face.crop_estimate.mesh_places * face.crop.size)
     skin = rig.part <= Part.NECK
     assert np.abs(places - known)[skin].max() < 0.1
+
+
+def test_relief_is_in_the_normal_map_and_in_the_raised_mesh() -> None:
+    rig = load_rig()
+    head = Head(rig.mean.astype(np.float64), rig.faces.astype(np.int64), rig.uv.astype(np.float64), rig.weld())
+    row, column = np.mgrid[:256, :256] + 0.5
+    cheek = np.array([60.0, 150.0])  # texels to the right and down: smooth skin beside the nose
+    bump = (2.0 * np.exp(-((column - cheek[0]) ** 2 + (row - cheek[1]) ** 2) / 50.0)).astype(np.float32)
+    flat = normal_map_of(head, np.zeros_like(bump), 256)
+    assert np.abs(flat.astype(int) - [128, 128, 255]).max() <= 1
+    bumped = normal_map_of(head, bump, 512)
+    tilted = np.abs(bumped.astype(int) - [128, 128, 255]).max(-1) > 20
+    assert 0.0005 < tilted.mean() < 0.02  # around the bump alone
+    mesh = Mesh(head.vertices, head.triangles)
+    plain, raised_mesh = raised(mesh, np.zeros_like(bump)), raised(mesh, bump)
+    away = np.linalg.norm(raised_mesh.vertices - plain.vertices, axis=1)
+    assert away.max() == pytest.approx(2.0, abs=0.3)
+    assert (away > 0.01).mean() < 0.05
+    middle = plain.vertices[away.argmax()]
+    assert middle[0] < -15.0  # the chart's left is the head's x below zero
+    assert (raised_mesh.vertices - plain.vertices)[away.argmax()] @ middle > 0.0  # outwards
 
 
 def test_other_methods_have_no_head() -> None:

@@ -70,7 +70,7 @@ class Estimate:
     """What to write, with commas between: normals (always), depth (depth.png, depth.exr), mesh (textured, in
     millimetres), albedo (the photo without its shading)."""
     mesh_formats: Annotated[tuple[MeshFormat, ...] | None, comma_separated(LISTS["mesh_formats"])] = None
-    """Files of the mesh, with commas between: glb (the default), obj, ply."""
+    """Files of the mesh, with commas between: glb (the default), obj, ply, stl."""
     skip_existing: bool = False
     """Skip photos whose result is there already: finished, from the same photo, with the same weights and options."""
     estimation: Annotated[Options, tyro.conf.arg(name="")] = field(default_factory=Options)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lineament.errors import DataError
 from lineament.geometry.mesh import Mesh, welded_normals
+from lineament.geometry.relief import vertex_tangents
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,11 @@ class Head:
         for name, weight in self.weights.items():
             vertices += weight * self.morphs[name]
         return Mesh(vertices, self.triangles, self.uv[self.triangles])
+
+    @property
+    def tangents(self) -> NDArray[np.float64]:
+        """[V, 4] tangents at rest, along the atlas' u (`lineament.geometry.relief.vertex_tangents`)."""
+        return vertex_tangents(self.vertices, self.triangles, self.uv, self.normals(self.vertices))
 
     def normals(self, vertices: NDArray[np.floating]) -> NDArray[np.float64]:
         """Unit normals [V, 3] of the head with these vertices [V, 3], smooth over its seams."""

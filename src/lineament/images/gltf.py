@@ -26,13 +26,14 @@ _FLOAT, _UINT32 = 5126, 5125
 _VERTEX, _INDEX = 34962, 34963  # targets of buffer views
 
 
-def write_head(path: Path, head: Head, texture: NDArray[np.uint8]) -> Path:
+def write_head(path: Path, head: Head, texture: NDArray[np.uint8], normal_map: NDArray[np.uint8] | None = None) -> Path:
     """Write a textured head that can be animated.
 
     Args:
         path: The ``.glb`` file. Metres, y up, facing +z, at rest; its default weights are those that the photo shows.
         head: The head.
         texture: H×W×3 sRGB on its atlas.
+        normal_map: H×W×3 normals in the frames of the head's tangents, (n + 1) / 2, x along u, y along v.
 
     Raises:
         NotFiniteError: Numbers that are not finite.
@@ -40,7 +41,7 @@ def write_head(path: Path, head: Head, texture: NDArray[np.uint8]) -> Path:
     """
     for name, values in (("vertices", head.vertices), ("texture coordinates", head.uv), *head.morphs.items()):
         check_finite(f"{path.name}: {name}", values)
-    data = _packed(head, texture, path.stem)
+    data = _packed(head, texture, normal_map, path.stem)
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
     return path
@@ -87,7 +88,7 @@ class _Binary:
         return len(self.accessors) - 1
 
 
-def _packed(head: Head, texture: NDArray[np.uint8], name: str) -> bytes:
+def _packed(head: Head, texture: NDArray[np.uint8], normal_map: NDArray[np.uint8] | None, name: str) -> bytes:
     """The file's content."""
     binary = _Binary()
     rest = head.normals(head.vertices)
@@ -97,6 +98,8 @@ def _packed(head: Head, texture: NDArray[np.uint8], name: str) -> bytes:
         "NORMAL": binary.dense(rest, "VEC3", _VERTEX),
         "TEXCOORD_0": binary.dense(head.uv * [1.0, -1.0] + [0.0, 1.0], "VEC2", _VERTEX),
     }
+    if normal_map is not None:
+        attributes["TANGENT"] = binary.dense(head.tangents, "VEC4", _VERTEX)
     indices = binary.dense(head.triangles.reshape(-1), "SCALAR", _INDEX)
     targets = []
     for offsets in head.morphs.values():
@@ -106,30 +109,41 @@ def _packed(head: Head, texture: NDArray[np.uint8], name: str) -> bytes:
             "NORMAL": binary.sparse(turned.astype(np.float32), _TURNED),
         }
         targets.append(moved)
-    _, jpeg = cv2.imencode(".jpg", texture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG])
-    image = binary.view(jpeg.tobytes())
+    images = [_image(binary, ".jpg", texture, f"{name}-texture")]
     primitive: dict[str, Any] = {"attributes": attributes, "indices": indices, "material": 0}
     mesh: dict[str, Any] = {"name": name, "primitives": [primitive]}
     if targets:
         primitive["targets"] = targets
         mesh["weights"] = [float(head.weights.get(shape, 0.0)) for shape in head.morphs]
         mesh["extras"] = {"targetNames": list(head.morphs)}
-    material = {"baseColorTexture": {"index": 0}, "metallicFactor": 0.0, "roughnessFactor": 0.6}
+    surface = {"baseColorTexture": {"index": 0}, "metallicFactor": 0.0, "roughnessFactor": 0.6}
+    material: dict[str, Any] = {"name": name, "pbrMetallicRoughness": surface}
+    if normal_map is not None:
+        images.append(_image(binary, ".png", normal_map, f"{name}-normals"))
+        material["normalTexture"] = {"index": 1}
     content = {
         "asset": {"version": "2.0", "generator": "lineament"},
         "scene": 0,
         "scenes": [{"nodes": [0]}],
         "nodes": [{"name": name, "mesh": 0}],
         "meshes": [mesh],
-        "materials": [{"name": name, "pbrMetallicRoughness": material}],
-        "textures": [{"source": 0, "sampler": 0}],
+        "materials": [material],
+        "textures": [{"source": number, "sampler": 0} for number in range(len(images))],
         "samplers": [{"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071}],
-        "images": [{"bufferView": image, "mimeType": "image/jpeg", "name": f"{name}-texture"}],
+        "images": images,
         "accessors": binary.accessors,
         "bufferViews": binary.views,
         "buffers": [{"byteLength": len(binary.data) + -len(binary.data) % 4}],
     }
     return _chunks(json.dumps(content, separators=(",", ":"), allow_nan=False).encode(), bytes(binary.data))
+
+
+def _image(binary: _Binary, kind: str, picture: NDArray[np.uint8], name: str) -> dict[str, Any]:
+    """Append a picture H×W×3 RGB as JPEG or PNG."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG] if kind == ".jpg" else []
+    _, encoded = cv2.imencode(kind, picture[..., ::-1], options)
+    mime = "image/jpeg" if kind == ".jpg" else "image/png"
+    return {"bufferView": binary.view(encoded.tobytes()), "mimeType": mime, "name": name}
 
 
 def _chunks(text: bytes, data: bytes) -> bytes:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writing meshes with their texture: GLB, OBJ, PLY."""
+"""Writing meshes with their texture: GLB, OBJ, PLY; and STL, which knows none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def write_mesh(path: Path, mesh: Mesh, texture: NDArray[np.uint8] | None = None)
 
     Args:
         path: The file; its suffix names the format. OBJ writes a material and the texture beside it, under its stem;
-            GLB holds them; PLY gets the texture's colours at its vertices.
+            GLB holds them; PLY gets the texture's colours at its vertices; STL gets none.
         mesh: The mesh; its texture coordinates count if there is a texture.
         texture: H×W×3 RGB.
 
@@ -75,6 +75,8 @@ def write_mesh(path: Path, mesh: Mesh, texture: NDArray[np.uint8] | None = None)
         files[path.name] = text.encode()
     elif kind == "ply":
         files[path.name] = solid.export(file_type="ply", vertex_normal=True)
+    elif kind == "stl":
+        files[path.name] = solid.export(file_type="stl")
     else:
         files[path.name] = solid.export(file_type="glb", include_normals=True)
     written = []

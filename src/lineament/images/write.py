@@ -18,7 +18,7 @@ from lineament.files.writing import atomic_path, check_finite
 
 _EXR_ROWS = 256  # that are written at a time, a multiple of what is compressed together
 
-MeshFormat = Literal["glb", "obj", "ply"]
+MeshFormat = Literal["glb", "obj", "ply", "stl"]
 """Files that meshes are written to (`lineament.images.mesh`)."""
 
 

@@ -26,3 +26,9 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean of values [B, C, H, W] over their channels where a mask [B, 1, H, W] is; zero where it is empty."""
     weight = mask.to(values.dtype)
     return (values * weight).sum() / (values.shape[1] * weight.sum()).clamp_min(1.0)
+
+
+def cross(a: Tensor, b: Tensor) -> Tensor:
+    """Cross products of vectors [B, 3, ...]; on strided maps some times faster than torch's own."""
+    (ax, ay, az), (bx, by, bz) = a.unbind(1), b.unbind(1)
+    return torch.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], dim=1)

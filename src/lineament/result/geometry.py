@@ -269,7 +269,7 @@ class FaceGeometry:
             photo: Name of the photo, for ``face.json``.
             outputs: "normals" (which everything else comes with), "depth" for depth.png and depth.exr, "mesh" for a
                 textured mesh, "albedo" for albedo.png.
-            mesh_formats: Files of the mesh: "glb", "obj", "ply".
+            mesh_formats: Files of the mesh: "glb", "obj", "ply", "stl".
 
         Returns:
             The folder.

@@ -18,8 +18,10 @@ from lineament.geometry.mesh import Mesh
 from lineament.images.encoding import DESCRIPTIONS, encode_srgb
 from lineament.images.gltf import write_head
 from lineament.images.mesh import write_mesh
-from lineament.images.write import MeshFormat, write_png
+from lineament.images.resize import to_uint8
+from lineament.images.write import MeshFormat, write_exr, write_png
 from lineament.result.crop_estimate import CropEstimate
+from lineament.result.head_detail import normal_map_of, offsets_at_rest, raised
 from lineament.result.head_texture import HeadTexture, chart_of, texture_of_head
 from lineament.rig import shipped_rig
 from lineament.rig.arkit import arkit_name, arkit_shapes
@@ -48,7 +50,7 @@ def head_of(estimate: CropEstimate) -> Head:
     rig, identity = shipped_rig(), estimate.coefficients["identity"]
     weights = zip(rig.expression_names, estimate.coefficients["expression"].tolist(), strict=True)
     return Head(
-        vertices=rig.vertices(identity).astype(np.float64),
+        vertices=rig.vertices(identity).astype(np.float64) + offsets_at_rest(estimate),
         triangles=rig.faces.astype(np.int64),
         uv=rig.uv.astype(np.float64),
         weld=rig.weld(),
@@ -57,8 +59,8 @@ def head_of(estimate: CropEstimate) -> Head:
     )
 
 
-def head_texture_of(face: FaceGeometry) -> HeadTexture:
-    """What the photo shows of the head, on its atlas.
+def head_texture_of(face: FaceGeometry, unlit: bool = False) -> HeadTexture:
+    """What the photo shows of the head, on its atlas; the face without its shading, if it is to be lit anew.
 
     Raises:
         InputError: The method gives no head.
@@ -68,7 +70,11 @@ def head_texture_of(face: FaceGeometry) -> HeadTexture:
         raise InputError(
             "this method gives no head that a photo could be laid on: take one that gives coefficients of the rig"
         )
-    return texture_of_head(face.photo, face.crop, face.region.parse, estimate.mesh, estimate.mesh_places)
+    picture = face.photo
+    if unlit:
+        shaded, picture = to_uint8(picture), face.albedo
+        picture = np.where(picture.any(-1, keepdims=True), picture, shaded)  # hair and ears have no albedo
+    return texture_of_head(picture, face.crop, face.region.parse, estimate.mesh, estimate.mesh_places)
 
 
 def albedo_of(estimate: CropEstimate) -> NDArray[np.uint8]:
@@ -79,22 +85,38 @@ def albedo_of(estimate: CropEstimate) -> NDArray[np.uint8]:
     return np.rint(255.0 * encode_srgb(texels)).astype(np.uint8)
 
 
-def write_head_files(face: FaceGeometry, folder: Path, formats: Sequence[MeshFormat]) -> dict[str, Any]:
+def write_head_files(
+    face: FaceGeometry, folder: Path, formats: Sequence[MeshFormat], unlit: bool = False
+) -> dict[str, Any]:
     """Write a head, its coefficients, its camera and the maps of its atlas; return what ``face.json`` says of it.
 
-    The GLB holds the head at rest with its shapes; other formats hold it as the photo shows it.
+    The GLB holds the head at rest with its shapes; other formats hold it as the photo shows it. Their texture is the
+    photo or, ``unlit``, the photo without its shading.
     """
-    head, texture = head_of(face.crop_estimate), head_texture_of(face)
+    own = face.crop_estimate
+    head, texture, height = head_of(own), head_texture_of(face), own.displacement_map
     mesh, files = posed_mesh(face), []
+    colours = head_texture_of(face, unlit=True).colours if unlit else texture.colours
+    normal_map = None if height is None else normal_map_of(head, height, len(texture.colours))
     for kind in formats:
         path = folder / f"mesh.{kind}"
-        files += [write_head(path, head, texture.colours)] if kind == "glb" else write_mesh(path, mesh, texture.colours)
+        if kind == "glb":
+            files.append(write_head(path, head, colours, normal_map))
+        elif kind == "stl" and height is not None:
+            files += write_mesh(path, raised(mesh, height))
+        else:
+            files += write_mesh(path, mesh, colours)
     (folder / "uv").mkdir(exist_ok=True)
+    maps = _write_chart(own, folder / "uv")
+    for name, picture in (("normals", normal_map), ("unlit", colours if unlit else None)):
+        if picture is not None:
+            write_png(folder / "uv" / f"{name}.png", picture)
+            maps.append(f"uv/{name}.png")
     write_png(folder / "uv" / "texture.png", texture.colours)
     write_png(folder / "uv" / "visibility.png", np.rint(255.0 * texture.visibility).astype(np.uint8))
-    write_png(folder / "uv" / "albedo.png", albedo_of(face.crop_estimate))
-    write_json(folder / "coefficients.json", _coefficients(face.crop_estimate))
-    write_json(folder / "camera.json", _camera(face.crop_estimate, face.crop))
+    write_png(folder / "uv" / "albedo.png", albedo_of(own))
+    write_json(folder / "coefficients.json", _coefficients(own))
+    write_json(folder / "camera.json", _camera(own, face.crop))
     return {
         "origin": "method",
         "files": [file.name for file in files],
@@ -104,10 +126,30 @@ def write_head_files(face: FaceGeometry, folder: Path, formats: Sequence[MeshFor
         "vertices": len(mesh.vertices),
         "triangles": len(mesh.triangles),
         "shapes": list(head.morphs),
-        "maps": ["uv/texture.png", "uv/visibility.png", "uv/albedo.png"],
+        "maps": ["uv/texture.png", "uv/visibility.png", "uv/albedo.png", *maps],
         "coefficients": "coefficients.json",
         "camera": "camera.json",
     }
+
+
+def _write_chart(estimate: CropEstimate, folder: Path) -> list[str]:
+    """Write the maps of the face's chart that a method gives, as OpenEXR; return their names in the result."""
+    vectors = ("X", "Y", "Z")
+    frame = "mm, crop's camera frame: x right, y up, z towards the viewer"
+    found = {
+        "position": (estimate.position_map, vectors, frame),
+        "deformation": (estimate.deformation_map, vectors, frame),
+        "displacement": (estimate.displacement_map, ("Y",), "mm along the normal"),
+    }
+    written = []
+    for name, (values, channels, unit) in found.items():
+        if values is None:
+            continue
+        planes = np.atleast_3d(values)
+        content = {channel: planes[..., number] for number, channel in enumerate(channels)}
+        write_exr(folder / f"{name}.exr", content, {"unit": unit, "chart": "face, row 0 is v = 1"})
+        written.append(f"uv/{name}.exr")
+    return written
 
 
 def posed_mesh(face: FaceGeometry) -> Mesh:

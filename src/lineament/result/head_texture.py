@@ -23,6 +23,7 @@ from lineament.alignment.crop import FaceCrop
 from lineament.annotations.parsing import MaskClass
 from lineament.geometry.mesh import Mesh, vertex_normals
 from lineament.geometry.raster import Seen, rasterize
+from lineament.images.inpaint import inpainted, sampled
 from lineament.rig import Part, Rig, shipped_rig
 from lineament.rig.face_chart import texels_of
 from lineament.rig.regions import smoothstep
@@ -89,12 +90,13 @@ def texture_of_head(
     sharp = crop.at(min(_LARGEST, max(64, round(crop.side))))
     picture = sharp.extract(photo)
     grid = texels[..., :2] * np.float32(sharp.size) - np.float32(0.5)
-    colours = _sampled(picture.astype(np.float32), grid)
+    colours = sampled(picture.astype(np.float32), grid)
 
     facing = smoothstep(_GRAZING, _FRONTAL, texels[..., 2])
     shown = _shown_there(parse, crop, photo.shape, texels[..., :2], part)
     weight = np.asarray(facing * shown * _unhidden(mesh, places, texels) * on_chart, np.float32)
-    base, hair = _own_colours(rig, chart, part, picture, parse), rig.regions["hairline"]
+    hair = rig.regions["hairline"]
+    base = _own_colours(rig, chart, part, picture, _parse_of_crop(parse, crop, photo.shape, len(picture)))
     skin = on_chart & (part <= int(Part.NECK))
     # Soft: the parts' borders follow the edges of triangles.
     neck, ear = (ndimage.gaussian_filter((part == int(p)).astype(np.float32), _FADE * side) for p in _RIM)
@@ -106,7 +108,7 @@ def texture_of_head(
         weight = weight * (1.0 - (neck + ear).clip(0.0, 1.0) * (1.0 - as_skin))
         base[part == int(Part.NECK)] = tone
         base = np.where((part <= int(Part.NECK))[..., None], base + (tone - base) * neck[..., None], base)
-    filled = _filled(colours, np.asarray(weight * skin, np.float32), side)
+    filled = inpainted(colours, np.asarray(weight * skin, np.float32), _mirror_of(side))
     near = ndimage.gaussian_filter(weight, _FADE * side) * _NEAR  # necks fade from what is seen to the face's colour
     filled += (base - filled) * (neck * (1.0 - near.clip(0.0, 1.0)) * (1.0 - weight))[..., None]
     haired = smoothstep(0.0, _HAIRLINE, chart.of(hair[:, None], rig.faces)[..., 0].astype(np.float32)) * skin
@@ -143,19 +145,35 @@ def _shown_there(
     parse: NDArray[np.uint8], crop: FaceCrop, shape: tuple[int, ...], places: Floats, part: NDArray[np.uint8]
 ) -> Floats:
     """[T, T] whether the photo shows, where a texel lies, what the texel is of; soft at the edges."""
-    x, y, width, height = crop.place(*shape[:2])
-    photo = crop.to_photo(places.reshape(-1, 2).astype(np.float64) * crop.size)
-    column, row = np.floor(photo - [x, y]).astype(np.int64).T
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    column, row, inside = _pixels_of_parse(parse, crop, shape, places.reshape(-1, 2))
     reach = max(1, round(_ERODED * crop.side))
     shown = np.zeros(part.shape, np.float32)
     for parts, classes in _SHOWN.items():
         here = np.isin(parse, classes)
         # Eyes and mouth are small, and what lies beside them is taken for nothing else of the head.
         near = cv2.blur(here.astype(np.float32), (reach, reach)) if parts <= int(Part.NECK) else here
-        values = np.where(inside, np.asarray(near)[row.clip(0, height - 1), column.clip(0, width - 1)], 0.0)
+        values = np.where(inside, np.asarray(near)[row, column], 0.0)
         shown = np.where(part == int(parts), values.reshape(part.shape), shown)
     return np.asarray(smoothstep(0.5, 1.0, shown.astype(np.float32)))
+
+
+def _pixels_of_parse(
+    parse: NDArray[np.uint8], crop: FaceCrop, shape: tuple[int, ...], places: NDArray[np.floating]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Column and row of a parse at places [N, 2] of the crop, shares of its side, and whether it has them."""
+    x, y, width, height = crop.place(*shape[:2])
+    photo = crop.to_photo(places.astype(np.float64) * crop.size)
+    column, row = np.floor(photo - [x, y]).astype(np.int64).T
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    return column.clip(0, width - 1), row.clip(0, height - 1), inside
+
+
+def _parse_of_crop(parse: NDArray[np.uint8], crop: FaceCrop, shape: tuple[int, ...], side: int) -> NDArray[np.uint8]:
+    """[S, S] the parse as the crop's pixels show it, other where there is none."""
+    middle = (np.arange(side) + 0.5) / side
+    places = np.stack(np.meshgrid(middle, middle), axis=-1).reshape(-1, 2)
+    column, row, inside = _pixels_of_parse(parse, crop, shape, places)
+    return np.where(inside, parse[row, column], int(MaskClass.OTHER)).reshape(side, side).astype(np.uint8)
 
 
 def _unhidden(mesh: Mesh, places: NDArray[np.float64], texels: Floats) -> NDArray[np.bool_]:
@@ -166,7 +184,7 @@ def _unhidden(mesh: Mesh, places: NDArray[np.float64], texels: Floats) -> NDArra
     drawn = nearest.of(mesh.vertices[:, 2:], mesh.triangles)[..., 0]
     depth: Floats = np.where(nearest.triangle >= 0, drawn, -np.inf).astype(np.float32)
     grid: Floats = texels[..., :2] * np.float32(side) - np.float32(0.5)
-    before = _sampled(depth, grid, cv2.INTER_NEAREST)
+    before = sampled(depth, grid, cv2.INTER_NEAREST)
     return np.asarray(texels[..., 3] > before - _BEHIND)
 
 
@@ -174,10 +192,9 @@ def _own_colours(
     rig: Rig, chart: Seen, part: NDArray[np.uint8], picture: NDArray[np.uint8], parse: NDArray[np.uint8]
 ) -> Floats:
     """[T, T, 3] what parts look like that no photo shows: hair, eyeballs, the mouth's inside and the teeth."""
-    whole = cv2.resize(parse, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST)  # close enough for a mean colour
-    hair = picture[whole == int(MaskClass.HAIR)]
-    skin = picture[whole == int(MaskClass.SKIN)]
-    grown = len(hair) > 0.02 * whole.size
+    hair = picture[parse == int(MaskClass.HAIR)]
+    skin = picture[parse == int(MaskClass.SKIN)]
+    grown = len(hair) > 0.02 * parse.size
     on_scalp = np.median(hair if grown else skin, axis=0) if grown or len(skin) else np.array([120.0, 96.0, 84.0])
     base = np.broadcast_to(on_scalp, (*part.shape, 3)).astype(np.float32).copy()
     rest = chart.of(rig.mean, rig.faces)
@@ -191,43 +208,6 @@ def _own_colours(
     base[part == int(Part.MOUTH)] = _GUMS
     base[part == int(Part.TEETH)] = _TEETH
     return base
-
-
-def _filled(colours: Floats, weight: Floats, side: int) -> Floats:
-    """What is seen, and elsewhere the other half's colours fitted to it, and elsewhere what lies around."""
-    mirror = _mirror_of(side)
-    other, there = _sampled(colours, mirror), _sampled(weight, mirror)
-    both = weight * there
-    difference = (np.log(colours + 8.0) - np.log(other + 8.0)).clip(-0.7, 0.7)
-    ratio = _pulled(np.asarray(difference, np.float32), both)
-    fitted = (other + 8.0) * np.exp(ratio) - 8.0
-    known = weight + (1.0 - weight) * there
-    mixed = (colours * weight[..., None] + fitted * ((1.0 - weight) * there)[..., None]) / np.maximum(known, 1e-4)[
-        ..., None
-    ]
-    around = _pulled(np.asarray(mixed, np.float32), known)
-    return np.asarray(mixed * known[..., None] + around * (1.0 - known[..., None]), np.float32)
-
-
-def _pulled(values: Floats, weight: Floats) -> Floats:
-    """Values [T, T, C] where their weight is, carried on smoothly where it is not (Gortler et al. 1996, pull-push)."""
-    if min(weight.shape) <= 2 or not weight.any():
-        total = weight.sum()
-        mean = (values * weight[..., None]).sum((0, 1)) / total if total > 0 else np.zeros(values.shape[-1])
-        return np.broadcast_to(mean, values.shape).astype(np.float32)
-    size = (weight.shape[1] // 2, weight.shape[0] // 2)
-    smaller = cv2.resize(weight.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    pulled = cv2.resize((values * weight[..., None]).astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    means = np.asarray(pulled / np.maximum(smaller, 1e-6)[..., None], np.float32)
-    coarse = _pulled(means, np.minimum(np.float32(1), 4 * np.asarray(smaller, np.float32)))
-    wide = cv2.resize(coarse, weight.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray(wide + (values - wide) * weight[..., None].clip(0.0, 1.0), np.float32)
-
-
-def _sampled(values: Floats, grid: Floats, interpolation: int = cv2.INTER_LINEAR) -> Floats:
-    """A map [H, W] or [H, W, C] at columns and rows [T, T, 2]; its border goes on outside it."""
-    x, y = np.ascontiguousarray(grid[..., 0]), np.ascontiguousarray(grid[..., 1])
-    return np.asarray(cv2.remap(values, x, y, interpolation, borderMode=cv2.BORDER_REPLICATE))
 
 
 def _spread(values: Floats, known: NDArray[np.bool_]) -> Floats:

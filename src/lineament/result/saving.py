@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,7 +132,7 @@ def _write_face(face: FaceGeometry, folder: Path, options: SaveOptions, photo: s
             "encoding_png": "sRGB, of the photo's mean brightness and colour; black where there is no face",
         }
     if "mesh" in options.outputs:
-        described["mesh"] = _write_mesh(face, folder, options.mesh_formats)
+        described["mesh"] = _write_mesh(face, folder, options)
     write_json(folder / "face.json", described)
 
 
@@ -166,16 +166,16 @@ def _write_depth(face: FaceGeometry, folder: Path) -> dict[str, Any]:
     }
 
 
-def _write_mesh(face: FaceGeometry, folder: Path, formats: Sequence[MeshFormat]) -> dict[str, Any]:
+def _write_mesh(face: FaceGeometry, folder: Path, options: SaveOptions) -> dict[str, Any]:
     """Write the mesh; return what ``face.json`` says of it."""
     from lineament.images.mesh import write_mesh
     from lineament.result.head import has_head, write_head_files
 
     own = face.crop_estimate
     if has_head(own):
-        return write_head_files(face, folder, formats)
+        return write_head_files(face, folder, options.mesh_formats, unlit="albedo" in options.outputs)
     mesh, texture = face.mesh(), face.mesh_texture()
-    files = [file.name for kind in formats for file in write_mesh(folder / f"mesh.{kind}", mesh, texture)]
+    files = [file.name for kind in options.mesh_formats for file in write_mesh(folder / f"mesh.{kind}", mesh, texture)]
     if own.mesh is None:
         origin, unit = face.surface.origin, "millimetres of an average adult's head"
         zero = "the middle of the crop"

@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 
 from lineament.geometry.mesh import Mesh, vertex_normals
 from lineament.geometry.raster import Seen, rasterize
+from lineament.images.inpaint import sampled
 from lineament.rig.chart import border_loops, convex_map
 from lineament.rig.model import Part, Rig
 
@@ -124,6 +125,21 @@ def _square(
         share = np.concatenate([[0.0], np.cumsum(lengths)]) / lengths.sum()
         places[chain[:-1]] = (ends[first] + share[:, None] * (ends[second] - ends[first]))[:-1]
     return np.array(loop, np.int64), places
+
+
+def chart_vertices(rig: Rig) -> NDArray[np.int64]:
+    """The vertices that lie on the face's chart."""
+    return np.unique(rig.faces[rig.on_chart]).astype(np.int64)
+
+
+def at_vertices(rig: Rig, maps: NDArray[np.floating]) -> NDArray[np.float32]:
+    """A map [S, S, C] of the face's chart at the rig's vertices, [V, C]; zero at those off the chart."""
+    side, chart = len(maps), chart_vertices(rig)
+    column, row = rig.face_uv[chart, 0] * side - 0.5, (1.0 - rig.face_uv[chart, 1]) * side - 0.5
+    places = np.stack([column, row], axis=-1)[None].astype(np.float32)  # a picture one pixel high
+    found = np.zeros((rig.vertex_count, maps.shape[-1]), np.float32)
+    found[chart] = sampled(np.ascontiguousarray(maps, np.float32), places).reshape(len(chart), -1)
+    return found
 
 
 def texels_of(uv: NDArray[np.floating], triangles: NDArray[np.integer], side: int) -> Seen:

@@ -31,9 +31,7 @@ from lineament.synth.organs import cloth, collar, eye_albedo, mouth_albedo, shou
 from lineament.synth.person import PosedFace, RigTensors, pose_faces
 from lineament.synth.random import SampleRandom
 from lineament.synth.shade import shade
-from lineament.synth.skin import Folds, Surface, feature_height, sample_person, skin_albedo, skin_height
-
-_REGIONS = ("lip", "brow_left", "brow_right", "eye_line", "nostril", "hairline", "beard", "ear")
+from lineament.synth.skin import REGIONS, Folds, Surface, feature_height, sample_person, skin_albedo, skin_height
 
 
 class Generator:
@@ -48,7 +46,7 @@ class Generator:
         self.bank = NoiseBank(seed=0, device=self.device)
         self.degrade = Degrade(config.degrade)
         self.marks = self.rig.mean[self.rig.landmarks]  # [68, 3]
-        fixed = [self.rig.mean, self.rig.uv, *(self.rig.regions[name][:, None] for name in _REGIONS)]
+        fixed = [self.rig.mean, self.rig.uv, *(self.rig.regions[name][:, None] for name in REGIONS)]
         self._fixed = torch.cat(fixed, dim=1)  # [V, 5 + regions]
 
     @torch.no_grad()
@@ -183,7 +181,7 @@ class Generator:
         batch = len(face.vertices)
         fixed = self._fixed.expand(batch, -1, -1)
         pixels = interpolate(torch.cat([fixed, face.vertices, face.normals], dim=-1), self.rig.faces, head)
-        regions = {name: pixels[:, 5 + i : 6 + i] for i, name in enumerate(_REGIONS)}
+        regions = {name: pixels[:, 5 + i : 6 + i] for i, name in enumerate(REGIONS)}
         part = self.rig.face_part[head.triangle.clamp_min(0)][:, None]
         skin = (head.triangle[:, None] >= 0) & (part <= int(Part.NECK))
         position, normal = pixels[:, -6:-3], unit(pixels[:, -3:])

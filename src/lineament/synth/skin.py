@@ -31,6 +31,10 @@ HAIR_COLOURS = (
 )
 
 
+REGIONS = ("lip", "brow_left", "brow_right", "eye_line", "nostril", "hairline", "beard", "ear")
+"""The rig's regions that skin is painted by."""
+
+
 @dataclass(frozen=True)
 class Surface:
     """What the rasteriser says of each pixel, canonical quantities first."""
@@ -108,7 +112,9 @@ def sample_person(person: SampleRandom) -> Person:
     return Person(age, melanin, colour.clamp(0.004, 0.7), stubble, beard)
 
 
-def skin_albedo(surface: Surface, person: Person, draws: SampleRandom, marks: Tensor, bank: NoiseBank) -> Tensor:
+def skin_albedo(
+    surface: Surface, person: Person, draws: SampleRandom, marks: Tensor, bank: NoiseBank, blemishes: float = 1.0
+) -> Tensor:
     """Linear reflectance of skin with lips, brows, lashes, stubble, beard, freckles and moles.
 
     Args:
@@ -117,6 +123,7 @@ def skin_albedo(surface: Surface, person: Person, draws: SampleRandom, marks: Te
         draws: The person's own random draws.
         marks: [68, 3] landmarks of the mean face, mm, as anchors.
         bank: Noise fields.
+        blemishes: Strength of freckles, moles and mottling; 0 retouches them away.
 
     Returns:
         [B, 3, H, W] in [0, 1].
@@ -132,12 +139,12 @@ def skin_albedo(surface: Surface, person: Person, draws: SampleRandom, marks: Te
     mottling = noise("pores", 22.0, "mottling")
 
     melanin = per_sample(person.melanin) + amount("blotch strength", 0.005, 0.04) * blotches
-    melanin = melanin + amount("mottle strength", 0.0, 0.02) * mottling
+    melanin = melanin + blemishes * amount("mottle strength", 0.0, 0.02) * mottling
     nose_cheeks = torch.exp(-(((y - marks[30, 1]) / 28.0) ** 2)) * torch.exp(-((x / 60.0) ** 2))
     freckled = per_sample(draws.bernoulli("freckled", 0.15).to(x.dtype))
     spots = smoothstep(0.9, 1.8, noise("pores", 34.0, "freckles") + 0.4 * blotches)
-    melanin = melanin + freckled * amount("freckle strength", 0.1, 0.35) * spots * nose_cheeks
-    melanin = melanin + _moles(surface, draws)
+    melanin = melanin + blemishes * freckled * amount("freckle strength", 0.1, 0.35) * spots * nose_cheeks
+    melanin = melanin + blemishes * _moles(surface, draws)
     eye = regions["eye_line"]
     ring = torch.exp(-(((eye - 7.0) / 5.0) ** 2))
     melanin = melanin + amount("eye rings", 0.0, 0.09) * ring

@@ -20,7 +20,7 @@ from lineament.rig import Part, Rig
 from lineament.rig.statistics import principal_components, vertex_areas
 from lineament.synth.noise import NoiseBank
 from lineament.synth.random import SampleRandom
-from lineament.synth.skin import Surface, sample_person, skin_albedo
+from lineament.synth.skin import REGIONS, Surface, sample_person, skin_albedo
 
 COMPONENTS = 80
 PEOPLE = 2000
@@ -56,12 +56,11 @@ class VertexSkin:
         points = torch.stack([uv[:, 0] * _SIDE, (1.0 - uv[:, 1]) * _SIDE, torch.zeros(len(uv))], dim=1)[None]
         faces = torch.from_numpy(rig.faces.astype(np.int64))
         seen = rasterize(points, faces, _SIDE, _SIDE)
-        names = ("lip", "brow_left", "brow_right", "eye_line", "nostril", "hairline", "beard", "ear")
-        fields = [torch.from_numpy(rig.regions[name])[:, None] for name in names]
+        fields = [torch.from_numpy(rig.regions[name])[:, None] for name in REGIONS]
         texels = interpolate(torch.cat([torch.from_numpy(rig.mean), uv, *fields], dim=1), faces, seen)
         part = torch.from_numpy(rig.face_part.astype(np.int64))[seen.triangle.clamp_min(0)][:, None]
         self._skin = (seen.triangle[:, None] >= 0) & (part <= int(Part.NECK))
-        regions = {name: texels[:, 5 + i : 6 + i] for i, name in enumerate(names)}
+        regions = {name: texels[:, 5 + i : 6 + i] for i, name in enumerate(REGIONS)}
         self._surface = texels[:, :3], texels[:, 3:5], regions
         self._places = torch.stack([2.0 * uv[:, 0] - 1.0, 1.0 - 2.0 * uv[:, 1]], dim=1)[None, None]  # [1, 1, V, 2]
         self._marks = torch.from_numpy(rig.mean[rig.landmarks])

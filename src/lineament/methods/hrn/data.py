@@ -28,7 +28,9 @@ from lineament.training.batch import Batch
 from lineament.training.parallel import dealt
 from lineament.training.picture_augment import recolour
 
-_FACE, _REST = 1000, 120  # vertices that are compared, on the face and on the rest of the skin
+FACE_COUNT = 1000
+"""Vertices of the face that are compared, beside the landmarks."""
+_REST = 400  # on the rest of the skin
 _LOOSE = 0.25  # share of crops as a detector's box gives them; the rest are nearly canonical
 
 
@@ -38,7 +40,7 @@ def compared_vertices(rig: Rig) -> Tensor:
     rest = np.isin(rig.part, (Part.SCALP, Part.EAR, Part.NECK))
     drawn = [
         random.permutation(np.setdiff1d(np.flatnonzero(where), rig.landmarks))[:count]
-        for where, count in ((rig.part == Part.FACE, _FACE), (rest, _REST))
+        for where, count in ((rig.part == Part.FACE, FACE_COUNT), (rest, _REST))
     ]
     return torch.from_numpy(np.concatenate([rig.landmarks, *drawn]).astype(np.int64))
 

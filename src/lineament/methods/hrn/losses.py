@@ -48,6 +48,21 @@ def vertex_loss(vertices: Tensor, truth: Tensor) -> Tensor:
     return away.mean()
 
 
+def aligned_vertex_loss(vertices: Tensor, truth: Tensor) -> Tensor:
+    """Mean distance in mm between shapes [B, M, 3] after the rotation and shift that bring them closest (Kabsch 1976).
+
+    It sees the shape alone, however the head is turned. The rotation, a minimum's, takes no gradient.
+    """
+    own, other = (v - v.mean(1, keepdim=True) for v in (vertices, truth))
+    with torch.no_grad():
+        left, _, right = torch.linalg.svd((own.transpose(1, 2) @ other).double())
+        sign = torch.ones_like(left[:, 0])
+        sign[:, 2] = torch.det(left @ right).sign()
+        rotation = ((left * sign[:, None]) @ right).to(own.dtype)
+    away: Tensor = (own @ rotation - other).norm(dim=-1)
+    return away.mean()
+
+
 def place_loss(places: Tensor, truth: Tensor) -> Tensor:
     """Mean distance of places [B, M, 2] in per cent of the crop's side; landmarks, which come first, count more."""
     away: Tensor = _PER_CENT * (places - truth).norm(dim=-1)

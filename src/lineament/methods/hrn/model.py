@@ -2,8 +2,9 @@
 """HRN's networks (Lei et al. 2023, "A Hierarchical Representation Network for Accurate and Detailed Face Reconstruction
 from In-The-Wild Images", section 3).
 
-The face analyser of section 3.2 is ``FaceAnalyser``: from a photo to the coefficients of the morphable model, from
-which the coarse mesh M_0 and the albedo A_0 follow.
+The face analyser gives the coarse mesh M_0 (`lineament.methods.hrn.analyser`). From its position map P and the photo's
+texture T on it, a first pix2pix network gives the deformation map, which makes it M_1; a second one, from M_1's
+position map, the re-aligned texture T' and the deformation map, gives the displacement map, which makes it M_2.
 """
 
 from __future__ import annotations
@@ -13,19 +14,26 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lineament.errors import UsageError
-from lineament.geometry.spherical_harmonics import Y00
-from lineament.methods.hrn.coefficients import COUNT, SIZES
+from lineament.methods.hrn.analyser import AnalyserConfig, FaceAnalyser
+from lineament.methods.hrn.chart import border_fade, slopes
+from lineament.methods.hrn.flow import reversal_flow, shifted
 from lineament.methods.hrn.method import WEIGHTS
-from lineament.networks.encoder import EncoderName, pyramid_encoder
+from lineament.networks.blocks import full_precision
+from lineament.networks.encoder import EncoderName
+from lineament.networks.unet import Pix2PixUNet
+from lineament.rig.posing import DISTANCE, FOCAL
 from lineament.weights.schema import WeightsFormat
 
-_FIRST = 0.01  # standard deviation of the last layer's weights: an untrained answer is the mean face
-_AT_REST = -4.0  # logit of the expressions' weights before training
-_AMBIENT = 0.9  # shading of the light before training
-_UNITS = {"identity": 0.2, "expression": 0.3, "albedo": 0.2, "angles": 0.05, "light": 0.1, "translation": 5.0}
-"""What one of the last layer is in each coefficient's unit: all of them then move at a pace that suits them."""
+CHART = 256
+"""Texels along a side of position map, texture and displacement map."""
+DEFORMATION = 64
+"""Texels along a side of the deformation map."""
+UNIT = 100.0
+"""Millimetres of the model's unit in the paper, in which its camera stands 10 away."""
+_MAPS = 0.1  # both maps are multiplied by it and by a learned number
 
 
 @dataclass(frozen=True)
@@ -33,68 +41,73 @@ class HRNConfig:
     """Size of the networks."""
 
     encoder: EncoderName = "resnet50"
-    """Of the face analyser; the paper's is ResNet-50."""
     hidden: int = 0
-    """Width of the layer between the encoder's features, with their places, and the coefficients; 0 has none: the
-    features' mean goes straight to the coefficients, as in the paper."""
+    """See `AnalyserConfig`."""
+    analyser_size: int = 224
+    """Side of the crop that the face analyser sees, pixels."""
     crop_size: int = 224
-    """Side of the crop, pixels, that the weights were trained for."""
+    """Side of the crop that the texture is taken from, pixels."""
+    deformation_levels: int = 6
+    """How often the first pix2pix network halves its maps of 64 texels."""
+    deformation_width: int = 64
+    """Channels of its first level."""
+    displacement_levels: int = 8
+    """How often the second one halves its maps of 256 texels."""
+    displacement_width: int = 64
+    first_deformation: float = 0.01
+    """The learned number that multiplies the deformation map, before training."""
+    first_displacement: float = 0.01
+    """And the displacement map's."""
 
     def __post_init__(self) -> None:
-        if self.crop_size % 32:
-            raise UsageError(f"crops must be multiples of 32 pixels, not {self.crop_size}")
+        for size in (self.analyser_size, self.crop_size):
+            if size % 32:
+                raise UsageError(f"crops must be multiples of 32 pixels, not {size}")
+        for side, levels in ((DEFORMATION, self.deformation_levels), (CHART, self.displacement_levels)):
+            if side % 2**levels:
+                raise UsageError(f"a map of {side} texels cannot be halved {levels} times")
+
+    @property
+    def analyser(self) -> AnalyserConfig:
+        """Size of the face analyser."""
+        return AnalyserConfig(self.encoder, self.hidden, self.analyser_size)
 
 
 def hrn(crop_size: int = 224) -> HRNConfig:
     """The paper's size."""
-    return HRNConfig(crop_size=crop_size)
+    return HRNConfig(analyser_size=crop_size, crop_size=crop_size)
 
 
-def hrn_s(crop_size: int = 128) -> HRNConfig:
+def hrn_s(crop_size: int = 256) -> HRNConfig:
     """The small size."""
-    return HRNConfig("efficientnet-lite0", 256, crop_size)
+    return HRNConfig(
+        "efficientnet-lite0",
+        256,
+        analyser_size=min(128, crop_size),
+        crop_size=crop_size,
+        deformation_levels=5,
+        deformation_width=16,
+        displacement_levels=7,
+        displacement_width=12,
+        first_deformation=0.1,
+        first_displacement=0.03,
+    )
 
 
-class FaceAnalyser(nn.Module):
-    """From a crop to the coefficients of the morphable model (`lineament.methods.hrn.coefficients.SIZES`)."""
+@dataclass(frozen=True)
+class DetailMaps:
+    """What the maps' networks say of B meshes, on the face's chart."""
 
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, config: HRNConfig) -> None:
-        super().__init__()
-        self.encoder = pyramid_encoder(config.encoder)
-        deepest = self.encoder.channels[4]
-        self.features: nn.Module
-        if config.hidden:
-            cells = (config.crop_size // 32) ** 2
-            self.features = nn.Sequential(
-                nn.Conv2d(deepest, config.hidden // 4, 1),
-                nn.ReLU(),
-                nn.Flatten(),
-                nn.Linear(config.hidden // 4 * cells, config.hidden),
-                nn.ReLU(),
-            )
-        else:
-            self.features = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.last = nn.Linear(config.hidden or deepest, COUNT)
-        nn.init.normal_(self.last.weight, std=_FIRST)
-        nn.init.zeros_(self.last.bias)
-        self.register_buffer("mean", torch.tensor(self.encoder.MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(self.encoder.STD).view(1, 3, 1, 1), persistent=False)
-
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Coefficients [B, ·] by name of crops [B, 3, S, S] in [0, 1]."""
-        deepest = self.encoder((image - self.mean) / self.std)[4]
-        with torch.autocast(image.device.type, enabled=False):
-            raw = self.last(self.features(deepest.float()))
-        found = dict(zip(SIZES, raw.split(tuple(SIZES.values()), dim=1), strict=True))
-        found = {name: values * _UNITS[name] for name, values in found.items()}
-        found["expression"] = torch.sigmoid(found["expression"] + _AT_REST)
-        ambient = torch.zeros(1, 9, 3, device=raw.device)
-        ambient[:, 0] = _AMBIENT / Y00
-        found["light"] = found["light"] + ambient.flatten(1)
-        return found
+    deformation: Tensor
+    """[B, 3, 64, 64] mm, camera frame: M_1 is M_0 plus this."""
+    displacement: Tensor
+    """[B, 1, 256, 256] mm along M_1's normals."""
+    slope: Tensor
+    """[B, 3, 256, 256]: M_2's normals are M_1's minus this (`lineament.methods.hrn.chart.detailed_normals`)."""
+    texture: Tensor
+    """[B, 3, 256, 256] T', the texture re-aligned to M_1."""
+    seen: Tensor
+    """[B, 1, 256, 256] how much of it the photo shows, 0 to 1."""
 
 
 class HRN(nn.Module):
@@ -103,26 +116,77 @@ class HRN(nn.Module):
     FORMAT: ClassVar[WeightsFormat] = WEIGHTS
     CONFIG: ClassVar[type] = HRNConfig
 
+    fade: Tensor
+    coarse_fade: Tensor
+
     def __init__(self, config: HRNConfig) -> None:
         super().__init__()
         self.config = config
-        self.analyser = FaceAnalyser(config)
+        self.analyser = FaceAnalyser(config.analyser)
+        self.deformation = Pix2PixUNet(6, 3, config.deformation_levels, config.deformation_width)
+        self.displacement = Pix2PixUNet(9, 1, config.displacement_levels, config.displacement_width)
+        self.alpha = nn.Parameter(torch.tensor(config.first_deformation))
+        self.beta = nn.Parameter(torch.tensor(config.first_displacement))
+        self.register_buffer("fade", border_fade(CHART), persistent=False)
+        self.register_buffer("coarse_fade", border_fade(DEFORMATION), persistent=False)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Coefficients of crops [B, 3, S, S] in [0, 1], S being ``config.crop_size``.
+        """Coefficients of crops [B, 3, S, S] in [0, 1], S being ``config.analyser_size``.
 
         Raises:
             UsageError: Another shape.
         """
-        size = self.config.crop_size
+        size = self.config.analyser_size
         if image.shape[1:] != (3, size, size):
             raise UsageError(f"images must be [B, 3, {size}, {size}], not {tuple(image.shape)}")
         found: dict[str, Tensor] = self.analyser(image)
         return found
 
+    def details(self, position: Tensor, texture: Tensor, seen: Tensor) -> DetailMaps:
+        """Deformation and displacement of coarse meshes.
+
+        Args:
+            position: [B, 3, 256, 256] mm, M_0 on its chart as the assumed camera sees it (`placed_pixels`).
+            texture: [B, 3, 256, 256] in [0, 1], the photo on it, inpainted.
+            seen: [B, 1, 256, 256] where the photo shows it, 0 to 1.
+        """
+        factor = CHART // DEFORMATION
+        place, small = (F.avg_pool2d(each, factor) for each in (_about_middle(position), texture))
+        coarse = self.deformation(torch.cat([place, 2.0 * small - 1.0], dim=1))
+        with full_precision(position):
+            deformation = UNIT * _MAPS * self.alpha * coarse.float() * self.coarse_fade
+            wide = F.interpolate(deformation, scale_factor=float(factor), mode="bilinear", align_corners=False)
+            deformed = position + wide
+            flow = reversal_flow(placed_pixels(position), placed_pixels(deformed))
+            aligned = shifted(torch.cat([texture, seen], dim=1), flow)
+        texture, seen = aligned[:, :3], aligned[:, 3:]
+        fine = self.displacement(torch.cat([_about_middle(deformed), 2.0 * texture - 1.0, wide / UNIT], dim=1))
+        with full_precision(position):
+            displacement = UNIT * _MAPS * self.beta * fine.float() * self.fade * seen
+            slope = slopes(deformed, displacement)
+        return DetailMaps(deformation, displacement, slope, texture, seen)
+
     def run_stages(self, image: Tensor, stages: int) -> None:
-        """Do the work of the only stage, to measure its cost."""
-        self(image)
+        """Do the networks' work on crops [B, 3, S, S], to measure its cost; the maps' networks run together."""
+        self(F.interpolate(image, self.config.analyser_size, mode="bilinear"))
+        if stages:
+            maps = image.new_zeros(len(image), 7, CHART, CHART)
+            self.details(maps[:, :3], maps[:, 3:6], maps[:, 6:])
+
+
+def placed_pixels(position: Tensor) -> Tensor:
+    """Where the assumed camera sees places [B, 3, S, S] mm on the chart: [B, 2, S, S] in 256ths of the crop's side.
+
+    Frame: that of `lineament.render.morphable.posed`, the camera 1000 mm before the origin.
+    """
+    x, y, z = position.split(1, dim=1)
+    scale = FOCAL / (DISTANCE - z).clamp_min(20.0)
+    return CHART * torch.cat([0.5 + scale * x, 0.5 - scale * y], dim=1)
+
+
+def _about_middle(position: Tensor) -> Tensor:
+    """Positions in the model's unit, from their mean on."""
+    return (position - position.mean((2, 3), keepdim=True)) / UNIT
 
 
 def small_network() -> HRN:

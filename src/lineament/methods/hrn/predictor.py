@@ -1,37 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HRN on ONNX Runtime and NumPy (no torch): coefficients, the head that they stand for, what the crop sees of it."""
+"""HRN on ONNX Runtime and NumPy (no torch): coefficients, the head that they stand for, its detail maps, what the crop
+sees of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.geometry.camera import Perspective
-from lineament.geometry.mesh import Mesh, welded_normals
-from lineament.geometry.normals import normalize
-from lineament.geometry.raster import rasterize
+from lineament.geometry.mesh import Mesh
+from lineament.geometry.relief import surface_gradient
 from lineament.images.resize import resized_square
 from lineament.inference.graphs import as_input
-from lineament.inference.predictor import Prediction, Predictor
+from lineament.inference.predictor import Prediction, Predictor, channels_last
 from lineament.methods.hrn.coefficients import SIZES
+from lineament.methods.hrn.head import assumed_camera, at_pixels, drawn, maps_of, mesh_of
 from lineament.methods.hrn.method import METHOD
-from lineament.rig import Rig, shipped_rig
-from lineament.rig.posing import DISTANCE, FOCAL, head_rotation
+from lineament.methods.hrn.texture import SIDE, charted, shipped_grid
+from lineament.rig import shipped_rig
+from lineament.rig.face_chart import at_vertices
+from lineament.rig.posing import DISTANCE
 
 Float32 = NDArray[np.float32]
+Analyse = Callable[[Float32], Mapping[str, Float32]]
+"""Crops [B, 3, s, s] in [0, 1] to coefficients by name, [B, K] each."""
+Details = Callable[[Float32, Float32, Float32], tuple[Float32, Float32]]
+"""Position [B, 3, T, T], texture [B, 3, T, T] and what is seen of it [B, 1, T, T] to deformation [B, 3, 64, 64] and
+displacement [B, 1, T, T] (`lineament.methods.hrn.model.HRN.details`)."""
+
+_DEFORMATION = 64  # texels along a side of the deformation map
 
 
 class HRNPredictor(Predictor):
-    """Stage 0 is M_0, the morphable model's head."""
+    """Stage 0 is M_0, the morphable model's head; stage 1 M_1, deformed; stage 2 M_2, with displacement."""
 
     FORMAT = METHOD.weights_format
     MOST_STAGES = METHOD.most_stages
     TAKES_EXEMPLARS = METHOD.takes_exemplars
-    GRAPHS: ClassVar[Mapping[str, tuple[str, ...]]] = {"analyser": ("analyser.",)}
+    GRAPHS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "analyser": ("analyser.",),
+        "details": ("deformation.", "displacement.", "alpha", "beta"),
+    }
 
     def run(
         self,
@@ -39,48 +51,70 @@ class HRNPredictor(Predictor):
         stages: int | None = None,
         exemplars: NDArray[np.float32] | None = None,
     ) -> Prediction:
-        """See `Predictor.run`; one stage, no exemplars. Crops may have any size: the network sees them at its own."""
+        """See `Predictor.run`; no exemplars. Crops may have any size: the analyser sees them at its own."""
         stages = self.MOST_STAGES if stages is None else stages
         self.check(crops, stages, exemplars)
-        batch, side = crops.shape[:2]
-        seen = crops if side == self.size else np.stack([resized_square(crop, self.size) for crop in crops])
-        shapes = [(batch, count) for count in SIZES.values()]
-        answers = self._graphs["analyser"].run({"image": as_input(seen)}, shapes)
-        coefficients = dict(zip(SIZES, answers, strict=True))
-        rig = shipped_rig()
-        camera = Perspective(FOCAL * side, (0.5 * side, 0.5 * side))
-        meshes = [mesh_of(rig, {name: values[i] for name, values in coefficients.items()}) for i in range(batch)]
-        maps = [maps_of(mesh, camera, side) for mesh in meshes]
-        return Prediction(
-            normals=(np.stack([normals for normals, _ in maps]),),
-            depths=(np.stack([depth for _, depth in maps]),),
-            coefficients=coefficients,
-            cameras=[camera] * batch,
-            meshes=meshes,
-        )
+        return estimated(crops, self.config["analyser_size"], self._analyse, self._details, stages)
+
+    def _analyse(self, image: Float32) -> dict[str, Float32]:
+        shapes = [(len(image), count) for count in SIZES.values()]
+        return dict(zip(SIZES, self._graphs["analyser"].run({"image": image}, shapes), strict=True))
+
+    def _details(self, position: Float32, texture: Float32, seen: Float32) -> tuple[Float32, Float32]:
+        shapes = [(len(position), 3, _DEFORMATION, _DEFORMATION), (len(position), 1, SIDE, SIDE)]
+        given = {"position": position, "texture": texture, "seen": seen}
+        deformation, displacement = self._graphs["details"].run(given, shapes)
+        return deformation, displacement
 
 
-def mesh_of(rig: Rig, coefficients: Mapping[str, Float32]) -> Mesh:
-    """The head as the camera at the origin sees it, mm."""
-    vertices = rig.vertices(coefficients["identity"], coefficients["expression"]).astype(np.float64)
-    posed = vertices @ head_rotation(coefficients["angles"]).T + coefficients["translation"]
-    posed[:, 2] = np.minimum(posed[:, 2] - DISTANCE, -1.0)  # no head reaches the camera, whatever the network says
-    return Mesh(posed, rig.faces.astype(np.int64), rig.uv[rig.faces].astype(np.float64))
+def estimated(
+    crops: NDArray[np.uint8], size: int, analyse: Analyse, details: Details | None, stages: int
+) -> Prediction:
+    """What the method says of crops.
+
+    Args:
+        crops: B×S×S×3 RGB.
+        size: Side of the crops that the analyser sees.
+        analyse: The face analyser.
+        details: The maps' networks; not needed for stage 0.
+        stages: The last stage, 0 to 2.
+    """
+    side = crops.shape[1]
+    small = crops if side == size else np.stack([resized_square(crop, size) for crop in crops])
+    coefficients = analyse(as_input(small))
+    rig, camera, grid = shipped_rig(), assumed_camera(side), shipped_grid()
+    every = range(len(crops))
+    meshes = [mesh_of(rig, {name: values[i] for name, values in coefficients.items()}) for i in every]
+    found = [[maps_of(mesh, drawn(mesh, camera, side), camera)] for mesh in meshes]
+    deformation = displacement = None
+    if stages and details is not None:
+        photos = [charted(crop, mesh, camera) for crop, mesh in zip(crops, meshes, strict=True)]
+        position = np.stack([photo.position for photo in photos]) + np.array([0.0, 0.0, DISTANCE], np.float32)
+        texture, seen = as_input(np.stack([p.texture for p in photos])), np.stack([p.seen for p in photos])[:, None]
+        deformed, height = details(np.ascontiguousarray(position.transpose(0, 3, 1, 2)), texture, seen)
+        deformation, displacement = channels_last(deformed), height[:, 0]
+        meshes = [_deformed(mesh, each) for mesh, each in zip(meshes, deformation, strict=True)]
+        for i in every:
+            drawing = drawn(meshes[i], camera, side)
+            found[i].append(maps_of(meshes[i], drawing, camera))
+            if stages > 1:
+                slope = surface_gradient(grid.of_vertices(meshes[i].vertices), displacement[i])
+                relief = np.concatenate([slope, displacement[i, ..., None]], axis=-1).astype(np.float32)
+                found[i].append(maps_of(meshes[i], drawing, camera, at_pixels(rig, drawing, relief)))
+    return Prediction(
+        normals=tuple(np.stack([maps[stage][0] for maps in found]) for stage in range(stages + 1)),
+        depths=tuple(np.stack([maps[stage][1] for maps in found]) for stage in range(stages + 1)),
+        position_map=np.stack([grid.of_vertices(mesh.vertices) for mesh in meshes]),
+        deformation_map=deformation,
+        displacement_map=displacement if stages > 1 else None,
+        coefficients=coefficients,
+        cameras=[camera] * len(crops),
+        meshes=meshes,
+    )
 
 
-def maps_of(mesh: Mesh, camera: Perspective, side: int) -> tuple[Float32, Float32]:
-    """Normals S×S×3 and depth S×S, shares of the side, of what a crop sees; beyond the head they go on flatly."""
-    points = np.concatenate([camera.project(mesh.vertices), mesh.vertices[:, 2:]], axis=1)
-    seen = rasterize(points, mesh.triangles, side, side, -mesh.vertices[:, 2])
-    values = seen.of(np.concatenate([welded_normals(mesh, _weld()), mesh.vertices[:, 2:]], axis=1), mesh.triangles)
-    here = seen.triangle >= 0
-    normals = np.where(here[..., None], normalize(values[..., :3]), (0.0, 0.0, 1.0))
-    scale = camera.focal_length / DISTANCE  # pixels per millimetre at the middle of the head
-    depth = (values[..., 3] + DISTANCE) * scale / side
-    depth = np.where(here, depth, depth[here].min() if here.any() else 0.0)
-    return normals.astype(np.float32), depth.astype(np.float32)
-
-
-@lru_cache(maxsize=1)
-def _weld() -> NDArray[np.int64]:
-    return shipped_rig().weld()
+def _deformed(mesh: Mesh, deformation: Float32) -> Mesh:
+    """M_1: a head's vertices moved by a deformation map [64, 64, 3], mm in the mesh's frame."""
+    vertices = mesh.vertices + at_vertices(shipped_rig(), deformation)
+    vertices[:, 2] = np.minimum(vertices[:, 2], -1.0)  # no head reaches the camera
+    return Mesh(vertices, mesh.triangles, mesh.corner_uv)
