@@ -21,7 +21,7 @@ from lineament.methods.hrn.texture import charted
 from lineament.networks.onnx_export import export_graphs
 from lineament.networks.weight_files import load_weights, save_weights
 from lineament.rig import load_rig
-from lineament.rig.face_chart import at_vertices
+from lineament.rig.face_chart import deformed_by
 from lineament.rig.posing import DISTANCE, FOCAL
 
 
@@ -76,7 +76,7 @@ def test_engines_agree_on_the_maps(small: Path) -> None:
     assert np.abs(found.displacement_map[0] - maps.displacement[0, 0].numpy()).max() < 1e-2
     # M_1 is M_0 moved by the map, and M_2 differs from it in its normals alone.
     moved = found.meshes[0].vertices - coarse.meshes[0].vertices
-    assert np.allclose(moved, at_vertices(load_rig(), found.deformation_map[0]), atol=1e-5)
+    assert np.allclose(moved, deformed_by(load_rig(), found.deformation_map[0]), atol=1e-5)
     assert (np.abs(found.normals[2] - found.normals[1]).max(-1) > 1e-3).mean() > 0.1
     assert np.allclose(np.linalg.norm(found.normals[2], axis=-1), 1.0, atol=1e-5)
 

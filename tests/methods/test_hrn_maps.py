@@ -30,7 +30,7 @@ from lineament.methods.hrn.retouching import Retouching, RetouchingConfig, refin
 from lineament.methods.hrn.texture import charted
 from lineament.networks.weight_files import load_weights, save_weights
 from lineament.rig import Part, load_rig
-from lineament.rig.face_chart import at_vertices, chart_vertices
+from lineament.rig.face_chart import at_vertices, chart_vertices, deformed_by
 from lineament.rig.posing import DISTANCE
 from lineament.synth.chart_skin import ChartSkin
 from lineament.synth.config import SynthConfig
@@ -93,6 +93,21 @@ def test_charts_go_there_and_back(chart: FaceChart) -> None:
     assert np.allclose(at_vertices(rig, maps[0].permute(1, 2, 0).numpy()), back[0].numpy(), atol=2e-3)
     assert border_fade(64).amin() < 0.05
     assert border_fade(64)[..., 8:-8, 8:-8].amin() == 1.0
+
+
+def test_what_lies_under_the_face_follows_it() -> None:
+    rig = load_rig()
+    pushed = np.zeros((DEFORMATION, DEFORMATION, 3), np.float32)
+    pushed[..., 2] = -3.0  # the whole face, backwards
+    pushed[: DEFORMATION // 2, DEFORMATION // 2 :, 0] = 1.0  # and the upper right of the chart sideways
+    offsets = deformed_by(rig, pushed)
+    for part in (Part.EYE_LEFT, Part.EYE_RIGHT, Part.MOUTH, Part.TEETH):
+        assert np.allclose(offsets[rig.part == part][:, 2], -3.0, atol=1e-3)
+    eyes = [offsets[rig.part == part] for part in (Part.EYE_LEFT, Part.EYE_RIGHT)]
+    assert all(np.ptp(eye, axis=0).max() < 1e-5 for eye in eyes)  # each as a whole
+    sides = [np.sign(rig.mean[rig.part == part, 0].mean()) for part in (Part.EYE_LEFT, Part.EYE_RIGHT)]
+    assert [bool(eye[0, 0] > 0.9) for eye in eyes] == [side > 0 for side in sides]
+    assert not offsets[np.setdiff1d(np.flatnonzero(rig.part <= Part.NECK), chart_vertices(rig))].any()
 
 
 def test_a_bump_tilts_normals_as_the_raised_surface_has_them() -> None:

@@ -18,7 +18,7 @@ from lineament.images.inpaint import sampled
 from lineament.result.crop_estimate import CropEstimate
 from lineament.result.head_texture import chart_of
 from lineament.rig import shipped_rig
-from lineament.rig.face_chart import ChartGrid, at_vertices
+from lineament.rig.face_chart import ChartGrid, deformed_by
 from lineament.rig.posing import head_rotation
 
 _SUBDIVISIONS = 2  # a triangle of some 3 mm becomes sixteen of 0.8, the displacement map's texels
@@ -29,7 +29,7 @@ def offsets_at_rest(estimate: CropEstimate) -> NDArray[np.float64]:
     rig = shipped_rig()
     if estimate.deformation_map is None:
         return np.zeros((rig.vertex_count, 3))
-    return at_vertices(rig, estimate.deformation_map).astype(np.float64) @ head_rotation(
+    return deformed_by(rig, estimate.deformation_map).astype(np.float64) @ head_rotation(
         estimate.coefficients["angles"]
     )
 

@@ -26,6 +26,15 @@ _CENTRE, _REACH = 1.35, 45.0  # density at the features, and mm over which it fa
 _EARS = 0.55  # of the way from the ears to the jaw line's ends, where the chart ends
 _HAIRLINE = 5.0  # mm before the hairline, where the chart ends
 _JAW = 11.0  # mm around the jaw's landmarks within which the chart holds what is below them
+_EYES = (Part.EYE_LEFT, Part.EYE_RIGHT)
+_UNDER = (
+    (Part.EYE_LEFT, "eye_line", 4.0),
+    (Part.EYE_RIGHT, "eye_line", 4.0),
+    (Part.MOUTH, "lip", 6.0),
+    (Part.TEETH, "lip", 6.0),
+)
+"""Parts under the face, and the region and the mm from its edge that say which skin they follow."""
+_FOLLOWS = 12.0  # mm over which the skin that the mouth follows counts
 _LOWER_CORNERS = (4, 12)  # landmarks of the jaw nearest to the square's lower corners
 
 
@@ -140,6 +149,25 @@ def at_vertices(rig: Rig, maps: NDArray[np.floating]) -> NDArray[np.float32]:
     found = np.zeros((rig.vertex_count, maps.shape[-1]), np.float32)
     found[chart] = sampled(np.ascontiguousarray(maps, np.float32), places).reshape(len(chart), -1)
     return found
+
+
+def deformed_by(rig: Rig, maps: NDArray[np.floating]) -> NDArray[np.float32]:
+    """What a deformation map [S, S, 3] of the face's chart does to the rig's vertices, [V, 3].
+
+    What lies under the face follows the skin around it, or would come through it: eyeballs as a whole, mouth and
+    teeth smoothly. The rest of the head stays.
+    """
+    offsets = at_vertices(rig, maps)
+    chart = chart_vertices(rig)
+    for part, field, near in _UNDER:
+        own, skin = np.flatnonzero(rig.part == part), chart[np.abs(rig.regions[field][chart]) < near]
+        if part in _EYES:  # the lids of its own side
+            skin = skin[np.sign(rig.mean[skin, 0]) == np.sign(rig.mean[own, 0].mean())]
+        reach = np.inf if part in _EYES else _FOLLOWS
+        away = np.square(rig.mean[own][:, None] - rig.mean[skin][None]).sum(-1)
+        weight = np.exp(-(away - away.min(1, keepdims=True)) / reach**2)
+        offsets[own] = weight @ offsets[skin] / weight.sum(1, keepdims=True)
+    return offsets
 
 
 def texels_of(uv: NDArray[np.floating], triangles: NDArray[np.integer], side: int) -> Seen:

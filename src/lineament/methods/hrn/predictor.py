@@ -21,7 +21,7 @@ from lineament.methods.hrn.head import assumed_camera, at_pixels, drawn, maps_of
 from lineament.methods.hrn.method import METHOD
 from lineament.methods.hrn.texture import SIDE, charted, shipped_grid
 from lineament.rig import shipped_rig
-from lineament.rig.face_chart import at_vertices
+from lineament.rig.face_chart import deformed_by
 from lineament.rig.posing import DISTANCE
 
 Float32 = NDArray[np.float32]
@@ -115,6 +115,6 @@ def estimated(
 
 def _deformed(mesh: Mesh, deformation: Float32) -> Mesh:
     """M_1: a head's vertices moved by a deformation map [64, 64, 3], mm in the mesh's frame."""
-    vertices = mesh.vertices + at_vertices(shipped_rig(), deformation)
+    vertices = mesh.vertices + deformed_by(shipped_rig(), deformation)
     vertices[:, 2] = np.minimum(vertices[:, 2], -1.0)  # no head reaches the camera
     return Mesh(vertices, mesh.triangles, mesh.corner_uv)
