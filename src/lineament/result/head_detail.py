@@ -18,7 +18,7 @@ from lineament.images.inpaint import sampled
 from lineament.result.crop_estimate import CropEstimate
 from lineament.result.head_texture import chart_of
 from lineament.rig import shipped_rig
-from lineament.rig.face_chart import ChartGrid, deformed_by
+from lineament.rig.face_chart import ChartGrid, chart_vertices, deformed_by
 from lineament.rig.posing import head_rotation
 
 _SUBDIVISIONS = 2  # a triangle of some 3 mm becomes sixteen of 0.8, the displacement map's texels
@@ -69,7 +69,7 @@ def raised(mesh: Mesh, displacement: NDArray[np.float32]) -> Mesh:
     trimesh: Any = import_module("trimesh")
     rig = shipped_rig()
     used = np.zeros(rig.vertex_count)
-    used[np.unique(rig.faces[rig.on_chart])] = 1.0
+    used[chart_vertices(rig)] = 1.0
     weld = rig.weld()
     # On a seam of the atlas the face's chart has none: both vertices have one place there, or none is used.
     uv = np.zeros((rig.vertex_count, 2))

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from lineament.geometry.relief import FLAT
 from lineament.render.vectors import cross, dot, unit
 from lineament.rig import Rig
-from lineament.rig.face_chart import ChartGrid
+from lineament.rig.face_chart import ChartGrid, chart_vertices
 
 _FADE = 0.06  # of the chart's side, over which maps fade out towards its border
 
@@ -29,7 +29,7 @@ class FaceChart(nn.Module):
         self.side = side
         grid = ChartGrid.of(rig, side)
         on_chart = torch.zeros(rig.vertex_count, dtype=torch.bool)
-        on_chart[torch.from_numpy(rig.faces[rig.on_chart].astype("int64")).flatten()] = True
+        on_chart[torch.from_numpy(chart_vertices(rig))] = True
         uv = torch.from_numpy(rig.face_uv)
         buffers = {
             "corner": torch.from_numpy(grid.corner.astype("int64")).flatten(0, 1),  # [S², 3]

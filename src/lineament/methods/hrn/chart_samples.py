@@ -25,6 +25,7 @@ from lineament.files.writing import atomic_path, write_json
 from lineament.images.resize import resized_square
 from lineament.methods.hrn.analyser import Analyser
 from lineament.methods.hrn.coefficients import SIZES
+from lineament.methods.hrn.data import shown_alone
 from lineament.methods.hrn.exact_maps import DeformationFit
 from lineament.methods.hrn.head import assumed_camera, mesh_of
 from lineament.methods.hrn.model import DEFORMATION
@@ -157,8 +158,8 @@ class ChartSamples:
             "texture": photo.texture,
             "seen": np.rint(255.0 * photo.seen).astype(np.uint8),
             "coefficients": coefficients,
-            "face": _only(mask, FACE_CLASSES, crop),
-            "skin": _only(mask, (MaskClass.SKIN, MaskClass.BROWS), crop),
+            "face": shown_alone(mask, FACE_CLASSES, crop),
+            "skin": shown_alone(mask, (MaskClass.SKIN, MaskClass.BROWS), crop),
             "landmarks": (crop.to_crop(landmarks) / crop.size).astype(np.float32),
             "visible": visible,
         }
@@ -199,12 +200,6 @@ def before_assumed_camera(
     z = middle + larger * (vertices[:, 2] - vertices[chart, 2].mean())
     away = (DISTANCE - z) / FOCAL
     return np.stack([(places[:, 0] - 0.5) * away, (0.5 - places[:, 1]) * away, z], axis=1).astype(np.float32)
-
-
-def _only(mask: NDArray[np.uint8], classes: tuple[MaskClass, ...], crop: FaceCrop) -> NDArray[np.bool_]:
-    """[S, S] where a crop shows some classes alone."""
-    white = np.where(np.isin(mask, classes), np.uint8(255), np.uint8(0))
-    return np.asarray(crop.extract(white[..., None].repeat(3, -1))[..., 0] > 250)
 
 
 def _read(path: Path) -> Arrays:

@@ -126,7 +126,14 @@ class ShapedCrops(IterableDataset[Batch]):
             picture = recolour(picture, random)
         upright = turned(np.eye(3), crop)
         places = crop.to_crop(pixels) / crop.size
-        return picture, vertices @ upright.T, normals @ upright.T, places, own, _skin(mask, crop)
+        return (
+            picture,
+            vertices @ upright.T,
+            normals @ upright.T,
+            places,
+            own,
+            shown_alone(mask, (MaskClass.SKIN,), crop),
+        )
 
 
 class PhotoCrops(IterableDataset[Batch]):
@@ -174,12 +181,12 @@ class PhotoCrops(IterableDataset[Batch]):
         if self.config.augment:
             picture = recolour(picture, random)
         seen = crop.normals_from_photo(np.ascontiguousarray(known, np.float32))
-        return picture, crop.to_crop(landmarks) / crop.size, visible, seen, _skin(mask, crop)
+        return picture, crop.to_crop(landmarks) / crop.size, visible, seen, shown_alone(mask, (MaskClass.SKIN,), crop)
 
 
-def _skin(mask: NDArray[np.uint8], crop: FaceCrop) -> NDArray[np.bool_]:
-    """[S, S] where a crop shows skin alone."""
-    white = np.where(mask == int(MaskClass.SKIN), np.uint8(255), np.uint8(0))
+def shown_alone(mask: NDArray[np.uint8], classes: tuple[MaskClass, ...], crop: FaceCrop) -> NDArray[np.bool_]:
+    """[S, S] where a crop shows some classes alone."""
+    white = np.where(np.isin(mask, classes), np.uint8(255), np.uint8(0))
     return np.asarray(crop.extract(white[..., None].repeat(3, -1))[..., 0] > 250)
 
 

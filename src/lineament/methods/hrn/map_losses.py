@@ -18,7 +18,6 @@ from lineament.networks.vgg import VGG19Features
 from lineament.render.colour import srgb_curve
 from lineament.render.raster import vertex_normals
 from lineament.render.vectors import dot, unit
-from lineament.rig.posing import DISTANCE, FOCAL
 
 MARGIN = 0.01  # λ of equation 2, shares of the side
 LOWER = 100.0 / 224.0  # δ of equation 1, share of the side from the top
@@ -171,9 +170,7 @@ def normal_loss(normals: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
 
 def vertex_places(vertices: Tensor) -> Tensor:
     """Where the assumed camera sees vertices [B, V, 3], shares of the side, [B, V, 2]."""
-    x, y, z = vertices.unbind(-1)
-    scale = FOCAL / (DISTANCE - z).clamp_min(20.0)
-    return torch.stack([0.5 + scale * x, 0.5 - scale * y], dim=-1)
+    return placed_pixels(vertices.transpose(1, 2)[..., None])[..., 0].transpose(1, 2) / CHART
 
 
 def weighted_parts(parts: Mapping[str, Tensor], weights: Mapping[str, float]) -> dict[str, Tensor]:
