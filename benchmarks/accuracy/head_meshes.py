@@ -25,8 +25,6 @@ from head_photos import HeadPhoto, head_photos, read_heads
 import lineament
 from lineament.errors import LineamentError, NoFaceError
 from lineament.evaluation.metrics.surface_distance import (
-    Similarity,
-    fit_similarity,
     moved,
     refine_alignment,
     scan_to_mesh_distance,
@@ -34,6 +32,7 @@ from lineament.evaluation.metrics.surface_distance import (
 from lineament.evaluation.report.benchmark import benchmark_parser, report
 from lineament.evaluation.report.table import Cell, Table
 from lineament.geometry.mesh import Mesh
+from lineament.geometry.similarity import Similarity, fit_similarity
 from lineament.result.head import head_of
 from lineament.rig import Part, Rig, load_rig
 from lineament.synth.config import SynthConfig

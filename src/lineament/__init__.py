@@ -22,16 +22,30 @@ if TYPE_CHECKING:
 
     from lineament.errors import LineamentError
     from lineament.pipeline.estimator import Estimator, estimate, load
+    from lineament.pipeline.multiview import multiview
     from lineament.pipeline.options import Options
     from lineament.result.geometry import FaceGeometry
+    from lineament.result.person import PersonGeometry
     from lineament.version import __version__
 
-__all__ = ["Estimator", "FaceGeometry", "LineamentError", "Options", "__version__", "estimate", "load"]
+__all__ = [
+    "Estimator",
+    "FaceGeometry",
+    "LineamentError",
+    "Options",
+    "PersonGeometry",
+    "__version__",
+    "estimate",
+    "load",
+    "multiview",
+]
 
 _MODULES = {
     "LineamentError": "errors",
     "FaceGeometry": "result.geometry",
     "Options": "pipeline.options",
+    "PersonGeometry": "result.person",
+    "multiview": "pipeline.multiview",
     "__version__": "version",
 }
 

@@ -20,7 +20,6 @@ from lineament.evaluation.metrics.depth import (
 from lineament.evaluation.metrics.surface_distance import (
     chamfer_distance,
     facescape_normal_error,
-    fit_similarity,
     mean_normal_error,
     moved,
     refine_alignment,
@@ -34,6 +33,7 @@ from lineament.evaluation.protocols.scoring import RunningAngles
 from lineament.evaluation.systems.stored import landmarks_of
 from lineament.geometry.angular import angular_error_statistics
 from lineament.geometry.mesh import Mesh
+from lineament.geometry.similarity import fit_similarity
 from lineament.images.maps import Axes
 
 from ..datasets import files

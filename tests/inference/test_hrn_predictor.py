@@ -71,7 +71,8 @@ def test_engines_agree_on_the_maps(small: Path) -> None:
     position = torch.from_numpy(photo.position + np.array([0.0, 0.0, DISTANCE], np.float32)).permute(2, 0, 1)[None]
     texture = torch.from_numpy(photo.texture).permute(2, 0, 1)[None].float() / 255
     with torch.no_grad():
-        maps = model.details(position, texture, torch.from_numpy(photo.seen)[None, None])
+        features = model.features(torch.from_numpy(crops).permute(0, 3, 1, 2) / 255)
+        maps = model.details(position, texture, torch.from_numpy(photo.seen)[None, None], features)
     assert np.abs(found.deformation_map[0] - maps.deformation[0].permute(1, 2, 0).numpy()).max() < 1e-2
     assert np.abs(found.displacement_map[0] - maps.displacement[0, 0].numpy()).max() < 1e-2
     # M_1 is M_0 moved by the map, and M_2 differs from it in its normals alone.

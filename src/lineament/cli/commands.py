@@ -34,7 +34,8 @@ class Command:
     """A function that gives what may follow the command's name, and a few words on each."""
     lists: Reference | None = None
     """Options that take several values in one word, each with its values."""
-    needs_torch: bool = False
+    torch_from: str | None = None
+    """The extra that brings PyTorch, if the command needs it."""
 
 
 COMMANDS = {
@@ -49,6 +50,14 @@ COMMANDS = {
         "lineament.cli.estimate:Estimate",
         "PHOTO...",
         lists="lineament.cli.estimate:LISTS",
+    ),
+    "multiview": Command(
+        "one head of several photos of a person",
+        "lineament.cli.multiview:run_multiview",
+        "lineament.cli.multiview:Multiview",
+        "PHOTO...",
+        lists="lineament.cli.multiview:LISTS",
+        torch_from="fit",
     ),
     "faces": Command(
         "draw the faces that are found in photos",
@@ -72,7 +81,7 @@ COMMANDS = {
         "parameters, operations and latency of the networks",
         "lineament.cli.measure:run_bench",
         "lineament.cli.measure:Bench",
-        needs_torch=True,
+        torch_from="train",
     ),
     "ablate": Command(
         "train each row of a paper's ablation for a small budget",
@@ -80,13 +89,13 @@ COMMANDS = {
         "lineament.cli.measure:Ablate",
         "METHOD",
         kinds="lineament.cli.measure:ablations",
-        needs_torch=True,
+        torch_from="train",
     ),
     "synth": Command(
         "write synthetic faces with every label",
         "lineament.cli.synth:run_synth",
         "lineament.cli.synth:Synth",
-        needs_torch=True,
+        torch_from="train",
     ),
     "label": Command(
         "write photos' faces with a method's normals and depth, for trainings",
@@ -99,14 +108,21 @@ COMMANDS = {
         "lineament.cli.train:run_train",
         arguments="NAME",
         kinds="lineament.cli.train:trainings",
-        needs_torch=True,
+        torch_from="train",
+    ),
+    "scan-fit": Command(
+        "fit the head model to a scan and its photo, for trainings",
+        "lineament.cli.scan_fit:run_scan_fit",
+        "lineament.cli.scan_fit:ScanFit",
+        "SCAN PHOTO",
+        torch_from="train",
     ),
     "export": Command(
         "write the ONNX graphs of trained weights, or of a stopped run's",
         "lineament.cli.tools:run_export",
         "lineament.cli.tools:Export",
         "WEIGHTS",
-        needs_torch=True,
+        torch_from="train",
     ),
     "rig": Command(
         "build a face rig from ICT-FaceKit",
@@ -273,8 +289,8 @@ def _run(words: list[str]) -> int:
 
 def _dispatch(command: Command, prog: str, kind: tuple[str, ...], words: list[str]) -> int:
     """Parse a command's options and run it; only what the command needs is imported."""
-    if command.needs_torch and importlib.util.find_spec("torch") is None:
-        raise UsageError(f"`{prog}` needs PyTorch: pip install 'lineament[train]'")
+    if command.torch_from and importlib.util.find_spec("torch") is None:
+        raise UsageError(f"`{prog}` needs PyTorch: pip install 'lineament[{command.torch_from}]'")
     run = resolved(command.run)
     if command.options is None:
         return int(run(*kind, words))

@@ -34,3 +34,5 @@ class Method(Component):
     """Whether it refines normals that the caller gives."""
     study: Reference | None = None
     """A function without arguments that gives its paper's ablation (`lineament.training.study.Study`)."""
+    multiview: Reference | None = None
+    """A function that fits one head to several photos (`lineament.inference.multiview.FitViews`); it needs torch."""

@@ -95,17 +95,10 @@ def write_head_files(
     """
     own = face.crop_estimate
     head, texture, height = head_of(own), head_texture_of(face), own.displacement_map
-    mesh, files = posed_mesh(face), []
+    mesh = posed_mesh(face)
     colours = head_texture_of(face, unlit=True).colours if unlit else texture.colours
     normal_map = None if height is None else normal_map_of(head, height, len(texture.colours))
-    for kind in formats:
-        path = folder / f"mesh.{kind}"
-        if kind == "glb":
-            files.append(write_head(path, head, colours, normal_map))
-        elif kind == "stl" and height is not None:
-            files += write_mesh(path, raised(mesh, height))
-        else:
-            files += write_mesh(path, mesh, colours)
+    files = write_meshes(folder, formats, head, mesh, colours, height, normal_map)
     (folder / "uv").mkdir(exist_ok=True)
     maps = _write_chart(own, folder / "uv")
     for name, picture in (("normals", normal_map), ("unlit", colours if unlit else None)):
@@ -132,6 +125,38 @@ def write_head_files(
     }
 
 
+def write_meshes(
+    folder: Path,
+    formats: Sequence[MeshFormat],
+    head: Head,
+    mesh: Mesh,
+    colours: NDArray[np.uint8],
+    height: NDArray[np.float32] | None,
+    normal_map: NDArray[np.uint8] | None,
+) -> list[Path]:
+    """Write the files of a head: GLB as it can be animated, with a normal map, and what is no GLB as one mesh.
+
+    Args:
+        folder: A folder that is there.
+        formats: Which files.
+        head: The head at rest, for the GLB.
+        mesh: Its vertices as other files are to hold them, mm.
+        colours: [T, T, 3] its texture.
+        height: [U, U] mm along the normals, on the face's chart, for STL.
+        normal_map: [T, T, 3] for the GLB.
+    """
+    files: list[Path] = []
+    for kind in formats:
+        path = folder / f"mesh.{kind}"
+        if kind == "glb":
+            files.append(write_head(path, head, colours, normal_map))
+        elif kind == "stl" and height is not None:
+            files += write_mesh(path, raised(mesh, height))
+        else:
+            files += write_mesh(path, mesh, colours)
+    return files
+
+
 def _write_chart(estimate: CropEstimate, folder: Path) -> list[str]:
     """Write the maps of the face's chart that a method gives, as OpenEXR; return their names in the result."""
     vectors = ("X", "Y", "Z")
@@ -156,11 +181,11 @@ def posed_mesh(face: FaceGeometry) -> Mesh:
     """The head as the photo shows it, with the texture coordinates of its atlas, in the photo's camera frame."""
     estimate, rig = face.crop_estimate, shipped_rig()
     assert estimate.mesh is not None
-    vertices = estimate.mesh.vertices @ _upright(face.crop).T
+    vertices = estimate.mesh.vertices @ crop_to_photo(face.crop).T
     return Mesh(vertices, estimate.mesh.triangles, rig.uv[rig.faces].astype(np.float64))
 
 
-def _upright(crop: FaceCrop) -> NDArray[np.float64]:
+def crop_to_photo(crop: FaceCrop) -> NDArray[np.float64]:
     """Rotation [3, 3] from the crop's camera frame to the photo's."""
     (cosine, _), (sine, _) = crop.turn
     return np.array([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])
@@ -183,7 +208,7 @@ def _coefficients(estimate: CropEstimate) -> dict[str, Any]:
 
 def _camera(estimate: CropEstimate, crop: FaceCrop) -> dict[str, Any]:
     """The content of ``camera.json``."""
-    turn = _upright(crop)
+    turn = crop_to_photo(crop)
     rotation = turn @ head_rotation(estimate.coefficients["angles"])
     translation = turn @ (estimate.coefficients["translation"].astype(np.float64) - [0.0, 0.0, DISTANCE])
     return {

@@ -86,11 +86,11 @@ def save_photo(
         raise UsageError(f"photo is the photo's name, not {photo!r:.80}")
     with result_folder(folder, request) as temporary:
         if count == 1:
-            _write_face(next(iter(faces)), temporary, options, photo)
+            write_face(next(iter(faces)), temporary, options, photo)
             return
         together: CombinedMap | None = None
         for number, face in enumerate(faces, 1):
-            _write_face(face, temporary / f"face-{number}", options, photo)
+            write_face(face, temporary / f"face-{number}", options, photo)
             together = together or CombinedMap(face.region.height, face.region.width, options.convention)
             together.add(face)
             text = _png_text(face, options.convention)
@@ -98,7 +98,7 @@ def save_photo(
             write_png(temporary / "normals.png", together.colours, text, spend=True)
 
 
-def _write_face(face: FaceGeometry, folder: Path, options: SaveOptions, photo: str | None) -> None:
+def write_face(face: FaceGeometry, folder: Path, options: SaveOptions, photo: str | None) -> None:
     """Write one face's files into a folder that is there."""
     convention = options.convention
     name = printable(photo or "the photo")

@@ -14,7 +14,6 @@ from lineament.evaluation.metrics.surface_distance import (
     REALY_KEYPOINT_SHARE,
     chamfer_distance,
     facescape_normal_error,
-    fit_similarity,
     moved,
     regional_error,
     rolled,
@@ -25,6 +24,7 @@ from lineament.evaluation.protocols.scoring import Measured, Progress, check_som
 from lineament.evaluation.systems.stored import landmarks_of, read_rows
 from lineament.evaluation.systems.system import System
 from lineament.geometry.mesh import Mesh
+from lineament.geometry.similarity import fit_similarity
 
 NOW_LANDMARKS = [36, 39, 42, 45, 33, 48, 54]
 """Of the 68: corners of the eyes from the right one's outer to the left one's, below the nose, corners of the mouth, in

@@ -15,7 +15,7 @@ from lineament.errors import UsageError
 from lineament.geometry.spherical_harmonics import Y00
 from lineament.methods.hrn.coefficients import COUNT, SIZES
 from lineament.methods.hrn.method import ANALYSER_WEIGHTS
-from lineament.networks.encoder import EncoderName, pyramid_encoder
+from lineament.networks.encoder import EncoderName, Pyramid, pyramid_encoder
 from lineament.weights.schema import WeightsFormat
 
 _FIRST = 0.01  # standard deviation of the last layer's weights: an untrained answer is the mean face
@@ -72,8 +72,17 @@ class FaceAnalyser(nn.Module):
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Coefficients [B, ·] by name of crops [B, 3, S, S] in [0, 1]."""
-        deepest = self.encoder((image - self.mean) / self.std)[4]
-        with torch.autocast(image.device.type, enabled=False):
+        return self.of_pyramid(self.pyramid(image))
+
+    def pyramid(self, image: Tensor) -> Pyramid:
+        """The encoder's features of crops [B, 3, S, S] in [0, 1]."""
+        scales: Pyramid = self.encoder((image - self.mean) / self.std)
+        return scales
+
+    def of_pyramid(self, scales: Pyramid) -> dict[str, Tensor]:
+        """Coefficients [B, ·] by name of the encoder's features."""
+        deepest = scales[4]
+        with torch.autocast(deepest.device.type, enabled=False):
             raw = self.last(self.features(deepest.float()))
         found = dict(zip(SIZES, raw.split(tuple(SIZES.values()), dim=1), strict=True))
         found = {name: values * _UNITS[name] for name, values in found.items()}

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,11 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, IterableDataset
 
-from lineament.datasets.labelled_folder import labelled_samples
+from lineament.datasets.labelled_folder import is_validation, labelled_samples
+from lineament.errors import DataError
 from lineament.methods.hrn.analyser_recipe import load_analyser
 from lineament.methods.hrn.blemishes import Blemishes
 from lineament.methods.hrn.chart_samples import Arrays, ChartSamples
 from lineament.methods.hrn.config import HRNTrainConfig
+from lineament.methods.hrn.scan_fit import SCAN
 from lineament.methods.hrn.texture import SIDE
 from lineament.rig import load_rig
 from lineament.synth.write import config_of
@@ -45,6 +47,7 @@ class ChartBatches(IterableDataset[Batch]):
         """
         super().__init__()
         self.config, self.split, self.first = config, split, first
+        self.scans = list(enumerate(scans_of(config.scans, split))) if wanted != "blemishes" else []
         self.faces = [
             (f"face-{number}-{sample['index']:08d}", sample, config_of(folder))
             for number, folder in enumerate(config.data)
@@ -82,12 +85,31 @@ class ChartBatches(IterableDataset[Batch]):
     def _face(self, number: int) -> Arrays:
         validation = self.split == "validation"
         random = np.random.default_rng((self.config.seed, 3, number))
-        place = number % len(self.faces) if validation else int(random.integers(len(self.faces)))
+        count = len(self.faces) + len(self.scans)
+        place = number % count if validation else int(random.integers(count))
+        if place >= len(self.faces):
+            scan, folder = self.scans[place - len(self.faces)]
+            return self.samples.scan(f"scan-{scan:08d}", folder)
         return self._marked(self.samples.synthetic(*self.faces[place]), number)
 
     def _photo(self, number: int) -> Arrays:
         random = np.random.default_rng((self.config.seed, 4, number))
         return self.samples.photo(*self.photos[int(random.integers(len(self.photos)))])
+
+
+def scans_of(folders: Sequence[Path], split: str) -> list[Path]:
+    """The folders of `lineament scan-fit` in some folders that belong to a split; each counts as a person.
+
+    Raises:
+        DataError: A folder that holds none.
+    """
+    found: list[Path] = []
+    for folder in folders:
+        inside = sorted(path.parent for path in folder.rglob(SCAN))
+        if not inside:
+            raise DataError(f"{folder} holds no scan that `lineament scan-fit` fitted: there is no {SCAN} in it")
+        found += [path for number, path in enumerate(inside, 1) if is_validation(number) == (split == "validation")]
+    return found
 
 
 def _stacked(samples: list[Arrays]) -> Batch:

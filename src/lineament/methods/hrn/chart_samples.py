@@ -22,6 +22,7 @@ from lineament.datasets.labelled_folder import read_picture
 from lineament.errors import DataError, UsageError
 from lineament.files.reading import MAXIMUM_BYTES, parse_json, read_bounded
 from lineament.files.writing import atomic_path, write_json
+from lineament.geometry.mesh import Mesh, welded_normals
 from lineament.images.resize import resized_square
 from lineament.methods.hrn.analyser import Analyser
 from lineament.methods.hrn.coefficients import SIZES
@@ -29,6 +30,7 @@ from lineament.methods.hrn.data import shown_alone
 from lineament.methods.hrn.exact_maps import DeformationFit
 from lineament.methods.hrn.head import assumed_camera, mesh_of
 from lineament.methods.hrn.model import DEFORMATION
+from lineament.methods.hrn.scan_fit import SCAN
 from lineament.methods.hrn.texture import SIDE, charted
 from lineament.models.parser.data import shaken, turned
 from lineament.render.cameras import project
@@ -75,6 +77,10 @@ class ChartSamples:
         """The sample of a line of a synthetic dataset; ``name`` is its own in the folder."""
         return self._kept(name, lambda: self._synthetic(name, sample, made_by))
 
+    def scan(self, name: str, folder: Path) -> Arrays:
+        """The sample of a folder that `lineament scan-fit` wrote: labels are those of a synthetic face."""
+        return self._kept(name, lambda: self._scan(name, folder))
+
     def photo(self, name: str, sample: Mapping[str, Any]) -> Arrays:
         """The sample of a line of a folder of labelled photos."""
         return self._kept(name, lambda: self._photo(name, sample))
@@ -113,18 +119,38 @@ class ChartSamples:
         own = SampleRandom(made_by.seed + 0x5EED, [sample["person"]])
         face = pose_faces(self._tensors, made_by, draws, own)
         pixels = project(face.vertices, face.camera)[0][0, :, :2].double().numpy()
+        vertices, normals = (each[0].double().numpy() for each in (face.vertices, face.normals))
+        height = self._skin.height(own, face.expression, made_by)[0, 0].numpy()
+        return {**arrays, **self._exact(crop, arrays, vertices, normals, pixels, height)}
+
+    def _scan(self, name: str, folder: Path) -> Arrays:
+        image, mask = (read_picture(folder / f"{kind}.png") for kind in ("image", "mask"))
+        scan = _read(folder / SCAN)
+        crop, arrays = self._cropped(name, image, mask, scan["landmarks"], scan["visible"])
+        vertices = scan["vertices"].astype(np.float64)
+        normals = welded_normals(Mesh(vertices, self.rig.faces.astype(np.int64)), self.rig.weld())
+        return {**arrays, **self._exact(crop, arrays, vertices, normals, scan["places"], scan["height"])}
+
+    def _exact(
+        self,
+        crop: FaceCrop,
+        arrays: Arrays,
+        vertices: NDArray[np.float64],
+        normals: NDArray[np.float64],
+        pixels: NDArray[np.float64],
+        height: NDArray[np.floating],
+    ) -> dict[str, NDArray[Any]]:
+        """What is known of a head whose vertices are, in the picture's camera frame and in its pixels."""
         upright = turned(np.eye(3), crop)
-        vertices, normals = (each[0].double().numpy() @ upright.T for each in (face.vertices, face.normals))
         mesh = mesh_of(self.rig, self._named(arrays["coefficients"]))
         middle = float(mesh.vertices[self._fit.vertices, 2].mean()) + DISTANCE
-        height = self._skin.height(own, face.expression, made_by)
-        target = before_assumed_camera(vertices, crop.to_crop(pixels) / crop.size, middle, self._fit.vertices)
+        places = crop.to_crop(pixels) / crop.size
+        target = before_assumed_camera(vertices @ upright.T, places, middle, self._fit.vertices)
         return {
-            **arrays,
             "target": target,
             "deformation": self._fit(target - (mesh.vertices + np.array([0.0, 0.0, DISTANCE]))).astype(np.float16),
-            "normals": normals.astype(np.float16),
-            "height": height[0, 0].numpy().astype(np.float16),
+            "normals": (normals @ upright.T).astype(np.float16),
+            "height": height.astype(np.float16),
         }
 
     def _photo(self, name: str, sample: Mapping[str, Any]) -> Arrays:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -31,7 +33,10 @@ class CoarseMeshes:
 
     def vertices(self, coefficients: Tensor) -> Tensor:
         """Vertices [B, V, 3] of coefficients [B, K], mm, as the assumed camera sees them 1000 mm before it."""
-        found = named(coefficients)
+        return self.posed(named(coefficients))
+
+    def posed(self, found: Mapping[str, Tensor]) -> Tensor:
+        """The same of coefficients by their names."""
         camera = assumed_camera(head_rotation(found["angles"]), found["translation"], 1)
         return posed(self.face.shape(found["identity"], found["expression"]), camera)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the face analyser says of a face: numbers by name, and how many there are of each (no torch)."""
+"""What the face analyser says of a face: numbers by name, how many there are of each, and features (no torch)."""
 
 from __future__ import annotations
 
@@ -21,3 +21,13 @@ identity, albedo: standard deviations; expression: weights in [0, 1]; angles: ra
 shading; translation: mm, of the rig's origin before the assumed camera.
 """
 COUNT = sum(SIZES.values())
+
+FEATURES = "features"
+"""What its encoder's features are called that the maps' networks see."""
+SCALES = (1, 2, 3, 4)
+"""Which of the encoder's five scales they come from: strides 4 to 32."""
+
+
+def features_shape(channels: int, size: int) -> tuple[int, int, int]:
+    """Channels, rows and columns of them, of ``channels`` each scale and crops of ``size`` pixels."""
+    return len(SCALES) * channels, size // 4, size // 4

@@ -57,6 +57,9 @@ class HRNTrainConfig(LoopConfig):
     run's."""
     photos: tuple[Path, ...] = ()
     """Folders with photos that `lineament label` wrote."""
+    scans: tuple[Path, ...] = ()
+    """Folders with scans that `lineament scan-fit` fitted to photos; the maps' networks learn from them as from
+    synthetic faces."""
     photo_share: float = 0.25
     """How many of them go with a batch of faces, as a share of its size."""
     aligned: float = 1.0

@@ -21,6 +21,7 @@ WEIGHTS = WeightsFormat(
         "displacement_width": CHANNELS,
         "first_deformation": _FIRST,
         "first_displacement": _FIRST,
+        "feature_channels": Whole(0, 256),
     },
 )
 ANALYSER_WEIGHTS = WeightsFormat("hrn-analyser", {"encoder": ENCODER, "hidden": _HIDDEN, "crop_size": CROP})
@@ -45,4 +46,5 @@ METHOD = Method(
     },
     predictor="lineament.methods.hrn.predictor:HRNPredictor",
     study="lineament.methods.hrn.study:HRNStudy",
+    multiview="lineament.methods.hrn.multiview:fit_views",
 )

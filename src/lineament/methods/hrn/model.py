@@ -18,12 +18,14 @@ from torch.nn import functional as F
 
 from lineament.errors import UsageError
 from lineament.methods.hrn.analyser import AnalyserConfig, FaceAnalyser
-from lineament.methods.hrn.chart import border_fade, slopes
+from lineament.methods.hrn.chart import border_fade, differences, slopes
+from lineament.methods.hrn.coefficients import SCALES
 from lineament.methods.hrn.flow import reversal_flow, shifted
 from lineament.methods.hrn.method import WEIGHTS
 from lineament.networks.blocks import full_precision
-from lineament.networks.encoder import EncoderName
+from lineament.networks.encoder import EncoderName, Pyramid
 from lineament.networks.unet import Pix2PixUNet
+from lineament.render.vectors import cross, unit
 from lineament.rig.posing import DISTANCE, FOCAL
 from lineament.weights.schema import WeightsFormat
 
@@ -58,6 +60,9 @@ class HRNConfig:
     """The learned number that multiplies the deformation map, before training."""
     first_displacement: float = 0.01
     """And the displacement map's."""
+    feature_channels: int = 0
+    """Channels that each scale of the analyser's features gives to the maps' networks, at the places where the mesh's
+    texels are seen; the networks then see the mesh's normals, too. 0: neither, as in the paper."""
 
     def __post_init__(self) -> None:
         for size in (self.analyser_size, self.crop_size):
@@ -86,11 +91,12 @@ def hrn_s(crop_size: int = 256) -> HRNConfig:
         analyser_size=min(128, crop_size),
         crop_size=crop_size,
         deformation_levels=5,
-        deformation_width=16,
-        displacement_levels=7,
+        deformation_width=18,
+        displacement_levels=6,
         displacement_width=12,
         first_deformation=0.1,
         first_displacement=0.03,
+        feature_channels=16,
     )
 
 
@@ -123,8 +129,16 @@ class HRN(nn.Module):
         super().__init__()
         self.config = config
         self.analyser = FaceAnalyser(config.analyser)
-        self.deformation = Pix2PixUNet(6, 3, config.deformation_levels, config.deformation_width)
-        self.displacement = Pix2PixUNet(9, 1, config.displacement_levels, config.displacement_width)
+        normals, features = (3, len(SCALES) * config.feature_channels) if config.feature_channels else (0, 0)
+        self.deformation = Pix2PixUNet(6 + normals + features, 3, config.deformation_levels, config.deformation_width)
+        self.displacement = Pix2PixUNet(9 + normals, 1, config.displacement_levels, config.displacement_width)
+        self.squeezes = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(self.analyser.encoder.channels[scale], config.feature_channels, 1, bias=False),
+                nn.BatchNorm2d(config.feature_channels),
+            )
+            for scale in (SCALES if config.feature_channels else ())
+        )
         self.alpha = nn.Parameter(torch.tensor(config.first_deformation))
         self.beta = nn.Parameter(torch.tensor(config.first_displacement))
         self.register_buffer("fade", border_fade(CHART), persistent=False)
@@ -136,31 +150,73 @@ class HRN(nn.Module):
         Raises:
             UsageError: Another shape.
         """
+        return self.analysed(image)[0]
+
+    def analysed(self, image: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
+        """As `forward`, and what `details` takes of the analyser's features, if anything."""
         size = self.config.analyser_size
         if image.shape[1:] != (3, size, size):
             raise UsageError(f"images must be [B, 3, {size}, {size}], not {tuple(image.shape)}")
-        found: dict[str, Tensor] = self.analyser(image)
-        return found
+        scales = self.analyser.pyramid(image)
+        return self.analyser.of_pyramid(scales), self.squeezed(scales)
 
-    def details(self, position: Tensor, texture: Tensor, seen: Tensor) -> DetailMaps:
+    def squeezed(self, scales: Pyramid) -> Tensor | None:
+        """Features [B, C, S/4, S/4] of all scales that the maps' networks see; None if they see none."""
+        if not self.squeezes:
+            return None
+        size = scales[SCALES[0]].shape[-2:]
+        return torch.cat(
+            [
+                F.interpolate(squeeze(scales[scale]), size, mode="bilinear", align_corners=False)
+                for scale, squeeze in zip(SCALES, self.squeezes, strict=True)
+            ],
+            dim=1,
+        )
+
+    def features(self, image: Tensor) -> Tensor | None:
+        """What `details` takes of the analyser's features of crops [B, 3, S, S] of any size; no gradient reaches it."""
+        if not self.squeezes:
+            return None
+        size = self.config.analyser_size
+        with torch.no_grad():
+            scales = self.analyser.pyramid(F.interpolate(image, (size, size), mode="bilinear", align_corners=False))
+        return self.squeezed(scales)
+
+    def train(self, mode: bool = True) -> HRN:
+        """As of every module, but for the analyser, which is frozen: its norms keep their statistics."""
+        super().train(mode)
+        self.analyser.eval()
+        return self
+
+    def details(self, position: Tensor, texture: Tensor, seen: Tensor, features: Tensor | None = None) -> DetailMaps:
         """Deformation and displacement of coarse meshes.
 
         Args:
             position: [B, 3, 256, 256] mm, M_0 on its chart as the assumed camera sees it (`placed_pixels`).
             texture: [B, 3, 256, 256] in [0, 1], the photo on it, inpainted.
             seen: [B, 1, 256, 256] where the photo shows it, 0 to 1.
+            features: [B, C, s, s] of the whole crop, as `analysed` gives them.
         """
         factor = CHART // DEFORMATION
         place, small = (F.avg_pool2d(each, factor) for each in (_about_middle(position), texture))
-        coarse = self.deformation(torch.cat([place, 2.0 * small - 1.0], dim=1))
+        shown = [place, 2.0 * small - 1.0]
+        if features is not None:
+            with full_precision(position):
+                middles = F.avg_pool2d(position, factor)
+                shown += [surface_normals(middles), sampled_at(features.float(), placed_pixels(middles))]
+        coarse = self.deformation(torch.cat(shown, dim=1))
         with full_precision(position):
             deformation = UNIT * _MAPS * self.alpha * coarse.float() * self.coarse_fade
-            wide = F.interpolate(deformation, scale_factor=float(factor), mode="bilinear", align_corners=False)
+            wide = widened(deformation)
             deformed = position + wide
             flow = reversal_flow(placed_pixels(position), placed_pixels(deformed))
             aligned = shifted(torch.cat([texture, seen], dim=1), flow)
         texture, seen = aligned[:, :3], aligned[:, 3:]
-        fine = self.displacement(torch.cat([_about_middle(deformed), 2.0 * texture - 1.0, wide / UNIT], dim=1))
+        shown = [_about_middle(deformed), 2.0 * texture - 1.0, wide / UNIT]
+        if features is not None:
+            with full_precision(position):
+                shown.append(surface_normals(deformed))
+        fine = self.displacement(torch.cat(shown, dim=1))
         with full_precision(position):
             displacement = UNIT * _MAPS * self.beta * fine.float() * self.fade * seen
             slope = slopes(deformed, displacement)
@@ -168,10 +224,10 @@ class HRN(nn.Module):
 
     def run_stages(self, image: Tensor, stages: int) -> None:
         """Do the networks' work on crops [B, 3, S, S], to measure its cost; the maps' networks run together."""
-        self(F.interpolate(image, self.config.analyser_size, mode="bilinear"))
+        _, features = self.analysed(F.interpolate(image, self.config.analyser_size, mode="bilinear"))
         if stages:
             maps = image.new_zeros(len(image), 7, CHART, CHART)
-            self.details(maps[:, :3], maps[:, 3:6], maps[:, 6:])
+            self.details(maps[:, :3], maps[:, 3:6], maps[:, 6:], features)
 
 
 def placed_pixels(position: Tensor) -> Tensor:
@@ -182,6 +238,23 @@ def placed_pixels(position: Tensor) -> Tensor:
     x, y, z = position.split(1, dim=1)
     scale = FOCAL / (DISTANCE - z).clamp_min(20.0)
     return CHART * torch.cat([0.5 + scale * x, 0.5 - scale * y], dim=1)
+
+
+def widened(deformation: Tensor) -> Tensor:
+    """A deformation map [B, 3, 64, 64] at the texels of the other maps, [B, 3, 256, 256]."""
+    return F.interpolate(deformation, scale_factor=CHART / DEFORMATION, mode="bilinear", align_corners=False)
+
+
+def surface_normals(position: Tensor) -> Tensor:
+    """Unit normals [B, 3, S, S] of a surface of which places [B, 3, S, S] are known on the chart."""
+    across, down = differences(position)
+    return unit(cross(down, across))
+
+
+def sampled_at(features: Tensor, places: Tensor) -> Tensor:
+    """Features [B, C, s, s] of a crop at places [B, 2, S, S] in 256ths of its side, [B, C, S, S]."""
+    grid = (places * (2.0 / CHART) - 1.0).permute(0, 2, 3, 1)
+    return F.grid_sample(features, grid, align_corners=False, padding_mode="border")
 
 
 def _about_middle(position: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from lineament.geometry.relief import surface_gradient
 from lineament.images.resize import resized_square
 from lineament.inference.graphs import as_input
 from lineament.inference.predictor import Prediction, Predictor, channels_last
-from lineament.methods.hrn.coefficients import SIZES
+from lineament.methods.hrn.coefficients import FEATURES, SIZES, features_shape
 from lineament.methods.hrn.head import assumed_camera, at_pixels, drawn, maps_of, mesh_of
 from lineament.methods.hrn.method import METHOD
 from lineament.methods.hrn.texture import SIDE, charted, shipped_grid
@@ -26,10 +26,11 @@ from lineament.rig.posing import DISTANCE
 
 Float32 = NDArray[np.float32]
 Analyse = Callable[[Float32], Mapping[str, Float32]]
-"""Crops [B, 3, s, s] in [0, 1] to coefficients by name, [B, K] each."""
-Details = Callable[[Float32, Float32, Float32], tuple[Float32, Float32]]
-"""Position [B, 3, T, T], texture [B, 3, T, T] and what is seen of it [B, 1, T, T] to deformation [B, 3, 64, 64] and
-displacement [B, 1, T, T] (`lineament.methods.hrn.model.HRN.details`)."""
+"""Crops [B, 3, s, s] in [0, 1] to coefficients by name, [B, K] each, and to ``features`` for the next, if it takes
+any."""
+Details = Callable[[Float32, Float32, Float32, Float32 | None], tuple[Float32, Float32]]
+"""Position [B, 3, T, T], texture [B, 3, T, T], what is seen of it [B, 1, T, T], and features to deformation
+[B, 3, 64, 64] and displacement [B, 1, T, T] (`lineament.methods.hrn.model.HRN.details`)."""
 
 _DEFORMATION = 64  # texels along a side of the deformation map
 
@@ -41,7 +42,7 @@ class HRNPredictor(Predictor):
     MOST_STAGES = METHOD.most_stages
     TAKES_EXEMPLARS = METHOD.takes_exemplars
     GRAPHS: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "analyser": ("analyser.",),
+        "analyser": ("analyser.", "squeezes."),
         "details": ("deformation.", "displacement.", "alpha", "beta"),
     }
 
@@ -57,12 +58,18 @@ class HRNPredictor(Predictor):
         return estimated(crops, self.config["analyser_size"], self._analyse, self._details, stages)
 
     def _analyse(self, image: Float32) -> dict[str, Float32]:
-        shapes = [(len(image), count) for count in SIZES.values()]
-        return dict(zip(SIZES, self._graphs["analyser"].run({"image": image}, shapes), strict=True))
+        shapes: dict[str, tuple[int, ...]] = {name: (len(image), count) for name, count in SIZES.items()}
+        if channels := self.config["feature_channels"]:
+            shapes[FEATURES] = (len(image), *features_shape(channels, self.config["analyser_size"]))
+        return dict(zip(shapes, self._graphs["analyser"].run({"image": image}, list(shapes.values())), strict=True))
 
-    def _details(self, position: Float32, texture: Float32, seen: Float32) -> tuple[Float32, Float32]:
+    def _details(
+        self, position: Float32, texture: Float32, seen: Float32, features: Float32 | None
+    ) -> tuple[Float32, Float32]:
         shapes = [(len(position), 3, _DEFORMATION, _DEFORMATION), (len(position), 1, SIDE, SIDE)]
         given = {"position": position, "texture": texture, "seen": seen}
+        if features is not None:
+            given[FEATURES] = features
         deformation, displacement = self._graphs["details"].run(given, shapes)
         return deformation, displacement
 
@@ -81,36 +88,67 @@ def estimated(
     """
     side = crops.shape[1]
     small = crops if side == size else np.stack([resized_square(crop, size) for crop in crops])
-    coefficients = analyse(as_input(small))
-    rig, camera, grid = shipped_rig(), assumed_camera(side), shipped_grid()
-    every = range(len(crops))
-    meshes = [mesh_of(rig, {name: values[i] for name, values in coefficients.items()}) for i in every]
-    found = [[maps_of(mesh, drawn(mesh, camera, side), camera)] for mesh in meshes]
+    said = analyse(as_input(small))
+    coefficients = {name: said[name] for name in SIZES}
     deformation = displacement = None
     if stages and details is not None:
+        rig, camera = shipped_rig(), assumed_camera(side)
+        meshes = [mesh_of(rig, one) for one in _each(coefficients)]
         photos = [charted(crop, mesh, camera) for crop, mesh in zip(crops, meshes, strict=True)]
         position = np.stack([photo.position for photo in photos]) + np.array([0.0, 0.0, DISTANCE], np.float32)
         texture, seen = as_input(np.stack([p.texture for p in photos])), np.stack([p.seen for p in photos])[:, None]
-        deformed, height = details(np.ascontiguousarray(position.transpose(0, 3, 1, 2)), texture, seen)
-        deformation, displacement = channels_last(deformed), height[:, 0]
-        meshes = [_deformed(mesh, each) for mesh, each in zip(meshes, deformation, strict=True)]
-        for i in every:
-            drawing = drawn(meshes[i], camera, side)
-            found[i].append(maps_of(meshes[i], drawing, camera))
-            if stages > 1:
-                slope = surface_gradient(grid.of_vertices(meshes[i].vertices), displacement[i])
-                relief = np.concatenate([slope, displacement[i, ..., None]], axis=-1).astype(np.float32)
-                found[i].append(maps_of(meshes[i], drawing, camera, at_pixels(rig, drawing, relief)))
+        channels_first = np.ascontiguousarray(position.transpose(0, 3, 1, 2))
+        deformed, height = details(channels_first, texture, seen, said.get(FEATURES))
+        deformation, displacement = channels_last(deformed), height[:, 0] if stages > 1 else None
+    return predicted(side, coefficients, deformation, displacement)
+
+
+def predicted(
+    side: int,
+    coefficients: Mapping[str, Float32],
+    deformation: Float32 | None = None,
+    displacement: Float32 | None = None,
+) -> Prediction:
+    """What crops of S×S pixels see of heads.
+
+    Args:
+        side: S.
+        coefficients: [B, K] by name.
+        deformation: [B, 64, 64, 3] mm; M_0 without it.
+        displacement: [B, T, T] mm, along the normals of M_1; M_1 without it.
+    """
+    rig, camera, grid = shipped_rig(), assumed_camera(side), shipped_grid()
+    meshes: list[Mesh] = []
+    found: list[list[tuple[Float32, Float32]]] = []
+    for number, one in enumerate(_each(coefficients)):
+        mesh = mesh_of(rig, one)
+        found.append([maps_of(mesh, drawn(mesh, camera, side), camera)])
+        if deformation is not None:
+            mesh = _deformed(mesh, deformation[number])
+            drawing = drawn(mesh, camera, side)
+            found[-1].append(maps_of(mesh, drawing, camera))
+            if displacement is not None:
+                slope = surface_gradient(grid.of_vertices(mesh.vertices), displacement[number])
+                relief = np.concatenate([slope, displacement[number, ..., None]], axis=-1).astype(np.float32)
+                found[-1].append(maps_of(mesh, drawing, camera, at_pixels(rig, drawing, relief)))
+        meshes.append(mesh)
+    stages = range(len(found[0]))
     return Prediction(
-        normals=tuple(np.stack([maps[stage][0] for maps in found]) for stage in range(stages + 1)),
-        depths=tuple(np.stack([maps[stage][1] for maps in found]) for stage in range(stages + 1)),
+        normals=tuple(np.stack([maps[stage][0] for maps in found]) for stage in stages),
+        depths=tuple(np.stack([maps[stage][1] for maps in found]) for stage in stages),
         position_map=np.stack([grid.of_vertices(mesh.vertices) for mesh in meshes]),
         deformation_map=deformation,
-        displacement_map=displacement if stages > 1 else None,
+        displacement_map=displacement,
         coefficients=coefficients,
-        cameras=[camera] * len(crops),
+        cameras=[camera] * len(meshes),
         meshes=meshes,
     )
+
+
+def _each(coefficients: Mapping[str, Float32]) -> list[dict[str, Float32]]:
+    """The coefficients of one head after another."""
+    count = len(next(iter(coefficients.values())))
+    return [{name: values[number] for name, values in coefficients.items()} for number in range(count)]
 
 
 def _deformed(mesh: Mesh, deformation: Float32) -> Mesh:

@@ -18,6 +18,7 @@ from lineament.methods.hrn.chart import detailed_normals, slopes
 from lineament.methods.hrn.chart_batches import chart_batches
 from lineament.methods.hrn.coarse_meshes import CoarseMeshes, named
 from lineament.methods.hrn.config import HRNTrainConfig
+from lineament.methods.hrn.explained import explained
 from lineament.methods.hrn.flow import reversal_flow, shifted
 from lineament.methods.hrn.model import HRN, DetailMaps, placed_pixels
 from lineament.methods.hrn.retouching import Retouching, refined_albedo, retouching_size
@@ -222,31 +223,19 @@ class MapsRecipe:
         coarse = meshes.vertices(batch["coefficients"])
         position = meshes.chart.of_vertices(coarse)
         with autocast:
-            maps = model.details(position, batch["texture"], batch["seen"])
-        layers = map_losses.layers_of(coarse, maps, self.meshes.chart, self.meshes.triangles)
-        shown = map_losses.at_texels(batch.image, layers)
-        weight = map_losses.seen_on(batch["skin"], layers, maps.seen)
+            maps = model.details(position, batch["texture"], batch["seen"], model.features(batch.image))
         found = named(batch["coefficients"])
         albedo = self.meshes.chart.of_vertices(meshes.face.skin(found["albedo"])).clamp(0.0, 1.0)
         if self.retoucher is not None:
             with torch.no_grad(), autocast:
                 retouched = self.retoucher(maps.texture)
             albedo = refined_albedo(albedo, maps.texture.detach(), retouched.float())
-        places = map_losses.vertex_places(layers.vertices)
-        parts = {
-            "landmark": map_losses.landmark_loss(
-                places[:, meshes.face.landmarks], batch["landmarks"], batch["visible"]
-            ),
-            "contour": map_losses.contour_loss(places, map_losses.edges_of(batch["face"]), self.meshes.chart.used),
-            "smoothness": map_losses.total_variation(maps.deformation),
-            "size": map_losses.size_loss(maps.displacement),
-        }
-        for name, normals in (("mid", layers.deformed), ("high", layers.detailed)):
-            drawn = map_losses.rendered(normals, albedo, found["light"])
-            parts[f"photometric_{name}"] = map_losses.photometric_loss(drawn, shown, weight)
-            if self.features is not None:
-                with autocast:
-                    parts[f"perceptual_{name}"] = map_losses.perceptual_loss(self.features, drawn, shown, weight)
+        shown = explained(meshes, coarse, maps, batch, albedo, found["light"])
+        parts, layers, weight = shown.parts, shown.layers, shown.weight
+        if self.features is not None:
+            with autocast:
+                for name, drawn in shown.drawn.items():
+                    parts[f"perceptual_{name}"] = map_losses.perceptual_loss(self.features, drawn, shown.photo, weight)
         smooth, whole, height = self._shown(batch, layers)
         if self.config.map_normal:
             parts["normal_mid"] = map_losses.normal_loss(layers.deformed, smooth, weight)
@@ -278,7 +267,8 @@ class MapsRecipe:
         gathered: list[dict[str, float]] = []
         for batch in islice(self.batches("validation", 0, device), self.config.validation_batches):
             coarse = self.meshes.on(device).vertices(batch["coefficients"])
-            maps = model.details(self.meshes.chart.of_vertices(coarse), batch["texture"], batch["seen"])
+            position, features = self.meshes.chart.of_vertices(coarse), model.features(batch.image)
+            maps = model.details(position, batch["texture"], batch["seen"], features)
             layers = map_losses.layers_of(coarse, maps, self.meshes.chart, self.meshes.triangles)
             weight = map_losses.seen_on(batch["skin"], layers, maps.seen)
             _, truth, height = self._shown(batch, layers)

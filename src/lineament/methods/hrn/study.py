@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from lineament.methods.hrn.analyser import Analyser
-from lineament.methods.hrn.coefficients import SIZES
+from lineament.methods.hrn.coefficients import FEATURES
 from lineament.methods.hrn.config import HRNTrainConfig
 from lineament.methods.hrn.model import HRN
 from lineament.methods.hrn.predictor import Details, estimated
@@ -67,22 +67,27 @@ class HRNStudy:
         """The finest level's."""
         if row == "base":
             analyser = load_weights(weights, Analyser)
-            return _normals(analyser, analyser.config.crop_size, None)
+            return _normals(lambda image: (analyser(image), None), analyser.config.crop_size, None)
         model = load_weights(weights, HRN)
 
-        def details(position: Any, texture: Any, seen: Any) -> tuple[Any, Any]:
-            maps = model.details(*(torch.from_numpy(each) for each in (position, texture, seen)))
+        def details(position: Any, texture: Any, seen: Any, features: Any) -> tuple[Any, Any]:
+            more = {} if features is None else {FEATURES: torch.from_numpy(features)}
+            maps = model.details(*(torch.from_numpy(each) for each in (position, texture, seen)), **more)
             return maps.deformation.numpy(), maps.displacement.numpy()
 
-        return _normals(model, model.config.analyser_size, details)
+        return _normals(model.analysed, model.config.analyser_size, details)
 
 
-def _normals(network: Callable[[Tensor], Mapping[str, Tensor]], size: int, details: Details | None) -> Normals:
-    """Photos [B, 3, S, S] to normals, by a network of coefficients and one of maps."""
+_Analysed = tuple[Mapping[str, Tensor], Tensor | None]
+
+
+def _normals(network: Callable[[Tensor], _Analysed], size: int, details: Details | None) -> Normals:
+    """Photos [B, 3, S, S] to normals, by a network of coefficients and features, and one of maps."""
 
     def analyse(image: Any) -> dict[str, Any]:
-        found = network(torch.from_numpy(image))
-        return {name: found[name].numpy() for name in SIZES}
+        found, features = network(torch.from_numpy(image))
+        more = {} if features is None else {FEATURES: features.numpy()}
+        return {name: values.numpy() for name, values in found.items()} | more
 
     def run(image: Tensor) -> Tensor:
         crops = np.rint(255.0 * image.clamp(0.0, 1.0).permute(0, 2, 3, 1).numpy()).astype(np.uint8)
