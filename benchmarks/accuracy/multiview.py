@@ -17,6 +17,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -149,11 +150,12 @@ def heads(arguments: argparse.Namespace) -> Iterator[list[View]]:
     rig = read_heads(arguments.root, arguments.people)
     found: dict[int, list[View]] = {}
     for photo in head_photos(arguments.root, arguments.people):
-        if photo.pose in POSES:
-            found.setdefault(photo.head, []).append(
-                View(largest_face(estimator, photo.picture), *face_of(rig, photo.head))
-            )
-    yield from map(spread, found.values())
+        if photo.pose not in POSES:
+            continue
+        with suppress(NoFaceError):
+            view = View(largest_face(estimator, photo.picture), *face_of(rig, photo.head))
+            found.setdefault(photo.head, []).append(view)
+    yield from (spread(views) for views in found.values() if len(views) == VIEWS)
 
 
 def spread(views: list[View]) -> list[View]:

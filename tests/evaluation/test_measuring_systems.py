@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -133,6 +133,24 @@ def test_of_68_landmarks_the_seven_of_a_scan_are_taken(tmp_path: Path) -> None:
     assert set(system.frames) == {"millimetres"}
     with pytest.raises(InputError, match="5 landmarks are given for p01/left, the scan has 7"):
         measure_scan_distance(ESRC(root), Known(mesh=Mesh(turned, triangles), landmarks=landmarks[:5]))
+
+
+def test_views_of_a_person_are_counted(tmp_path: Path) -> None:
+    root = files.esrc(tmp_path)
+    vertices, triangles = files.sphere_mesh()
+    asked: list[tuple[int, bool]] = []
+
+    class Counting(Known):
+        def person(self, samples: Sequence[Sample], naive: bool = False) -> tuple[Mesh, NDArray[np.float64]]:
+            asked.append((len(samples), naive))
+            return super().person(samples, naive)
+
+    system = Counting(mesh=Mesh(vertices, triangles), landmarks=vertices[files.LANDMARKS])
+    measured = measure_scan_distance(ESRC(root), system, views=(1, 2, 9), naive=2)
+    assert [label for label, _ in measured.rows] == ["1 view", "2 views", "9 views", "naive, 2 views"]
+    photos = max(sum(i.files["scan"] == item.files["scan"] for i in ESRC(root).items) for item in ESRC(root).items)
+    assert photos >= 2
+    assert asked[:4] == [(1, False), (2, False), (photos, False), (2, True)]
 
 
 def test_faces_that_are_not_found_are_left_out_of_tables_of_meshes_and_pictures(tmp_path: Path) -> None:

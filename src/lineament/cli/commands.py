@@ -115,7 +115,6 @@ COMMANDS = {
         "lineament.cli.scan_fit:run_scan_fit",
         "lineament.cli.scan_fit:ScanFit",
         "SCAN PHOTO",
-        torch_from="train",
     ),
     "export": Command(
         "write the ONNX graphs of trained weights, or of a stopped run's",

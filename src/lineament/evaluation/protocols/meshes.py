@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.datasets.dataset import Dataset
+from lineament.datasets.dataset import Dataset, Item
 from lineament.datasets.meshes import view_mesh
 from lineament.datasets.realy import REGIONS
 from lineament.errors import DataError, InputError, NoFaceError
@@ -110,38 +113,75 @@ def measure_realy(dataset: Dataset, system: System, progress: Progress | None = 
 
 
 def measure_scan_distance(
-    dataset: Dataset, system: System, progress: Progress | None = None, columns: int = 3
+    dataset: Dataset,
+    system: System,
+    progress: Progress | None = None,
+    columns: int = 3,
+    views: Sequence[int] = (1,),
+    naive: int = 0,
 ) -> Measured:
     """Median, mean and deviation of scan-to-mesh distances (mm) after rigid alignment by seven landmarks.
 
     NoW's way; HRN, tables 2 and 4, the latter with the first of the three columns alone.
 
     Landmarks of a scan are looked for beside it, in a `.txt` of its name. Of a system's 68 landmarks (iBUG) NoW's seven
-    are taken where the scan has seven.
+    are taken where the scan has seven. Which photos of a scan the paper took is not known: they are spread evenly over
+    the list of their names; a scan with fewer than asked for gives all.
+
+    Args:
+        dataset: Photos with their scans.
+        system: Whatever estimates.
+        progress: Called with how many scans are done, and of how many.
+        columns: How many of the figures are wanted.
+        views: A row for each number of photos of a person.
+        naive: A last row of so many photos, averaged; 0 for none.
     """
-    distances: list[NDArray[np.float64]] = []
+    by_scan: dict[Path, list[Item]] = {}
+    for item in dataset.items:
+        by_scan.setdefault(item.files["scan"], []).append(item)
+    asked = [(count, False) for count in views] + ([(naive, True)] if naive else [])
+    distances: list[list[NDArray[np.float64]]] = [[] for _ in asked]
     not_found: list[str] = []
-    # One reconstruction per scan, however many views it is made from.
-    first = {item.files["scan"]: item for item in reversed(dataset.items)}
-    points_of = {item.name: path.with_suffix(".txt") for path, item in first.items()}
-    scans = dataset.only([item for item in dataset.items if item.name in points_of])
-    for sample in each_sample(scans, progress):
-        if sample.scan is None:
-            raise DataError(f"sample {sample.name} has no scan")
-        points = points_of[sample.name]
-        landmarks = landmarks_of(read_rows(points), sample.scan, points)
-        try:
-            mesh, own = system.mesh(sample), system.landmarks(sample)
-        except NoFaceError:
-            not_found.append(sample.name)
-            continue
-        if len(own) == 68 and len(landmarks) == len(NOW_LANDMARKS):
-            own = own[NOW_LANDMARKS]
-        if len(own) != len(landmarks):
-            raise InputError(f"{len(own)} landmarks are given for {sample.name}, the scan has {len(landmarks)}")
-        motion = fit_similarity(own, landmarks, with_scale=False)
-        distances.append(scan_to_mesh_distance(sample.scan.vertices, moved(mesh, motion)))
-    check_some_found(dataset, not_found, len(distances))
-    everything = np.concatenate(distances)
-    row_metrics = (float(np.median(everything)), float(everything.mean()), float(everything.std()))[:columns]
-    return Measured((("", row_metrics),), len(distances) + len(not_found), tuple(scans.skipped), tuple(not_found))
+    skipped: list[str] = []
+    for number, (path, items) in enumerate(by_scan.items()):
+        points = path.with_suffix(".txt")
+        for row, (count, averaged) in enumerate(asked):
+            chosen = [items[place] for place in _spread(len(items), count)]
+            group = dataset.only(chosen)
+            samples = list(each_sample(group, None))
+            skipped += group.skipped
+            if not samples:
+                continue
+            if samples[0].scan is None:
+                raise DataError(f"sample {samples[0].name} has no scan")
+            landmarks = landmarks_of(read_rows(points), samples[0].scan, points)
+            try:
+                mesh, own = system.person(samples, averaged)
+            except NoFaceError:
+                not_found.append(samples[0].name)
+                continue
+            if len(own) == 68 and len(landmarks) == len(NOW_LANDMARKS):
+                own = own[NOW_LANDMARKS]
+            if len(own) != len(landmarks):
+                name = samples[0].name
+                raise InputError(f"{len(own)} landmarks are given for {name}, the scan has {len(landmarks)}")
+            motion = fit_similarity(own, landmarks, with_scale=False)
+            distances[row].append(scan_to_mesh_distance(samples[0].scan.vertices, moved(mesh, motion)))
+        if progress is not None:
+            progress(number + 1, len(by_scan))
+    done = max(map(len, distances))
+    missed = tuple(dict.fromkeys(not_found))
+    check_some_found(dataset, list(missed), min(map(len, distances)))
+    rows = []
+    for (count, averaged), found in zip(asked, distances, strict=True):
+        everything = np.concatenate(found)
+        label = "" if len(asked) == 1 else f"{'naive, ' if averaged else ''}{count} view{'s' if count > 1 else ''}"
+        rows.append(
+            (label, (float(np.median(everything)), float(everything.mean()), float(everything.std()))[:columns])
+        )
+    return Measured(tuple(rows), done + len(missed), tuple(dict.fromkeys(skipped)), missed)
+
+
+def _spread(available: int, wanted: int) -> list[int]:
+    """So many places of a list, evenly spread; all of a shorter one."""
+    return sorted({round(place) for place in np.linspace(0, available - 1, min(wanted, available))})

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,10 @@ from lineament.evaluation.systems.system import Floats, Frame, System
 from lineament.face import detect_faces
 from lineament.face.detect import largest
 from lineament.geometry.mesh import Mesh
+from lineament.inference.multiview import FitOptions
+from lineament.methods.discovery import all_methods
+from lineament.pipeline.multiview import fit_of, fitted
+from lineament.rig import shipped_rig
 
 if TYPE_CHECKING:
     from lineament.pipeline.estimator import Estimator
@@ -87,6 +93,28 @@ class MethodSystem(System):
         across = (face.landmarks - np.array(face.crop.centre)) * np.array([1.0, -1.0]) / face.surface.scale
         _, nearest = cKDTree(vertices[:, :2]).query(across)
         return np.column_stack([across, vertices[nearest, 2]])
+
+    def person(self, samples: Sequence[Sample], naive: bool = False) -> tuple[Mesh, NDArray[np.float64]]:
+        """The head that is fitted to the photos, if the method fits heads; else the first photo's.
+
+        Photos without a face are left out.
+
+        Raises:
+            NoFaceError: None was found in any of them.
+        """
+        faces = []
+        for sample in samples:
+            with suppress(NoFaceError):
+                faces.append((sample, self._seen(sample)))
+        if not faces:
+            raise NoFaceError(f"{samples[0].name}: no face found, nor in the other photos of the person")
+        if len(faces) == 1 or all_methods()[self.estimator.predictor.FORMAT.name].multiview is None:
+            return super().person([faces[0][0]])
+        options = FitOptions(steps=0) if naive else FitOptions()
+        names = [sample.name for sample, _ in faces]
+        person = fitted(names, [face for _, face in faces], fit_of(self.estimator), options)
+        mesh = person.head.mesh
+        return mesh, mesh.vertices[shipped_rig().landmarks]
 
     def about(self) -> dict[str, Any]:
         """The weights' hash, and the settings."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -50,6 +50,17 @@ class System:
     def landmarks(self, sample: Sample) -> NDArray[np.float64]:
         """Landmarks [K, 3] of `mesh`, in its frame of millimetres."""
         raise self._gives_no("landmarks of meshes")
+
+    def person(self, samples: Sequence[Sample], naive: bool = False) -> tuple[Mesh, NDArray[np.float64]]:
+        """One head of several photos of a person: its surface, and its landmarks [K, 3] in the same frame.
+
+        A system that knows single photos answers for the first; stored predictions are kept under its name.
+
+        Args:
+            samples: The photos.
+            naive: Average what single photos give, for systems that could do better.
+        """
+        return self.mesh(samples[0]), self.landmarks(samples[0])
 
     def picture(self, sample: Sample) -> NDArray[np.uint8]:
         """The photo rendered again [H, W, 3] from the estimated shape, texture and light."""
