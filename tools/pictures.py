@@ -25,6 +25,7 @@ from lineament.synth import Generator, SynthConfig
 
 Picture = NDArray[np.uint8]
 FOLDER = Path(__file__).parent.parent / "docs" / "images"
+_PERSON = 12  # of several_photos
 
 
 def main() -> None:
@@ -42,6 +43,7 @@ def main() -> None:
     Image.fromarray(canonical_crop()).save(FOLDER / "crop.jpg", quality=90)
     Image.fromarray(depth_stages()).save(FOLDER / "df2net.jpg", quality=90)
     Image.fromarray(head_levels()).save(FOLDER / "head.jpg", quality=90)
+    Image.fromarray(several_photos()).save(FOLDER / "multiview.jpg", quality=88)
 
 
 def mesh_views(size: int = 240) -> Picture:
@@ -93,6 +95,15 @@ def head_levels(size: int = 240) -> Picture:
         shown = Mesh(turned, mesh.triangles, mesh.corner_uv)
         tiles.append(picture_of(view_mesh(shown, size), shown, texture))
     return np.concatenate(tiles, axis=1)
+
+
+def several_photos() -> Picture:
+    """A synthetic person's head fitted to three photos: from five sides, textured and as clay, and in the photos."""
+    config = SynthConfig(seed=101, identities=50, yaw=60.0, frontal=0.2, pitch=20.0, roll=10.0, expression=0.3,
+                         glasses=0.0, covered=0.0, hats=0.0)  # fmt: skip
+    batch = Generator(config, load_rig()).batch(range(_PERSON, _PERSON + 150, 50))
+    photos = (255.0 * batch.image.permute(0, 2, 3, 1).numpy().clip(0, 1)).round().astype(np.uint8)
+    return lineament.multiview(list(photos)).report()
 
 
 def canonical_crop() -> Picture:

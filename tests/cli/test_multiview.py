@@ -105,5 +105,5 @@ def test_a_photo_that_spoils_the_fit_is_named_and_left_out(photos: list[str], we
     assert "c does not fit the others" in plain.warnings
     robust = fitted(["a", "b", "c"], faces, fit, FitOptions(steps=0), robust=True)
     assert [view.name for view in robust.views] == ["a", "b"]
-    assert "c does not fit the others: left out" in robust.warnings
+    assert "c does not fit the others and is left out" in robust.warnings
     assert asked == [3, 3, 2]

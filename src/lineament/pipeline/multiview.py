@@ -109,12 +109,13 @@ def fitted(
     seen = [_seen(face, reference) for face in faces]
     result = fit(seen, options, told or (lambda step: None))
     spoiling = _spoiling(result)
-    warnings = [f"{names[number]} does not fit the others" for number in spoiling] + _unlike(names, faces)
-    if robust and spoiling and len(faces) - len(spoiling) >= 2:
+    left_out = robust and bool(spoiling) and len(faces) - len(spoiling) >= 2
+    said = "does not fit the others and is left out" if left_out else "does not fit the others"
+    warnings = [f"{names[number]} {said}" for number in spoiling] + _unlike(names, faces)
+    if left_out:
         kept = [number for number in range(len(faces)) if number not in spoiling]
         result = fit([seen[number] for number in kept], options, told or (lambda step: None))
         names, faces = [names[number] for number in kept], [faces[number] for number in kept]
-        warnings = [f"{line}: left out" if line.endswith("the others") else line for line in warnings]
     views = [
         PersonView(name, replace(face, crop_estimate=crop_estimate(prediction, 0)), residual)
         for name, face, prediction, residual in zip(names, faces, result.predictions, result.residuals, strict=True)

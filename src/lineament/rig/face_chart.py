@@ -35,6 +35,7 @@ _UNDER = (
 )
 """Parts under the face, and the region and the mm from its edge that say which skin they follow."""
 _FOLLOWS = 12.0  # mm over which the skin that the mouth follows counts
+_FADE = 0.06  # of the chart's side, over which maps fade out towards its border
 _LOWER_CORNERS = (4, 12)  # landmarks of the jaw nearest to the square's lower corners
 
 
@@ -168,6 +169,14 @@ def deformed_by(rig: Rig, maps: NDArray[np.floating]) -> NDArray[np.float32]:
         weight = np.exp(-(away - away.min(1, keepdims=True)) / reach**2)
         offsets[own] = weight @ offsets[skin] / weight.sum(1, keepdims=True)
     return offsets
+
+
+def border_fade(side: int) -> NDArray[np.float32]:
+    """[S, S] from 0 at the chart's border to 1, S being ``side``: what lies beyond it has no maps."""
+    middle = (np.arange(side) + 0.5) / side
+    away = np.minimum(middle, 1.0 - middle)
+    t = (np.minimum(away[:, None], away[None, :]) / _FADE).clip(0.0, 1.0)
+    return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
 
 
 def texels_of(uv: NDArray[np.floating], triangles: NDArray[np.integer], side: int) -> Seen:

@@ -12,8 +12,6 @@ from lineament.render.vectors import cross, dot, unit
 from lineament.rig import Rig
 from lineament.rig.face_chart import ChartGrid, chart_vertices
 
-_FADE = 0.06  # of the chart's side, over which maps fade out towards its border
-
 
 class FaceChart(nn.Module):
     """A rig's chart of the face at S×S texels; row 0 is the top. It holds nothing that is learned or saved."""
@@ -54,14 +52,6 @@ class FaceChart(nn.Module):
         places = self.places.expand(len(maps), 1, -1, -1)
         found = F.grid_sample(maps, places, align_corners=False, padding_mode="border")[:, :, 0]
         return found.transpose(1, 2) * self.used[:, None]
-
-
-def border_fade(side: int) -> Tensor:
-    """[1, 1, S, S] from 0 at the chart's border to 1: what lies beyond it has no maps."""
-    middle = (torch.arange(side) + 0.5) / side
-    away = torch.minimum(middle, 1.0 - middle)
-    t = (torch.minimum(away[:, None], away[None, :]) / _FADE).clamp(0.0, 1.0)
-    return (t * t * (3.0 - 2.0 * t))[None, None]
 
 
 def differences(maps: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from lineament.errors import UsageError
 from lineament.methods.hrn.analyser import AnalyserConfig, FaceAnalyser
-from lineament.methods.hrn.chart import border_fade, differences, slopes
+from lineament.methods.hrn.chart import differences, slopes
 from lineament.methods.hrn.coefficients import SCALES
 from lineament.methods.hrn.flow import reversal_flow, shifted
 from lineament.methods.hrn.method import WEIGHTS
@@ -26,6 +26,7 @@ from lineament.networks.blocks import full_precision
 from lineament.networks.encoder import EncoderName, Pyramid
 from lineament.networks.unet import Pix2PixUNet
 from lineament.render.vectors import cross, unit
+from lineament.rig.face_chart import border_fade
 from lineament.rig.posing import DISTANCE, FOCAL
 from lineament.weights.schema import WeightsFormat
 
@@ -141,8 +142,8 @@ class HRN(nn.Module):
         )
         self.alpha = nn.Parameter(torch.tensor(config.first_deformation))
         self.beta = nn.Parameter(torch.tensor(config.first_displacement))
-        self.register_buffer("fade", border_fade(CHART), persistent=False)
-        self.register_buffer("coarse_fade", border_fade(DEFORMATION), persistent=False)
+        self.register_buffer("fade", torch.from_numpy(border_fade(CHART))[None, None], persistent=False)
+        self.register_buffer("coarse_fade", torch.from_numpy(border_fade(DEFORMATION))[None, None], persistent=False)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Coefficients of crops [B, 3, S, S] in [0, 1], S being ``config.analyser_size``.

@@ -26,11 +26,12 @@ from lineament.methods.hrn.coarse_meshes import CoarseMeshes
 from lineament.methods.hrn.coefficients import SIZES
 from lineament.methods.hrn.explained import Explained, explained
 from lineament.methods.hrn.head import assumed_camera, mesh_at
-from lineament.methods.hrn.model import DetailMaps, widened
+from lineament.methods.hrn.model import CHART, DetailMaps, widened
 from lineament.methods.hrn.predictor import predicted
 from lineament.methods.hrn.texture import charted
 from lineament.render.morphable import head_rotation
 from lineament.rig import shipped_rig
+from lineament.rig.face_chart import border_fade
 from lineament.training.batch import Batch
 
 _RATES = {
@@ -59,6 +60,8 @@ class Canonical(nn.Module):
     """
 
     first: Tensor
+    fade: Tensor
+    fine_fade: Tensor
 
     def __init__(self, said: Sequence[Prediction]) -> None:
         """Begin with what the networks say of each photo, and with the means of what the photos share."""
@@ -70,6 +73,8 @@ class Canonical(nn.Module):
         expression = found["expression"].clamp(_AT_REST, 1.0 - _AT_REST)
         self.identity = nn.Parameter(found["identity"].mean(0, keepdim=True))  # [1, K]
         self.register_buffer("first", at_rest.mean(0, keepdim=True))  # [1, 3, 64, 64] mm, head's frame
+        self.register_buffer("fade", torch.from_numpy(border_fade(at_rest.shape[-1])), persistent=False)
+        self.register_buffer("fine_fade", torch.from_numpy(border_fade(CHART)), persistent=False)
         self.levels = nn.ParameterList([torch.zeros(1, 3, side, side) for side in _LEVELS])
         self.expression = nn.Parameter(torch.logit(expression))
         self.albedo, self.light = nn.Parameter(found["albedo"]), nn.Parameter(found["light"])
@@ -89,7 +94,12 @@ class Canonical(nn.Module):
         """[1, 3, 64, 64] mm, in the head's frame."""
         size = self.first.shape[-2:]
         finer = [F.interpolate(level, size, mode="bilinear", align_corners=False) for level in self.levels]
-        return self.first + torch.stack(finer).sum(0)
+        return self.first + torch.stack(finer).sum(0) * self.fade
+
+    @property
+    def relief(self) -> Tensor:
+        """[N, 1, T, T] mm, the displacement maps."""
+        return self.displacement * self.fine_fade
 
     def seen_deformation(self) -> Tensor:
         """[N, 3, 64, 64] mm, the deformation as each photo's camera sees it."""
@@ -158,7 +168,7 @@ def _shown(
     coarse = meshes.posed(found)
     deformation = canonical.seen_deformation()
     deformed = meshes.chart.of_vertices(coarse) + widened(deformation)
-    displacement = canonical.displacement * seen
+    displacement = canonical.relief * seen
     maps = DetailMaps(deformation, displacement, slopes(deformed, displacement), deformed, seen)
     albedo = meshes.chart.of_vertices(meshes.face.skin(found["albedo"])).clamp(0.0, 1.0)
     return found, explained(meshes, coarse, maps, batch, albedo, found["light"])
@@ -200,10 +210,8 @@ def _fitted(
     places = map_losses.vertex_places(vertices)[:, meshes.face.landmarks]
     away = 100.0 * (places - batch["landmarks"]).norm(dim=-1).numpy()
     visible = batch["visible"].numpy()
-    residuals = [
-        float(np.median(own[there])) if there.any() else np.inf for own, there in zip(away, visible, strict=True)
-    ]
-    maps = deformation.permute(0, 2, 3, 1).contiguous().numpy(), canonical.displacement[:, 0].numpy()
+    residuals = [float(np.median(own[there] if there.any() else own)) for own, there in zip(away, visible, strict=True)]
+    maps = deformation.permute(0, 2, 3, 1).contiguous().numpy(), canonical.relief[:, 0].numpy()
     predictions = [
         predicted(
             face.said.side,

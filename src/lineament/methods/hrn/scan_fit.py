@@ -22,7 +22,7 @@ from lineament.geometry.similarity import Similarity, fit_similarity
 from lineament.methods.hrn.exact_maps import DeformationFit
 from lineament.methods.hrn.texture import SIDE
 from lineament.rig import Part, Rig
-from lineament.rig.face_chart import ChartGrid, chart_vertices, deformed_by
+from lineament.rig.face_chart import ChartGrid, border_fade, chart_vertices, deformed_by
 
 Floats = NDArray[np.float64]
 
@@ -140,7 +140,7 @@ def fit_scan(scan: Mesh, landmarks: Floats, rig: Rig) -> FittedScan:
         known = np.zeros(rig.vertex_count, bool)
         known[chart] = fits
         offsets[chart] = (vertices - base)[chart] + (height * fits)[:, None] * normals[chart]
-        deformation = fit(offsets, known)
+        deformation = fit(offsets, known) * border_fade(_DEFORMATION)[..., None]
         vertices = base + deformed_by(rig, deformation)
         away = np.abs(height[fits])
     displacement, known_texels = _displacement(rig, vertices, data, moved)
@@ -225,7 +225,8 @@ def _displacement(
         grid.inside & (rig.part[grid.corner] <= Part.NECK).all(-1) & (rig.regions["eye_line"][grid.corner] >= 0).all(-1)
     )
     known = fits.reshape(SIDE, SIDE) & skin & (np.abs(height) < _PEAK).reshape(SIDE, SIDE)
-    return np.where(known, height.reshape(SIDE, SIDE), 0.0).astype(np.float32), known
+    faded = height.reshape(SIDE, SIDE) * border_fade(SIDE)
+    return np.where(known, faded, 0.0).astype(np.float32), known
 
 
 def _along(near: Floats, directions: Floats, places: Floats, normals: Floats) -> Floats:
