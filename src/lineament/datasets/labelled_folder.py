@@ -112,6 +112,12 @@ def read_picture(path: Path) -> NDArray[Any]:
     return np.asarray(picture[..., ::-1] if picture.ndim == 3 else picture)
 
 
+def decoded_normals(picture: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """Normals [H, W, 3] of a dataset's picture of them, zero where there are none."""
+    decoded = picture.astype(np.float32) / np.float32(32767.5) - np.float32(1)
+    return np.where(picture.any(-1, keepdims=True), decoded, np.float32(0))
+
+
 def begin(folder: Path, about: Mapping[str, Any], pictures: Sequence[Picture]) -> None:
     """Write a dataset's manifest; of a dataset that is there already, hold its manifest to this one.
 

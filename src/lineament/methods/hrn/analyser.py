@@ -50,6 +50,7 @@ class FaceAnalyser(nn.Module):
 
     def __init__(self, config: AnalyserConfig) -> None:
         super().__init__()
+        self.size = config.crop_size
         self.encoder = pyramid_encoder(config.encoder)
         deepest = self.encoder.channels[4]
         self.features: nn.Module
@@ -75,7 +76,13 @@ class FaceAnalyser(nn.Module):
         return self.of_pyramid(self.pyramid(image))
 
     def pyramid(self, image: Tensor) -> Pyramid:
-        """The encoder's features of crops [B, 3, S, S] in [0, 1]."""
+        """The encoder's features of crops [B, 3, S, S] in [0, 1], S being the size that the weights are for.
+
+        Raises:
+            UsageError: Another shape.
+        """
+        if image.shape[1:] != (3, self.size, self.size):
+            raise UsageError(f"images must be [B, 3, {self.size}, {self.size}], not {tuple(image.shape)}")
         scales: Pyramid = self.encoder((image - self.mean) / self.std)
         return scales
 
@@ -110,8 +117,5 @@ class Analyser(nn.Module):
         Raises:
             UsageError: Another shape.
         """
-        size = self.config.crop_size
-        if image.shape[1:] != (3, size, size):
-            raise UsageError(f"images must be [B, 3, {size}, {size}], not {tuple(image.shape)}")
         found: dict[str, Tensor] = self.analyser(image)
         return found

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lineament.alignment.crop import FaceCrop, crop_of_landmarks
 from lineament.annotations.parsing import FACE_CLASSES, MaskClass
-from lineament.datasets.labelled_folder import read_picture
+from lineament.datasets.labelled_folder import decoded_normals, read_picture
 from lineament.errors import DataError, UsageError
 from lineament.files.reading import MAXIMUM_BYTES, parse_json, read_bounded
 from lineament.files.writing import atomic_path, write_json
@@ -156,7 +156,7 @@ class ChartSamples:
     def _photo(self, name: str, sample: Mapping[str, Any]) -> Arrays:
         files = sample["files"]
         image, mask, normals = (read_picture(files[kind]) for kind in ("image", "mask", "normals"))
-        known = np.where(normals.any(-1, keepdims=True), normals.astype(np.float32) / 32767.5 - 1.0, 0.0)
+        known = decoded_normals(normals)
         crop, arrays = self._cropped(name, image, mask, np.array(sample["landmarks"]), np.array(sample["visible"]))
         seen = crop.normals_from_photo(np.ascontiguousarray(known, np.float32))
         return {**arrays, "normal_map": seen.astype(np.float16)}

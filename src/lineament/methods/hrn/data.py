@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from lineament.alignment.crop import FaceCrop, crop_of_landmarks
 from lineament.annotations.landmarks import mirrored_landmarks
 from lineament.annotations.parsing import MaskClass
-from lineament.datasets.labelled_folder import labelled_samples, read_picture
+from lineament.datasets.labelled_folder import decoded_normals, labelled_samples, read_picture
 from lineament.methods.hrn.config import HRNTrainConfig
 from lineament.models.parser.data import shaken, turned
 from lineament.render.cameras import project
@@ -171,7 +171,7 @@ class PhotoCrops(IterableDataset[Batch]):
         sample = self.samples[int(random.integers(len(self.samples)))]
         image, mask, normals = (read_picture(sample["files"][name]) for name in ("image", "mask", "normals"))
         landmarks, visible = np.array(sample["landmarks"]), np.array(sample["visible"])
-        known = np.where(normals.any(-1, keepdims=True), normals.astype(np.float32) / 32767.5 - 1.0, 0.0)
+        known = decoded_normals(normals)
         if random.random() < 0.5:
             image, mask = image[:, ::-1], mask[:, ::-1]
             known = known[:, ::-1] * np.array([-1.0, 1.0, 1.0])

@@ -155,9 +155,6 @@ class HRN(nn.Module):
 
     def analysed(self, image: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
         """As `forward`, and what `details` takes of the analyser's features, if anything."""
-        size = self.config.analyser_size
-        if image.shape[1:] != (3, size, size):
-            raise UsageError(f"images must be [B, 3, {size}, {size}], not {tuple(image.shape)}")
         scales = self.analyser.pyramid(image)
         return self.analyser.of_pyramid(scales), self.squeezed(scales)
 
