@@ -327,8 +327,8 @@ def test_maps_start_small_and_reach_the_meshes(chart: FaceChart) -> None:
     assert not torch.allclose(other.deformation, maps.deformation)  # the photo is looked at
     other = network.details(position, texture, seen, features.flip(-1))
     assert not torch.allclose(other.deformation, maps.deformation)  # and so are the analyser's features
-    network.train()
-    assert not network.analyser.training
+    assert not HRN(hrn_s(64)).analyser.training
+    assert not network.train().analyser.training
     with pytest.raises(UsageError, match="cannot be halved"):
         HRNConfig(deformation_levels=7)
     with pytest.raises(UsageError, match="nothing to train"):
@@ -352,6 +352,8 @@ def test_a_tiny_training_of_the_maps_learns(faces: Path, analyser: Path, tmp_pat
         plain = torch.autocast("cpu", enabled=False)
         untrained, trained = (recipe.losses(recipe.model.eval(), batch, plain)[0] for recipe in (before, after))
     assert trained["mid"] < 0.95 * untrained["mid"]
+    saved = load_weights(weights, HRN).analyser.state_dict()
+    assert all(torch.equal(saved[name].half(), own.half()) for name, own in before.model.analyser.state_dict().items())
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert any("validation_m2_degrees" in line for line in lines)
     names = {name for line in lines for name in line}

@@ -129,7 +129,7 @@ class HRN(nn.Module):
     def __init__(self, config: HRNConfig) -> None:
         super().__init__()
         self.config = config
-        self.analyser = FaceAnalyser(config.analyser)
+        self.analyser = FaceAnalyser(config.analyser).eval()  # frozen, however the whole is made: see `train`
         normals, features = (3, len(SCALES) * config.feature_channels) if config.feature_channels else (0, 0)
         self.deformation = Pix2PixUNet(6 + normals + features, 3, config.deformation_levels, config.deformation_width)
         self.displacement = Pix2PixUNet(9 + normals, 1, config.displacement_levels, config.displacement_width)
