@@ -160,7 +160,7 @@ def _said(estimate: CropEstimate) -> Prediction:
 def _spoiling(result: MultiviewFit) -> list[int]:
     """Photos that the head does not explain while it explains the others."""
     found = []
-    for number, residual in enumerate(result.residuals):
+    for number, residual in enumerate(result.residuals if len(result.residuals) > 1 else ()):
         others = np.delete(result.residuals, number)
         if residual > max(_LARGE, _OUTLIER * float(np.median(others))):
             found.append(number)
@@ -169,6 +169,8 @@ def _spoiling(result: MultiviewFit) -> list[int]:
 
 def _unlike(names: Sequence[str], faces: Sequence[FaceGeometry]) -> list[str]:
     """A warning for each photo whose identity is unlike every other's."""
+    if len(faces) < 2:
+        return []
     identities = np.stack([face.crop_estimate.coefficients["identity"] for face in faces]).astype(np.float64)
     length = np.linalg.norm(identities, axis=1, keepdims=True)
     cosine = (identities / np.maximum(length, 1e-9)) @ (identities / np.maximum(length, 1e-9)).T
