@@ -30,6 +30,23 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def hrn_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights and graphs of an untrained HRN, whose answer is about the mean head."""
+    import torch
+
+    from lineament.methods.hrn.method import METHOD
+    from lineament.methods.hrn.model import HRN, hrn_s
+    from lineament.networks.onnx_export import export_graphs
+    from lineament.networks.weight_files import save_weights
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("hrn") / "small.safetensors"
+    save_weights(HRN(hrn_s(64)).eval(), path)
+    export_graphs(METHOD, path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset of seven small synthetic faces, one of them for validation."""
     from lineament.synth.config import SynthConfig

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import trimesh
 from PIL import Image
 from skimage import data
@@ -17,20 +16,7 @@ import lineament
 from lineament.cli import main
 from lineament.errors import UsageError
 from lineament.inference.multiview import FitOptions, MultiviewFit
-from lineament.methods.hrn.method import METHOD
-from lineament.methods.hrn.model import HRN, hrn_s
-from lineament.networks.onnx_export import export_graphs
-from lineament.networks.weight_files import save_weights
 from lineament.pipeline.multiview import fitted, largest_face
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("hrn") / "small.safetensors"
-    save_weights(HRN(hrn_s(64)).eval(), path)
-    export_graphs(METHOD, path)
-    return path
 
 
 @pytest.fixture
@@ -45,10 +31,10 @@ def photos(tmp_path: Path) -> list[str]:
 
 
 def test_two_photos_make_a_head(
-    photos: list[str], weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    photos: list[str], hrn_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    words = ["multiview", *photos, "-o", str(out), "--method", str(weights), "--steps", "2"]
+    words = ["multiview", *photos, "-o", str(out), "--method", str(hrn_weights), "--steps", "2"]
     assert main([*words, "--mesh-formats", "glb,ply"]) == 0
     assert "one head of 2 photos, 2 steps" in capsys.readouterr().err
     said = json.loads((out / "person.json").read_text())
@@ -67,11 +53,11 @@ def test_two_photos_make_a_head(
 
 
 def test_what_makes_no_head_is_said_in_one_line(
-    photos: list[str], tiny_weights: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    photos: list[str], tiny_weights: Path, hrn_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = ["-o", str(tmp_path / "out")]
     for words, line in (
-        ([photos[0], "--method", str(weights)], "two photos of a person or more"),
+        ([photos[0], "--method", str(hrn_weights)], "two photos of a person or more"),
         ([*photos, "--method", str(tiny_weights)], "only hrn does"),
         ([*photos, "--steps", "-1"], "steps"),
     ):
@@ -81,7 +67,7 @@ def test_what_makes_no_head_is_said_in_one_line(
         assert "Traceback" not in said
     assert not (tmp_path / "out").exists()
     Image.fromarray(np.full((200, 200, 3), 90, np.uint8)).save(tmp_path / "photos" / "none.png")
-    words = [*photos, str(tmp_path / "photos" / "none.png"), "--method", str(weights), *out]
+    words = [*photos, str(tmp_path / "photos" / "none.png"), "--method", str(hrn_weights), *out]
     assert main(["multiview", *words]) not in (0, 1)
     assert "none.png: no face found" in capsys.readouterr().err
     with pytest.raises(UsageError, match="in a list"):
@@ -90,8 +76,8 @@ def test_what_makes_no_head_is_said_in_one_line(
         lineament.multiview(photos[:1])
 
 
-def test_a_photo_that_spoils_the_fit_is_named_and_left_out(photos: list[str], weights: Path) -> None:
-    estimator = lineament.load(str(weights), options=lineament.Options(second_view=False))
+def test_a_photo_that_spoils_the_fit_is_named_and_left_out(photos: list[str], hrn_weights: Path) -> None:
+    estimator = lineament.load(str(hrn_weights), options=lineament.Options(second_view=False))
     faces = [largest_face(estimator, photo) for photo in (*photos, photos[0])]
     asked: list[int] = []
 

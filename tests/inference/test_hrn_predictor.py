@@ -14,25 +14,13 @@ from lineament.geometry.angular import angular_error
 from lineament.geometry.camera import Perspective
 from lineament.methods.hrn.coefficients import SIZES
 from lineament.methods.hrn.head import assumed_camera, drawn, maps_of, mesh_of
-from lineament.methods.hrn.method import METHOD
-from lineament.methods.hrn.model import HRN, hrn_s
+from lineament.methods.hrn.model import HRN
 from lineament.methods.hrn.predictor import HRNPredictor
 from lineament.methods.hrn.texture import charted
-from lineament.networks.onnx_export import export_graphs
-from lineament.networks.weight_files import load_weights, save_weights
+from lineament.networks.weight_files import load_weights
 from lineament.rig import load_rig
 from lineament.rig.face_chart import deformed_by
 from lineament.rig.posing import DISTANCE, FOCAL
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights and graphs of an untrained network."""
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("hrn") / "small.safetensors"
-    save_weights(HRN(hrn_s(64)).eval(), path)
-    export_graphs(METHOD, path)
-    return path
 
 
 def coefficients(**given: list[float]) -> dict[str, np.ndarray]:
@@ -40,8 +28,8 @@ def coefficients(**given: list[float]) -> dict[str, np.ndarray]:
     return {**none, **{name: np.array(values, np.float32) for name, values in given.items()}}
 
 
-def test_engines_agree(small: Path) -> None:
-    session, model = HRNPredictor(small, threads=1), load_weights(small, HRN)
+def test_engines_agree(hrn_weights: Path) -> None:
+    session, model = HRNPredictor(hrn_weights, threads=1), load_weights(hrn_weights, HRN)
     crops = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     with torch.no_grad():
         expected = model(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255)
@@ -58,8 +46,8 @@ def test_engines_agree(small: Path) -> None:
         session.run(crops, 3)
 
 
-def test_engines_agree_on_the_maps(small: Path) -> None:
-    session, model = HRNPredictor(small, threads=1), load_weights(small, HRN)
+def test_engines_agree_on_the_maps(hrn_weights: Path) -> None:
+    session, model = HRNPredictor(hrn_weights, threads=1), load_weights(hrn_weights, HRN)
     crops = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), dtype=np.uint8)
     found = session.run(crops)
     assert found.deformation_map is not None

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import OpenEXR
 import pytest
-import torch
 import trimesh
 from numpy.typing import NDArray
 
@@ -23,10 +22,6 @@ from lineament.geometry.head import Head
 from lineament.geometry.mesh import Mesh
 from lineament.methods.hrn.coefficients import SIZES
 from lineament.methods.hrn.head import mesh_of
-from lineament.methods.hrn.method import METHOD
-from lineament.methods.hrn.model import HRN, hrn_s
-from lineament.networks.onnx_export import export_graphs
-from lineament.networks.weight_files import save_weights
 from lineament.result.head import head_of
 from lineament.result.head_detail import normal_map_of, raised
 from lineament.result.head_texture import chart_of, texture_of_head
@@ -85,21 +80,11 @@ def test_what_is_no_skin_is_not_laid_on_the_face() -> None:
     assert texture.colours[covered][:, 2].mean() < 130  # not the hand's blue
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained network, whose answer is about the mean head."""
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("hrn") / "small.safetensors"
-    save_weights(HRN(hrn_s(64)).eval(), path)
-    export_graphs(METHOD, path)
-    return path
-
-
-def test_files_of_a_head(weights: Path, tmp_path: Path) -> None:
+def test_files_of_a_head(hrn_weights: Path, tmp_path: Path) -> None:
     from skimage import data
 
     photo = data.astronaut()
-    (face,) = lineament.load(weights).estimate(photo, BOX)
+    (face,) = lineament.load(hrn_weights).estimate(photo, BOX)
     out = face.save(tmp_path / "out", outputs=("normals", "mesh", "albedo"), mesh_formats=("glb", "obj", "stl"))
     said = json.loads((out / "face.json").read_text())["mesh"]
     rig = load_rig()

@@ -26,7 +26,7 @@ class ScanFit:
     """Folder of the result."""
     landmarks: Path | None = None
     """Text file with 68 lines of x, y and z on the scan (iBUG order, nan where not known); by default they are found in
-    a picture of the scan, which must look along its -z, y up."""
+    a picture of the scan, which must face +z, y up."""
     focal_length: float | None = None
     """Of the photo, pixels; the assumed camera's by default."""
 
@@ -43,7 +43,7 @@ def run_scan_fit(options: ScanFit) -> int:
     from lineament.cli.console import plain_console
     from lineament.files.overwriting import check_outputs
     from lineament.files.result_folder import check_in_the_way, check_replaceable
-    from lineament.pipeline.scan_fit import read_landmarks, scan_in_photo
+    from lineament.pipeline.scan_fit import CROP, read_landmarks, scan_in_photo
 
     named = [options.scan, options.photo, *([options.landmarks] if options.landmarks else [])]
     check_outputs([options.output], named, replaced=True)
@@ -54,6 +54,6 @@ def run_scan_fit(options: ScanFit) -> int:
     found.save(options.output)
     plain_console(stderr=True).print(
         f"{options.scan.name}: {found.fitted.distance:.2f} mm from the scan before its displacement, "
-        f"{found.landmark_error:.1f} of 512 pixels from the photo's landmarks: {options.output}"
+        f"{found.landmark_error:.1f} of {CROP} pixels from the photo's landmarks: {options.output}"
     )
     return 0

@@ -9,10 +9,9 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lineament.errors import UsageError
-from lineament.face.paste import FaceRegion
+from lineament.face.detect import detect_faces, largest
 from lineament.inference.component import resolved
 from lineament.inference.multiview import FitOptions, FitViews, MultiviewFit, SeenFace
 from lineament.inference.predictor import Prediction
@@ -22,6 +21,7 @@ from lineament.pipeline.estimator import Estimator, Photo, load
 from lineament.pipeline.options import Options
 from lineament.result.crop_estimate import CropEstimate
 from lineament.result.geometry import FaceGeometry
+from lineament.result.head_texture import parse_of_crop
 from lineament.result.person import PersonGeometry, PersonView
 
 DEFAULT_METHOD = "hrn-s"
@@ -93,7 +93,8 @@ def name_of(photo: Photo, number: int) -> str:
 
 def largest_face(estimator: Estimator, photo: Photo) -> FaceGeometry:
     """The largest face of a photo."""
-    return max(estimator.iter_estimate(photo), key=lambda face: face.box[2] * face.box[3])
+    (face,) = estimator.iter_estimate(photo, largest(detect_faces))
+    return face
 
 
 def fitted(
@@ -107,14 +108,15 @@ def fitted(
     """One head from faces that are estimated already; see `multiview`."""
     reference = load() if options.normal and options.steps else None
     seen = [_seen(face, reference) for face in faces]
-    result = fit(seen, options, told or (lambda step: None))
+    told = told or (lambda step: None)
+    result = fit(seen, options, told)
     spoiling = _spoiling(result)
     left_out = robust and bool(spoiling) and len(faces) - len(spoiling) >= 2
     said = "does not fit the others and is left out" if left_out else "does not fit the others"
     warnings = [f"{names[number]} {said}" for number in spoiling] + _unlike(names, faces)
     if left_out:
         kept = [number for number in range(len(faces)) if number not in spoiling]
-        result = fit([seen[number] for number in kept], options, told or (lambda step: None))
+        result = fit([seen[number] for number in kept], options, told)
         names, faces = [names[number] for number in kept], [faces[number] for number in kept]
     views = [
         PersonView(name, replace(face, crop_estimate=crop_estimate(prediction, 0)), residual)
@@ -131,20 +133,10 @@ def _seen(face: FaceGeometry, reference: Estimator | None) -> SeenFace:
         picture=picture,
         landmarks=crop.to_crop(face.landmarks) / SIDE,
         visibility=face.visibility,
-        parse=parse_at(face.region, SIDE),
+        parse=parse_of_crop(face.region, SIDE),
         said=_said(face.crop_estimate),
         normals=None if reference is None else reference.estimate_crop(picture).normals[-1],
     )
-
-
-def parse_at(region: FaceRegion, side: int) -> NDArray[np.uint8]:
-    """The parse as a crop of S×S pixels, S being ``side``, shows it; other outside."""
-    middle = (np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1) + 0.5).astype(np.float64)
-    (rows, columns), crop = region.place, region.crop.at(side)
-    column, row = np.moveaxis(np.floor(crop.to_photo(middle)).astype(np.int64) - [columns.start, rows.start], -1, 0)
-    height, width = region.parse.shape
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    return np.where(inside, region.parse[row.clip(0, height - 1), column.clip(0, width - 1)], 0).astype(np.uint8)
 
 
 def _said(estimate: CropEstimate) -> Prediction:

@@ -15,6 +15,7 @@ from lineament.annotations.parsing import MaskClass
 from lineament.datasets.meshes import picture_of, read_mesh, view_mesh
 from lineament.errors import DataError, InputError
 from lineament.face import detect_faces, parse_face
+from lineament.face.detect import largest
 from lineament.files.result_folder import result_folder
 from lineament.files.writing import write_json
 from lineament.geometry.camera import Perspective
@@ -24,11 +25,12 @@ from lineament.images.write import write_png
 from lineament.methods.hrn.scan_fit import SCAN, FittedScan, fit_scan
 from lineament.methods.hrn.texture import SIDE
 from lineament.pipeline.estimator import Photo, load
-from lineament.pipeline.multiview import largest_face, parse_at
+from lineament.pipeline.multiview import largest_face
 from lineament.pipeline.options import Options
 from lineament.result.geometry import FaceGeometry
 from lineament.result.head import crop_to_photo
 from lineament.result.head_detail import raised
+from lineament.result.head_texture import parse_of_crop
 from lineament.rig import shipped_rig
 from lineament.rig.face_chart import ChartGrid
 from lineament.rig.posing import FOCAL
@@ -64,7 +66,7 @@ class ScanInPhoto:
 
     def height(self) -> NDArray[np.float32]:
         """[T, T] mm of relief; zero where the scan says nothing, or the photo shows hair, glasses, eyes or a hand."""
-        parse = parse_at(self.face.region, CROP)
+        parse = parse_of_crop(self.face.region, CROP)
         grid = ChartGrid.of(shipped_rig(), SIDE)
         places = self.face.crop.at(CROP).to_crop(self.camera.project(grid.of_vertices(self.vertices).reshape(-1, 3)))
         column, row = np.floor(places).astype(np.int64).T
@@ -78,7 +80,7 @@ class ScanInPhoto:
         head = Mesh(fitted.vertices, rig.faces.astype(np.int64))
         with result_folder(folder) as temporary:
             write_png(temporary / "image.png", crop.extract(self.face.photo))
-            write_png(temporary / "mask.png", parse_at(self.face.region, CROP))
+            write_png(temporary / "mask.png", parse_of_crop(self.face.region, CROP))
             arrays: dict[str, Any] = {
                 "vertices": (self.vertices @ crop_to_photo(crop)).astype(np.float32),
                 "places": crop.to_crop(self.camera.project(self.vertices)).astype(np.float32),
@@ -123,8 +125,8 @@ def scan_in_photo(
     Args:
         scan: OBJ, PLY, STL, OFF or WRL file, of any unit.
         photo: As `lineament.estimate` takes it.
-        landmarks: [68, 3] on the scan; without them they are looked for in a picture of it, which must look along its
-            -z, its y up.
+        landmarks: [68, 3] on the scan; without them they are looked for in a picture of it, which must face
+            +z, its y up.
         focal_length: Of the photo, pixels; the assumed camera's by default.
 
     Raises:
@@ -149,10 +151,10 @@ def landmarks_of(mesh: Mesh, name: str) -> NDArray[np.float64]:
     """
     view = view_mesh(mesh, _VIEW)
     picture = picture_of(view, mesh, None)
-    faces = detect_faces(picture)
+    faces = largest(detect_faces)(picture)
     if not faces:
         raise DataError(f"{name}: no face is seen from its front (z towards the viewer, y up): give --landmarks")
-    face = parse_face(picture, max(faces, key=lambda each: each.box[2] * each.box[3]))
+    face = parse_face(picture, faces[0])
     assert face.parsing is not None
     column, row = np.floor(face.parsing.landmarks).astype(np.int64).clip(0, _VIEW - 1).T
     triangle = view.triangle[row, column]

@@ -21,6 +21,7 @@ from scipy.spatial import cKDTree
 
 from lineament.alignment.crop import FaceCrop
 from lineament.annotations.parsing import MaskClass
+from lineament.face.paste import FaceRegion
 from lineament.geometry.mesh import Mesh, vertex_normals
 from lineament.geometry.raster import Seen, rasterize
 from lineament.images.inpaint import inpainted, sampled
@@ -166,6 +167,11 @@ def _pixels_of_parse(
     column, row = np.floor(photo - [x, y]).astype(np.int64).T
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     return column.clip(0, width - 1), row.clip(0, height - 1), inside
+
+
+def parse_of_crop(region: FaceRegion, side: int) -> NDArray[np.uint8]:
+    """The parse as the crop's pixels show it, [S, S], S being ``side``; other where there is none."""
+    return _parse_of_crop(region.parse, region.crop, (region.height, region.width), side)
 
 
 def _parse_of_crop(parse: NDArray[np.uint8], crop: FaceCrop, shape: tuple[int, ...], side: int) -> NDArray[np.uint8]:
