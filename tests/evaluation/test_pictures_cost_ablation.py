@@ -96,7 +96,12 @@ def test_the_ablation_trains_measures_and_remembers(tmp_path: Path) -> None:
     assert not again  # nothing was trained again
     with pytest.raises(UsageError, match="rows"):
         AblationConfig(tmp_path, 1.0, rows=("CARN",))
-    assert {name: len(study_of(name).rows) for name in studied_methods()} == {"casfne": 11, "hffne": 8, "hrn": 7}
+    assert {name: len(study_of(name).rows) for name in studied_methods()} == {
+        "casfne": 11,
+        "hffne": 8,
+        "hrn": 7,
+        "l2r": 8,
+    }
 
 
 def test_the_ablation_of_hffne_shares_its_coarse_networks(tmp_path: Path) -> None:

@@ -88,9 +88,10 @@ def test_mean_of_subjects(root):
 
 def test_subsets(root):
     counts = {
-        name: evaluate_yaleb(YaleB(root), OURS, name).subjects[0].photos for name in ("front", "frontal35", "lateral")
+        name: evaluate_yaleb(YaleB(root), OURS, name).subjects[0].photos
+        for name in ("front", "frontal20", "frontal35", "lateral")
     }
-    assert counts == {"front": 1, "frontal35": 7, "lateral": 6}
+    assert counts == {"front": 1, "frontal20": 5, "frontal35": 7, "lateral": 6}
 
 
 def test_a_photo_without_a_found_face_counts_ninety_degrees(root):

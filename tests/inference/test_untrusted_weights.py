@@ -31,15 +31,31 @@ from lineament.methods.df2net.model import DF2Net
 from lineament.methods.discovery import all_components, open_predictor
 from lineament.methods.hffne.model import HFFNE, CoarseNormals
 from lineament.methods.hrn.model import HRN
+from lineament.methods.l2r.model import L2R
+from lineament.methods.l2r.proxy import Proxy
 from lineament.models.albedo.model import AlbedoNetwork
 from lineament.models.detector.model import FaceDetector
 from lineament.models.features.model import FaceFeatures
 from lineament.models.parser.model import FaceParser
+from lineament.models.stylegan2.model import StyleGAN2
 from lineament.networks.weight_files import load_weights
 from lineament.weights import FOLDER, file, weights_path
 from lineament.weights.schema import OneOf
 
-NETWORKS = (CasFNE, HFFNE, CoarseNormals, DF2Net, HRN, FaceDetector, FaceParser, AlbedoNetwork, FaceFeatures)
+NETWORKS = (
+    CasFNE,
+    HFFNE,
+    CoarseNormals,
+    DF2Net,
+    HRN,
+    L2R,
+    Proxy,
+    FaceDetector,
+    FaceParser,
+    AlbedoNetwork,
+    FaceFeatures,
+    StyleGAN2,
+)
 
 
 @pytest.fixture

@@ -38,7 +38,9 @@ def run_check(options: Check) -> int:
     from lineament.face.quality import check_face
     from lineament.files.names import printable
     from lineament.images.read import find_images, read_frames
+    from lineament.methods.discovery import AUTO, method_for_small_faces
 
+    small = method_for_small_faces()
     console, failures = plain_console(), Failures(plain_console(stderr=True))
     for photo in find_images(options.photos):
         with failures.reported(photo):
@@ -58,6 +60,10 @@ def run_check(options: Check) -> int:
                 console.print(f"  {number}  {checked.measures.size:.0f} pixels, {turned}; {expected}")
                 for finding in checked.findings:
                     console.print(f"     {finding.severity}: {finding.text}")
+                if small is not None and max(face.box[2:]) < small.best_below:
+                    console.print(
+                        f"     hint: of so few pixels {small.name} makes more: lineament estimate --method {AUTO}"
+                    )
                 if not checked.findings:
                     console.print("     nothing to improve")
     return failures.code

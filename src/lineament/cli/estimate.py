@@ -19,7 +19,7 @@ from lineament.files.overwriting import check_outputs
 from lineament.images.encoding import NormalsConvention
 from lineament.images.maps import AXES, Axes, read_normals
 from lineament.images.write import MeshFormat
-from lineament.methods.discovery import DEFAULT_WEIGHTS, all_methods
+from lineament.methods.discovery import AUTO, DEFAULT_WEIGHTS, all_methods, method_for_small_faces
 from lineament.options import check_options
 from lineament.pipeline.options import Options
 from lineament.result.geometry import Output
@@ -37,8 +37,10 @@ LISTS = {"outputs": get_args(Output), "mesh_formats": get_args(MeshFormat)}
 
 def _methods_help() -> str:
     """The methods that there are, and how many stages each has after its first."""
+    small = method_for_small_faces()
     named = (f"{name} (0 to {method.most_stages} stages)" for name, method in all_methods().items())
-    return f"{', '.join(named)}, or a path to weights (.safetensors)."
+    auto = f"{AUTO} (the default, but for small faces, where {small.name} is better), " if small else ""
+    return f"{', '.join(named)}, {auto}or a path to weights (.safetensors)."
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ class Estimate:
     """Signs of the normal maps: opengl (y up), directx (y down), opencv (y down, z away)."""
     outputs: Annotated[tuple[Output, ...], comma_separated(LISTS["outputs"])] = ("normals",)
     """What to write, with commas between: normals (always), depth (depth.png, depth.exr), mesh (textured, in
-    millimetres), albedo (the photo without its shading)."""
+    millimetres), albedo (the photo without its shading); of l2r: restored (the face as a better photo would show it),
+    views (it from five sides and under four lights)."""
     mesh_formats: Annotated[tuple[MeshFormat, ...] | None, comma_separated(LISTS["mesh_formats"])] = None
     """Files of the mesh, with commas between: glb (the default), obj, ply, stl."""
     skip_existing: bool = False
@@ -161,7 +164,7 @@ def _request(options: Estimate, saved: SaveOptions, estimator: Estimator, photo:
     return {
         "lineament": __version__,
         "photo": {"name": printable(photo.name), "sha256": sha256_of(photo)},
-        "weights": {"sha256": estimator.predictor.sha256, "graphs": estimator.predictor.graphs_sha256},
+        "weights": [{"sha256": used.sha256, "graphs": used.graphs_sha256} for used in estimator.predictors],
         **asdict(options.estimation),
         "exemplar": None if options.exemplar is None else [sha256_of(options.exemplar), options.exemplar_axes],
         "faces": "whole" if options.whole else options.face_box or ("largest" if options.largest else "all"),

@@ -112,7 +112,7 @@ class EvaluateYaleB(Systems):
     """Angular error on the Extended Yale Face Database B (cropped)."""
 
     subset: Literal[
-        "front", "frontal35", "lateral", "subset1", "subset2", "subset3", "subset4", "subset5"
+        "front", "frontal20", "frontal35", "lateral", "subset1", "subset2", "subset3", "subset4", "subset5"
     ] = "frontal35"  # fmt: skip
     """Lights to test: at the camera, within 35°, further aside, or one of the database's five subsets."""
     subjects: tuple[str, ...] = field(default=())

@@ -120,3 +120,10 @@ def depth_to_mesh(
     uv = (pixels / np.array([width, height])).reshape(-1, 2)[used]
     uv[:, 1] = 1.0 - uv[:, 1]
     return Mesh(points.reshape(-1, 3)[used], triangles, uv[triangles])
+
+
+def grid_triangles(rows: int, columns: int) -> NDArray[np.int64]:
+    """Triangles [T, 3] between the points of a grid, numbered row by row from the top; counter-clockwise as seen."""
+    number = np.arange(rows * columns).reshape(rows, columns)
+    a, b, c, d = number[:-1, :-1], number[:-1, 1:], number[1:, :-1], number[1:, 1:]
+    return np.concatenate([np.stack(corners, axis=-1).reshape(-1, 3) for corners in ((a, c, b), (b, c, d))])

@@ -38,8 +38,14 @@ class Prediction:
     """B×S×S per stage, shares of the crop's side, larger is nearer, from any zero."""
     albedo: NDArray[np.float32] | None = None
     """B×S×S×3 in [0, 1], encoded as sRGB."""
+    restored: NDArray[np.float32] | None = None
+    """B×S×S×3 in [0, 1], encoded as sRGB: the crops as they would be if they were not degraded."""
     position_map: NDArray[np.float32] | None = None
-    """B×U×U×3 places of the face in the UV chart, millimetres in the camera frame."""
+    """B×U×U×3 places of the face in the method's chart, millimetres in the camera frame."""
+    rotation: NDArray[np.float32] | None = None
+    """B×3×3: from a head that looks straight ahead to the crop's camera frame."""
+    texture_map: NDArray[np.float32] | None = None
+    """B×U×U×3 in [0, 1]: the colours of the position map, encoded as sRGB."""
     deformation_map: NDArray[np.float32] | None = None
     """B×V×V×3 offsets from the base shape in the UV chart, millimetres."""
     displacement_map: NDArray[np.float32] | None = None

@@ -17,6 +17,8 @@ from lineament.weights.file import read_method, shown
 
 DEFAULT_WEIGHTS = "casfne-s"
 """The weights of whoever names none."""
+AUTO = "auto"
+"""In place of a method: the default weights, but for faces that are so small that another method is better."""
 
 
 @cache
@@ -55,6 +57,11 @@ def component_of(weights: Path) -> Component:
         if component.weights_format.name == header:
             return component
     raise WeightsError(f"{weights} is for {shown(header)}, which is no method of this version")
+
+
+def method_for_small_faces() -> Method | None:
+    """The method that is better than the default weights on small faces, if there is one."""
+    return max((m for m in all_methods().values() if m.best_below), key=lambda m: m.best_below, default=None)
 
 
 def method_weights(name: str) -> Path:

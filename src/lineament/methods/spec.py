@@ -34,5 +34,10 @@ class Method(Component):
     """Whether it refines normals that the caller gives."""
     study: Reference | None = None
     """A function without arguments that gives its paper's ablation (`lineament.training.study.Study`)."""
+    restores: bool = False
+    """Whether it gives the crop as a better photo would show it, and the face from other sides."""
+    best_below: float = 0.0
+    """Pixels of a photo: below them (the longer side of a face's box) it is measured to err less than the default
+    weights; 0 where it is not."""
     multiview: Reference | None = None
     """A function that fits one head to several photos (`lineament.inference.multiview.FitViews`); it needs torch."""

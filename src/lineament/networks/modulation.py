@@ -34,10 +34,22 @@ class ModulatedConv2d(nn.Module):
         """Map [B, in, H, W], steered by z [B, vector], to [B, out, H, W]."""
         style = self.style(z)  # [B, in]
         weight = self.gain * self.weight
-        strength = style.square() @ weight.square().sum((2, 3)).T  # [B, out]: Σ over inputs and places
-        demodulation = torch.rsqrt(strength + _EPSILON)
         x = F.conv2d(x * style[:, :, None, None], weight, padding=weight.shape[-1] // 2)
-        return x * demodulation[:, :, None, None] + self.bias[:, None, None]
+        return x * demodulation(style, weight)[:, :, None, None] + self.bias[:, None, None]
+
+
+def demodulation(style: Tensor, weight: Tensor) -> Tensor:
+    """What a modulated convolution's output is multiplied with (Karras et al. 2020, equation 3).
+
+    Args:
+        style: s [B, in].
+        weight: w [out, in, k, k].
+
+    Returns:
+        1 / √(Σ_ik (s_i w_oik)² + ε), [B, out].
+    """
+    strength = style.square() @ weight.square().sum((2, 3)).T  # Σ over inputs and places
+    return torch.rsqrt(strength + _EPSILON)
 
 
 class AdaptiveInstanceNorm(nn.Module):

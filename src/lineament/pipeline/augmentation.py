@@ -42,12 +42,15 @@ def crop_estimate(prediction: Prediction, index: int) -> CropEstimate:
         normals=normals or tuple(depth_to_normals(len(depth) * depth) for depth in depths),
         uncertainty=tuple(expected_angle(kappa[index]) for kappa in prediction.concentrations),
         depths=depths,
-        albedo=None if prediction.albedo is None else prediction.albedo[index],
+        albedo=_one(prediction.albedo, index),
+        restored=_one(prediction.restored, index),
         mesh=mesh,
         mesh_places=places,
-        position_map=None if prediction.position_map is None else prediction.position_map[index],
-        deformation_map=None if prediction.deformation_map is None else prediction.deformation_map[index],
-        displacement_map=None if prediction.displacement_map is None else prediction.displacement_map[index],
+        position_map=_one(prediction.position_map, index),
+        rotation=_one(prediction.rotation, index),
+        texture_map=_one(prediction.texture_map, index),
+        deformation_map=_one(prediction.deformation_map, index),
+        displacement_map=_one(prediction.displacement_map, index),
         coefficients={name: values[index] for name, values in prediction.coefficients.items()},
     )
 
@@ -60,6 +63,7 @@ def averaged(first: CropEstimate, second: CropEstimate) -> CropEstimate:
         uncertainty=_pairwise(mean_map, first.uncertainty, second.uncertainty),
         depths=_pairwise(mean_depth, first.depths, second.depths),
         albedo=_both(mean_map, first.albedo, second.albedo),
+        restored=_both(mean_map, first.restored, second.restored),
     )
 
 
@@ -74,7 +78,8 @@ def with_detail(coarse: CropEstimate, fine: CropEstimate) -> CropEstimate:
         normals=_pairwise(detailed_normals, coarse.normals, fine.normals),
         uncertainty=tuple(resized(angles, side) for angles in coarse.uncertainty),
         depths=_pairwise(detailed_depth, coarse.depths, fine.depths),
-        albedo=_both(detailed_albedo, coarse.albedo, fine.albedo),
+        albedo=_both(detailed_colours, coarse.albedo, fine.albedo),
+        restored=_both(detailed_colours, coarse.restored, fine.restored),
     )
 
 
@@ -88,6 +93,7 @@ def at_side(estimate: CropEstimate, side: int) -> CropEstimate:
         uncertainty=tuple(resized(angles, side) for angles in estimate.uncertainty),
         depths=tuple(resized(depth, side) for depth in estimate.depths),
         albedo=None if estimate.albedo is None else resized(estimate.albedo, side),
+        restored=None if estimate.restored is None else resized(estimate.restored, side),
     )
 
 
@@ -144,8 +150,8 @@ def detailed_depth(coarse: Map, fine: Map) -> Map:
     return np.asarray(enlarged + finer / (1.0 + strength**2), np.float32)
 
 
-def detailed_albedo(coarse: Map, fine: Map) -> Map:
-    """The colours of a coarse albedo with the detail of a fine one, S×S×3; see `detailed_map`."""
+def detailed_colours(coarse: Map, fine: Map) -> Map:
+    """The colours of a coarse picture with the detail of a fine one, S×S×3; see `detailed_map`."""
     return detailed_map(coarse, fine).clip(0.0, 1.0)
 
 
@@ -161,6 +167,11 @@ def _blended(whole: Map, closer: Map) -> Map:
     both = whole.copy()
     both[middle] += 0.5 * weight * (resized(np.ascontiguousarray(closer), inner) - whole[middle])
     return both
+
+
+def _one(values: Map | None, index: int) -> Map | None:
+    """One crop's of all."""
+    return None if values is None else values[index]
 
 
 def _pairwise(work: Callable[[Map, Map], Map], first: Maps, second: Maps) -> Maps:

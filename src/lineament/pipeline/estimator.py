@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import groupby
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, overload
 
@@ -22,7 +23,14 @@ from lineament.face.paste import region_of
 from lineament.face.quality import check_face
 from lineament.images.read import as_image, read_frames, read_image
 from lineament.inference.predictor import Predictor
-from lineament.methods.discovery import DEFAULT_WEIGHTS, all_methods, method_weights, open_predictor
+from lineament.methods.discovery import (
+    AUTO,
+    DEFAULT_WEIGHTS,
+    all_methods,
+    method_for_small_faces,
+    method_weights,
+    open_predictor,
+)
 from lineament.options import check_number
 from lineament.pipeline.crops import FACES_A_RUN, estimate_square, estimate_views, views_of_photo
 from lineament.pipeline.options import Options
@@ -48,15 +56,26 @@ class Tensor(Protocol):
 Photo: TypeAlias = "str | PathLike[str] | NDArray[Any] | Image.Image | Tensor"
 
 
+@dataclass(frozen=True)
+class SmallFaces:
+    """Another method for faces of few pixels."""
+
+    predictor: Predictor
+    below: float
+    """Pixels of a photo that the longer side of a face's box must reach for the first method."""
+
+
 class Estimator:
     """A loaded method. Make one with `lineament.load`."""
 
-    def __init__(self, predictor: Predictor, options: Options = DEFAULT) -> None:
+    def __init__(self, predictor: Predictor, options: Options = DEFAULT, small: SmallFaces | None = None) -> None:
         check_asked(predictor, options)
         self.predictor = predictor
         """The method's networks."""
         self.options = options
         """How faces are estimated where the caller does not say."""
+        self.small = small
+        """What takes the photo's small faces, if another method does."""
 
     @overload
     def estimate(
@@ -148,16 +167,30 @@ class Estimator:
     ) -> Iterator[FaceGeometry]:
         """The faces that have been read; some are run through the networks together, then handed out one by one."""
         last_face = LastFace()
-        about = self._about(asked, frame)
         queue.reverse()
         while queue:  # taken off, so that a parsing goes with its face
-            crops = [_reading(read).crop for read in queue[: -FACES_A_RUN - 1 : -1]]
-            views = [views_of_photo(image, crop, asked.exemplar, self.predictor, asked.options) for crop in crops]
-            estimates = estimate_views(self.predictor, views, asked.options.stages)
+            predictor, alike = next(groupby(queue[: -FACES_A_RUN - 1 : -1], key=self._predictor_of))
+            crops = [_reading(read).crop for read in alike]
+            stages = asked.options.stages
+            if stages is not None and predictor is not self.predictor:
+                stages = min(stages, predictor.MOST_STAGES)  # they were checked for the other one
+            views = [views_of_photo(image, crop, asked.exemplar, predictor, asked.options) for crop in crops]
+            estimates = estimate_views(predictor, views, stages)
             estimated = list(zip((one.last.picture for one in views), estimates, strict=True))[::-1]
+            about = self._about(predictor, asked, frame)
             del views, estimates
             while estimated:
-                yield _geometry(image, queue.pop(), *estimated.pop(), about, last_face, self.predictor.size)
+                yield _geometry(image, queue.pop(), *estimated.pop(), about, last_face, predictor.size)
+
+    @property
+    def predictors(self) -> tuple[Predictor, ...]:
+        """All that may be run."""
+        return (self.predictor,) if self.small is None else (self.predictor, self.small.predictor)
+
+    def _predictor_of(self, read: ParsedFace) -> Predictor:
+        """What estimates a face: the method for small ones, if there is one and the face is small."""
+        small = self.small
+        return self.predictor if small is None or max(read.face.box[2:]) >= small.below else small.predictor
 
     def _search(
         self, photo: Photo, name: str, detector: Detector, asked: _Asked
@@ -216,9 +249,8 @@ class Estimator:
             shape = "×".join(map(str, exemplar.shape))
             raise UsageError(f"the exemplar is {shape}, the photo's normals are {height}×{width}×3")
 
-    def _about(self, asked: _Asked, frame: int) -> dict[str, Any]:
-        """What ``face.json`` says of the origin of a photo's faces."""
-        predictor = self.predictor
+    def _about(self, predictor: Predictor, asked: _Asked, frame: int) -> dict[str, Any]:
+        """What ``face.json`` says of the origin of faces that a predictor estimated."""
         return {
             "lineament": __version__,
             "method": predictor.FORMAT.name,
@@ -312,7 +344,8 @@ def load(name: str | PathLike[str] = DEFAULT_WEIGHTS, threads: int = 0, options:
     """Load a method's weights, once per process.
 
     Args:
-        name: "casfne-s", "hffne-s", "df2net-s", the same without the size, or the path of a weights file.
+        name: "casfne-s", "hffne-s", "df2net-s", "hrn-s", "l2r-s", the same without the size, or the path of a weights
+            file; or "auto": the default method, but for faces that are so small that another one is better.
         threads: Threads of one operation; 0 takes all cores.
         options: How faces are estimated where a call does not say otherwise.
 
@@ -323,7 +356,11 @@ def load(name: str | PathLike[str] = DEFAULT_WEIGHTS, threads: int = 0, options:
     if not isinstance(name, (str, PathLike)):
         raise UsageError(f"weights are loaded by their name or by a file's path, not by {name!r:.80}")
     check_number("threads", threads, "[0, 1024]", whole=True)
-    return Estimator(_predictor(str(name), threads), options)
+    if str(name) != AUTO:
+        return Estimator(_predictor(str(name), threads), options)
+    small = method_for_small_faces()
+    other = None if small is None else SmallFaces(_predictor(small.weights, threads), small.best_below)
+    return Estimator(_predictor(DEFAULT_WEIGHTS, threads), options, other)
 
 
 @lru_cache(maxsize=4)

@@ -31,12 +31,18 @@ class CropEstimate:
     """S×S per stage: shares of the crop's side, larger is nearer, from any zero."""
     albedo: NDArray[np.float32] | None = None
     """S×S×3 in [0, 1], encoded as sRGB."""
+    restored: NDArray[np.float32] | None = None
+    """S×S×3 in [0, 1], encoded as sRGB: the crop as it would be if it were not degraded."""
     mesh: Mesh | None = None
     """Millimetres."""
     mesh_places: NDArray[np.float64] | None = None
     """[V, 2] where the mesh's vertices lie in the crop, shares of its side; x right, y down."""
     position_map: NDArray[np.float32] | None = None
-    """U×U×3 places of the face in the UV chart, millimetres."""
+    """U×U×3 places of the face in the method's chart, millimetres."""
+    rotation: NDArray[np.float32] | None = None
+    """3×3: from a head that looks straight ahead to the crop's camera frame."""
+    texture_map: NDArray[np.float32] | None = None
+    """U×U×3 in [0, 1]: the colours of the position map, encoded as sRGB."""
     deformation_map: NDArray[np.float32] | None = None
     """V×V×3 offsets from the base shape in the UV chart, millimetres."""
     displacement_map: NDArray[np.float32] | None = None

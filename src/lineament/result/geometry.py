@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lineament.geometry.mesh import Mesh
     from lineament.result.surface import FaceSurface
 
-Output = Literal["normals", "depth", "mesh", "albedo"]
+Output = Literal["normals", "depth", "mesh", "albedo", "restored", "views"]
 
 _GRAZING = 0.1  # n_z of a base mesh below which the photo says nothing of it
 _SHEET_SIDE = 256
@@ -151,6 +151,27 @@ class FaceGeometry:
 
         return self._once("albedo", lambda: photo_albedo(self.photo, self.region, self.crop_estimate.albedo))
 
+    @property
+    def restored(self) -> NDArray[np.uint8]:
+        """S×S×3 RGB, the face's crop as a better photo would show it; see `lineament.result.restored`.
+
+        Raises:
+            UsageError: The method restores no photos.
+        """
+        from lineament.result.restored import restored_picture
+
+        return restored_picture(self.crop_estimate)
+
+    def views(self) -> list[NDArray[np.uint8]]:
+        """The restored face from its own side, from the front, turned to both sides and nodding both ways.
+
+        Raises:
+            UsageError: The method restores no photos.
+        """
+        from lineament.result.restored import turned_views
+
+        return turned_views(self.crop_estimate)
+
     def mesh(self) -> Mesh:
         """The face in millimetres: the method's own mesh, or else its surface, triangulated.
 
@@ -268,7 +289,8 @@ class FaceGeometry:
             convention: Sign convention of the normal maps.
             photo: Name of the photo, for ``face.json``.
             outputs: "normals" (which everything else comes with), "depth" for depth.png and depth.exr, "mesh" for a
-                textured mesh, "albedo" for albedo.png.
+                textured mesh, "albedo" for albedo.png; of a method that restores photos "restored" for restored.png,
+                "views" for views.png.
             mesh_formats: Files of the mesh: "glb", "obj", "ply", "stl".
 
         Returns:

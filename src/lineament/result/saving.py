@@ -23,6 +23,7 @@ from lineament.options import check_options
 from lineament.render.preview import LIGHTS, shading_strip
 from lineament.result.albedo import photo_albedo
 from lineament.result.geometry import STEPS_PER_DEGREE, CombinedMap, Output
+from lineament.result.restored import views_sheet
 
 if TYPE_CHECKING:
     from lineament.result.geometry import FaceGeometry
@@ -37,7 +38,7 @@ class SaveOptions:
     convention: NormalsConvention = "opengl"
     """Sign convention of the normal maps."""
     outputs: tuple[Output, ...] = ("normals",)
-    """"normals" (which everything else comes with), "depth", "mesh", "albedo"."""
+    """"normals" (which everything else comes with), "depth", "mesh", "albedo", "restored", "views"."""
     mesh_formats: tuple[MeshFormat, ...] = ("glb",)
     """Files of the mesh."""
 
@@ -131,6 +132,11 @@ def write_face(face: FaceGeometry, folder: Path, options: SaveOptions, photo: st
             "origin": "face-albedo" if own is None else "method",
             "encoding_png": "sRGB, of the photo's mean brightness and colour; black where there is no face",
         }
+    if "restored" in options.outputs:
+        write_png(folder / "restored.png", face.restored)
+        described["restored"] = {"origin": "method", "invented": "detail that the photo does not show is a guess"}
+    if "views" in options.outputs:
+        write_png(folder / "views.png", views_sheet(face.crop_estimate))
     if "mesh" in options.outputs:
         described["mesh"] = _write_mesh(face, folder, options)
     write_json(folder / "face.json", described)

@@ -18,7 +18,7 @@ from lineament.datasets.labelled_folder import labelled_samples
 from lineament.errors import DataError
 from lineament.files.reading import reading
 from lineament.synth.stream import FaceStream
-from lineament.training.batch import Batch
+from lineament.training.batch import Batch, concatenated
 from lineament.training.config import NORMALS_LABELS, FaceConfig
 from lineament.training.labels import Decoder
 from lineament.training.parallel import draw_number, processes, rank
@@ -79,6 +79,28 @@ def photo_batches(
         labels: Which ones to give beside the face.
     """
     return batches(replace(config, data=photos, batch_size=count, pool=0, workers=0), "train", first, device, labels)
+
+
+def unlabelled_batches(
+    config: FaceConfig, photos: tuple[Path, ...], photo_share: float, first: int, device: torch.device
+) -> Iterator[Batch]:
+    """Endless batches for training of pictures and their faces alone: synthetic ones, and photos besides.
+
+    Args:
+        config: The training.
+        photos: Folders written by `lineament label`; none for synthetic faces alone.
+        photo_share: Share of a batch that comes from them.
+        first: Number of the first batch.
+        device: Where the training runs.
+    """
+    real = round(photo_share * config.batch_size) if photos else 0
+    sources: list[Iterator[Batch]] = []
+    if real < config.batch_size:
+        made = replace(config, batch_size=config.batch_size - real)
+        sources.append(batches(made, "train", first, device, labels=()))
+    if real > 0:
+        sources.append(photo_batches(config, photos, real, first, device))
+    yield from map(concatenated, zip(*sources, strict=True))
 
 
 def made_faces(

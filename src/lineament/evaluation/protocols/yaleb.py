@@ -34,6 +34,7 @@ CROP: Crop = "given"
 
 SUBSETS: Mapping[str, Callable[[Light], bool]] = {
     "front": lambda light: light.azimuth == 0 and light.elevation == 0,
+    "frontal20": lambda light: abs(light.azimuth) <= 20 and abs(light.elevation) <= 20,
     "frontal35": lambda light: abs(light.azimuth) <= 35 and abs(light.elevation) <= 35,
     "lateral": lambda light: max(abs(light.azimuth), abs(light.elevation)) > 35 and light.direction[2] > 0.2,
     "subset1": lambda light: light.from_camera <= 12,
@@ -42,8 +43,8 @@ SUBSETS: Mapping[str, Callable[[Light], bool]] = {
     "subset4": lambda light: 50 < light.from_camera <= 77,
     "subset5": lambda light: light.from_camera > 77,
 }
-"""Lights by name: the one at the camera; all within 35° in azimuth and elevation; those further aside; and the five
-subsets of Georghiades et al., by the angle between the light and the camera's axis."""
+"""Lights by name: the one at the camera; all within 20° and 35° in azimuth and elevation; those further aside; and the
+five subsets of Georghiades et al., by the angle between the light and the camera's axis."""
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,41 @@ class MethodSystem(System):
         pixels[:, :2] += (np.array(face.crop.centre) - middle) * np.array([1.0, -1.0])
         return replace(mesh, vertices=pixels / (0.5 * max(height, width)))
 
+    def picture(self, sample: Sample) -> NDArray[np.uint8]:
+        """The photo with the restored face in it, of a method that restores photos.
+
+        Raises:
+            NoFaceError: None was found, or no pixel of the crop is one.
+            UsageError: The method restores no photos.
+        """
+        if not self._restores:
+            raise self._gives_no("rendered pictures")
+        face = self._seen(sample)
+        height, width = sample.image.shape[:2]
+        crop, picture = face.crop.at(len(face.restored)), sample.image.copy()
+        x, y, w, h = crop.place(height, width)
+        place = slice(y, y + h), slice(x, x + w)
+        restored = np.rint(crop.paste(face.restored.astype(np.float32), height, width)).clip(0, 255).astype(np.uint8)
+        np.copyto(picture[place], restored, where=face.mask[place][..., None])
+        return picture
+
+    def views(self, sample: Sample) -> list[NDArray[np.uint8]]:
+        """The restored face from its own side, the front, and ±45° of yaw and pitch.
+
+        Raises:
+            NoFaceError: None was found, or no pixel of the crop is one.
+            UsageError: The method restores no photos.
+        """
+        if not self._restores:
+            raise self._gives_no("rendered views")
+        return self._seen(sample).views()
+
+    @property
+    def _restores(self) -> bool:
+        """Whether the method restores photos."""
+        method = all_methods().get(self.estimator.predictor.FORMAT.name)
+        return method is not None and method.restores
+
     def landmarks(self, sample: Sample) -> NDArray[np.float64]:
         """The photo's 68 landmarks (iBUG) lifted onto the mesh, [68, 3].
 

@@ -26,8 +26,8 @@ from lineament.networks.weight_files import load_weights, save_weights
 from lineament.render.colour import grey
 from lineament.render.vectors import unit
 from lineament.training.augment import draws_of, prepared
-from lineament.training.batch import Batch, concatenated
-from lineament.training.data import batches, photo_batches
+from lineament.training.batch import Batch
+from lineament.training.data import batches, unlabelled_batches
 from lineament.training.parallel import constant, draw_number
 from lineament.training.plan import Step, Training
 from lineament.training.recipe import Learner, adam, weighted
@@ -177,14 +177,7 @@ class HFFNERecipe:
         if split == "validation":
             yield from batches(config, split, first, device)
             return
-        real = round(config.photo_share * config.batch_size) if config.photos else 0
-        sources: list[Iterator[Batch]] = []
-        if real < config.batch_size:
-            made = replace(config, batch_size=config.batch_size - real)
-            sources.append(batches(made, split, first, device, labels=()))
-        if real > 0:
-            sources.append(photo_batches(config, config.photos, real, first, device))
-        yield from map(concatenated, zip(*sources, strict=True))
+        yield from unlabelled_batches(config, config.photos, config.photo_share, first, device)
 
     def step(
         self, batch: Batch, step: int, learners: Mapping[str, Learner], autocast: torch.autocast
