@@ -58,14 +58,15 @@ class L2RRecipe:
             before: Weights of the phase before; None for the first.
 
         Raises:
-            WeightsError: A StyleGAN2 that is missing or does not fit.
+            WeightsError: A StyleGAN2 that does not fit; where it is still to be trained, it is read at the start.
         """
         self.config, self.phase, self.proxy, self.before = config, phase, proxy, before
         self.name: str = config.model
         size = config.network()
         self.model = L2R(size)
-        if before is None and config.trained_prior is not None:
-            self._take_prior(config.trained_prior)
+        self.prior = config.trained_prior if before is None else None
+        if self.prior is not None and self.prior.exists():
+            self._take_prior(self.prior)  # one that does not fit is said at once
         features = self.model.refinement.features
         if isinstance(features, PyramidFeatures) and size.refining_encoder != "pix2pix":
             start_encoder(features.encoder, size.refining_encoder, config.start)
@@ -88,6 +89,8 @@ class L2RRecipe:
     def start(self) -> None:
         """Take what the steps before have learned."""
         if self.before is None:
+            if self.prior is not None:
+                self._take_prior(self.prior)
             self.model.proxy.load_state_dict(load_proxy(self.proxy, self.model.config.proxy).state_dict())
             return
         known = load_weights(self.before, L2R)
