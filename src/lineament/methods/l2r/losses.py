@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""L2R's losses: equations 3 and 7, and what supervised finetuning compares."""
+"""L2R's losses: equations 3 and 7."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lineament.networks.vgg import VGG19Features
-from lineament.render.vectors import dot, masked_mean
+from lineament.render.vectors import masked_mean
 
 FLIPPED = 0.5
 """Weight of the flipped reconstruction in the proxy's training (Unsup3D's λ_f)."""
@@ -61,18 +61,3 @@ def roughness(displacement: Tensor) -> Tensor:
     around = displacement[:, :, :-2, 1:-1] + displacement[:, :, 2:, 1:-1]
     around = around + displacement[:, :, 1:-1, :-2] + displacement[:, :, 1:-1, 2:]
     return (around - 4.0 * inner).abs().mean()
-
-
-def normal_loss(normals: Tensor, truth: Tensor, face: Tensor) -> Tensor:
-    """Mean angle, radians, over a mask [B, 1, S, S]."""
-    return masked_mean(torch.acos(dot(normals, truth).clamp(-1.0 + 1e-5, 1.0 - 1e-5)), face)
-
-
-def depth_loss(depth: Tensor, truth: Tensor, face: Tensor) -> Tensor:
-    """Mean absolute difference of depths [B, 1, S, S] in shares of the picture's side, each from its own mean."""
-    return masked_mean((_centred(depth, face) - _centred(truth, face)).abs(), face)
-
-
-def _centred(depth: Tensor, face: Tensor) -> Tensor:
-    weight = face.to(depth.dtype)
-    return depth - (depth * weight).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp_min(1.0)

@@ -70,9 +70,9 @@ class L2RPredictor(Predictor):
         shapes_seen = [[one.shape(p, n, v)] for one, p, n, v in zip(seen, points, normals, view, strict=True)]
         kappas: tuple[Float32, ...] = ()
         if stages:
-            original = np.stack(
-                [Seen.of(coarse(p, scale), v, own).sample(t) for p, v, t in zip(points, view, texture, strict=True)]
-            )
+            if side != own:
+                seen = [Seen.of(coarse(one, scale), turn, own) for one, turn in zip(points, view, strict=True)]
+            original = np.stack([one.sample(t) for one, t in zip(seen, texture, strict=True)])
             given = {"image": image, "distance": distance, "light": light, "albedo": albedo, "texture": texture}
             given["original"] = np.ascontiguousarray(original.transpose(0, 3, 1, 2))
             learned = self.config["concentration"] == "learned"
