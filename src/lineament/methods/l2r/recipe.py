@@ -16,7 +16,7 @@ from lineament.methods.casfne.losses import likelihood_loss, reconstruction_loss
 from lineament.methods.l2r import losses
 from lineament.methods.l2r.config import SHARES, L2RTrainConfig, Phase
 from lineament.methods.l2r.measures import ViewErrors, shown
-from lineament.methods.l2r.model import L2R, Restored
+from lineament.methods.l2r.model import L2R, Restored, lit
 from lineament.methods.l2r.proxy import Confidence, Factors, Proxy, ProxyConfig
 from lineament.methods.l2r.proxy_recipe import ProxyRecipe, flipped, picture_batches
 from lineament.methods.l2r.refinement import PyramidFeatures, Refined
@@ -216,13 +216,13 @@ class L2RRecipe:
             where = model.warp(refined.points, proxy.view)
             last = shown(refined.points, refined.normals, proxy.view, where)
             inside = face & last.seen
-            picture = rendered(restored, refined, model.config.warp_scale)
+            picture = where.of(lit(restored.albedo, refined.normals, proxy.light))
             depth = centred(last.depth, inside) - centred(batch["depth"], inside)
             parts = {
                 "normal": reconstruction_loss([last.normals], batch["normals"], inside, "angle"),
                 "proxy_normal": reconstruction_loss([first.normals], batch["normals"], face & first.seen, "angle"),
                 "depth": masked_mean(depth.abs(), inside),
-                "colour": masked_mean((picture.image - clean).abs(), picture.seen),
+                "colour": masked_mean((picture - clean).abs(), where.seen),
             }
             if refined.concentration is not None:
                 kappa = where.of(refined.concentration)
@@ -238,18 +238,14 @@ class L2RRecipe:
     def validate(self, model: L2R, device: torch.device, sheet: Path) -> dict[str, float]:
         """SIDE, MAD and the picture's error on degraded photos of people kept from training."""
         errors = ViewErrors()
-        scale = model.config.warp_scale
         for number, batch in enumerate(islice(self.batches("validation", 0, device), self.config.validation_batches)):
             restored, refined = model(self.degraded(batch.image, number))
             proxy: Factors = restored.proxy
-            if self.phase == "restoring":
-                shape = shown(proxy.points, proxy.normals, proxy.view, model.warp(proxy.points, proxy.view))
-                picture = rendered(restored, None, scale).image
-            else:
-                where = model.warp(refined.points, proxy.view)
-                shape = shown(refined.points, refined.normals, proxy.view, where)
-                picture = rendered(restored, refined, scale).image
-            errors.add(batch, shape, picture, sheet if number == 0 else None)
+            shape = proxy if self.phase == "restoring" else refined
+            points, normals = shape.points, shape.normals
+            where = model.warp(points, proxy.view)
+            picture = where.of(lit(restored.albedo, normals, proxy.light))
+            errors.add(batch, shown(points, normals, proxy.view, where), picture, sheet if number == 0 else None)
         return errors.means()
 
     def save(self, model: L2R, path: Path, metadata: Mapping[str, str]) -> None:
