@@ -240,7 +240,6 @@ def test_python_takes_arrays_boxes_and_whole_crops(tiny_weights: Path) -> None:
     assert found.landmarks.shape == (68, 2)
     assert (found.parse[found.mask] == int(MaskClass.HAIR)).mean() < 0.05  # the mask's outline is smoothed
     assert {int(c) for c in np.unique(found.parse)} <= {int(c) for c in MaskClass}
-    assert 3.0 < found.check.expected_error < 40.0
     deep = model.estimate(photo.astype(np.float32) / 255)[0]
     assert deep.box == found.box
     with pytest.raises(NoFaceError, match="no face found"):
@@ -337,7 +336,7 @@ def test_a_photo_is_checked(portrait: Path, tmp_path: Path, capsys: pytest.Captu
     assert main(["check", str(portrait.parent)]) == 0
     said = capsys.readouterr().out
     assert "astronaut.png: 1 face" in said
-    assert "expected error" in said
+    assert "turned " in said
     assert "warning: the face is small" in said
 
 

@@ -135,29 +135,86 @@ def threedfaw(root: Path) -> Path:
 
 
 def facescape_benchmark(root: Path) -> Path:
-    """Heads in a unit cube, pupils 62.85 mm apart at 100 mm a unit (wild) or in units of them (lab)."""
+    """Heads in a unit cube, pupils 62.85 mm apart at 100 mm a unit (wild) or in units of them (lab).
+
+    After benchmark/code/evaluator.py of github.com/zhuhao-nju/facescape: lab heads and the camera's motion are
+    multiplied by 62.85 mm, and the moved head lies before an OpenCV camera (z away, y down), in which rotations and
+    centres of heads are given. Lab heads stand here upright 10 pupil distances before the camera.
+    """
     vertices, triangles = sphere_mesh(0.6)
+    opencv = np.diag([1.0, -1.0, -1.0])
     for part, names in {"wild": ("000", "001"), "lab": ("0_0_0", "0_1_0")}.items():
         for name in names:
             picture(root / f"{part}_images" / f"{name}.jpg", grey())
             write_obj(root / f"{part}_gt_mesh" / f"{name.split('_')[0]}.obj", vertices, triangles)
         (root / "predef").mkdir(exist_ok=True)
-        np.save(root / "predef" / f"{part}_rotations.npy", np.tile(np.eye(3), (2, 1, 1)))
-        np.save(root / "predef" / f"{part}_head_centers.npy", np.zeros((2, 3)))
+        turned = np.eye(3) if part == "wild" else opencv
+        centre = np.zeros(3) if part == "wild" else np.array([0.0, 0.0, 10 * 62.85])
+        np.save(root / "predef" / f"{part}_rotations.npy", np.tile(turned, (2, 1, 1)))
+        np.save(root / "predef" / f"{part}_head_centers.npy", np.tile(centre, (2, 1)))
     np.save(root / "predef" / "wild_pupil_scales.npy", np.full(2, 100.0))
     for name in ("0_0_0", "0_1_0"):
         path = root / "lab_cam" / f"{name}.json"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps([np.eye(3).tolist(), np.eye(4)[:3].tolist()]))
+        motion = np.column_stack([opencv, [0.0, 0.0, 10.0]])
+        path.write_text(json.dumps([np.eye(3).tolist(), motion.tolist()]))
     return root
 
 
 def facescape_views(root: Path) -> Path:
-    for view in (0, 1):
-        picture(root / "fsmview_trainset" / "1" / "1_neutral" / f"{view}.jpg", grey())
-    write_obj(root / "fsmview_trainset" / "1" / "1_neutral.obj", *sphere_mesh())
-    np.savetxt(root / "fsmview_trainset" / "1" / "1_neutral.txt", sphere_mesh()[0][LANDMARKS])
+    """After doc/doc_mview_model.md and toolkit/demo_align.ipynb of github.com/zhuhao-nju/facescape.
+
+    Scans have a unit and frame of their own: here 250 mm, turned by 90° about x; view 2 is invalid.
+    """
+    folder = root / "fsmview_trainset" / "1"
+    for view in (0, 1, 2):
+        picture(folder / "1_neutral" / f"{view}.jpg", grey())
+    (folder / "1_neutral" / "params.json").write_text(json.dumps({f"{view}_valid": view < 2 for view in (0, 1, 2)}))
+    vertices, triangles = sphere_mesh()
+    turn = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
+    write_obj(folder / "1_neutral.obj", (vertices - [0.0, 0.0, 7.0]) @ turn / 250.0, triangles)
+    motion = np.column_stack([turn, [0.0, 0.0, 7.0]])
+    (root / "Rt_scale_dict.json").write_text(json.dumps({"1": {"1": [250.0, motion.tolist()]}}))
+    np.savetxt(folder / "1_neutral.txt", LANDMARKS[:, None], fmt="%d")
     return root
+
+
+def now(root: Path) -> Path:
+    """After compute_error.py of github.com/soubhiksanyal/now_evaluation and decalib/datasets/now.py of
+    github.com/yfeng95/DECA: the list, scans and MeshLab's picked points (from the ninth line on); the photos' folder."""
+    names = [
+        f"FaMoS_1/{challenge}/IMG_{number}.jpg" for number, challenge in enumerate(("multiview_neutral", "selfie"))
+    ]
+    for name in names:
+        picture(root / "final_release_version" / "iphone_pictures" / name, grey())
+    (root / "imagepathsvalidation.txt").write_text("\n".join(names) + "\n")
+    vertices, triangles = sphere_mesh()
+    write_obj(root / "scans" / "FaMoS_1" / "natural_head_rotation.000001.obj", vertices, triangles)
+    head = [
+        "<!DOCTYPE PickedPoints>",
+        "<PickedPoints>",
+        " <DocumentData>",
+        '  <DateTime time="12:00:00" date="2018-05-01"/>',
+        '  <User name="x"/>',
+        '  <DataFileName name="natural_head_rotation.000001.obj"/>',
+        '  <templateName name=""/>',
+        " </DocumentData>",
+    ]
+    points = [
+        f' <point x="{x:.6f}" y="{y:.6f}" z="{z:.6f}" active="1" name="{number}"/>'
+        for number, (x, y, z) in enumerate(face_landmarks())
+    ]
+    path = root / "scans_lmks_onlypp" / "FaMoS_1" / "natural_head_rotation.000001_picked_points.pp"
+    path.parent.mkdir(parents=True)
+    path.write_text("\n".join([*head, *points, "</PickedPoints>"]) + "\n")
+    return root
+
+
+def face_landmarks() -> np.ndarray:
+    """NoW's seven landmarks on the front of `sphere_mesh`: corners of eyes, below the nose, corners of the mouth."""
+    places = [(-30, 18), (-12, 18), (12, 18), (30, 18), (0, -12), (-16, -28), (16, -28)]
+    radius = float(np.linalg.norm(sphere_mesh()[0], axis=1).max())
+    return np.array([(x, y, np.sqrt(radius**2 - x**2 - y**2)) for x, y in places])
 
 
 LANDMARKS = np.array([0, 60, 130, 200, 310, 420, 555])
@@ -180,6 +237,7 @@ def realy(root: Path) -> Path:
         write_obj(root / "REALY_scan_region" / "1" / f"{region}.obj", vertices[used], renumbered.reshape(-1, 3))
     keypoints = vertices[np.linspace(0, len(vertices) - 1, 85).astype(int)]
     write_obj(root / "REALY_HIFI3D_keypoints" / "1.obj", keypoints, np.zeros((0, 3), int))
+    np.savetxt(root / "metrical_scale.txt", [1.0])  # main.py of github.com/czh-98/REALY: a line per scan from 1 on
     return root
 
 

@@ -20,6 +20,7 @@ from lineament.datasets.florence import Florence
 from lineament.datasets.ict3drfe import ICT3DRFE
 from lineament.datasets.meshes import picture_of, read_mesh, view_mesh
 from lineament.datasets.micc import MICC
+from lineament.datasets.now import NoW
 from lineament.datasets.photoface import Photoface, read_lights
 from lineament.datasets.realy import REALY, REGIONS
 from lineament.datasets.synface import SynFace
@@ -91,7 +92,9 @@ def test_a_corrupt_item_is_named_and_skipped(tmp_path: Path, caplog: pytest.LogC
     assert "2 of 10 items could not be used" in caplog.text
 
 
-@pytest.mark.parametrize("kind", [Photoface, Florence, BU3DFE, REALY, SynFace, ThreeDFAW, FFHQ, ESRC, FaceScapeViews])
+@pytest.mark.parametrize(
+    "kind", [Photoface, Florence, BU3DFE, REALY, SynFace, ThreeDFAW, FFHQ, ESRC, FaceScapeViews, NoW]
+)
 def test_an_empty_folder_says_which_layout_is_wanted(tmp_path: Path, kind: type[Dataset]) -> None:
     with pytest.raises(DataError, match="Layout: "):
         kind(tmp_path)
@@ -149,8 +152,13 @@ def test_facescape_scales_and_places_heads(tmp_path: Path) -> None:
     root = files.facescape_benchmark(tmp_path)
     wild, lab = (next(iter(FaceScapeBenchmark(root, part))) for part in ("wild", "lab"))
     assert np.linalg.norm(wild.scan.vertices, axis=1).max() == pytest.approx(60.0, abs=1e-3)
-    assert np.linalg.norm(lab.scan.vertices, axis=1).max() == pytest.approx(0.6 * PUPIL_DISTANCE, abs=1e-3)
+    away = lab.scan.vertices + np.array([0.0, 0.0, 10 * PUPIL_DISTANCE])
+    assert np.linalg.norm(away, axis=1).max() == pytest.approx(0.6 * PUPIL_DISTANCE, abs=1e-3)
     assert np.array_equal(wild.head, np.eye(4))
+    assert lab.scan.vertices[:, 2].max() < 0.0  # before a camera that looks along -z
+    standing = lab.scan.vertices @ lab.head[:3, :3].T + lab.head[:3, 3]
+    original = files.sphere_mesh(0.6)[0] * PUPIL_DISTANCE
+    assert np.allclose(standing, original, atol=1e-3)  # upright and facing +z, as it was made
     (root / "predef" / "wild_rotations.npy").unlink()
     dataset = FaceScapeBenchmark(root)
     assert not list(dataset)
@@ -158,9 +166,33 @@ def test_facescape_scales_and_places_heads(tmp_path: Path) -> None:
 
 
 def test_facescape_views_share_a_scan(tmp_path: Path) -> None:
-    dataset = FaceScapeViews(files.facescape_views(tmp_path))
-    assert [i.meta["view"] for i in dataset.items] == ["0", "1"]
+    root = files.facescape_views(tmp_path)
+    dataset = FaceScapeViews(root)
+    assert [i.meta["view"] for i in dataset.items] == ["0", "1"]  # view 2 is not valid
     assert len({i.files["scan"] for i in dataset.items}) == 1
+    assert np.allclose(next(iter(dataset)).scan.vertices, files.sphere_mesh()[0], atol=1e-3)  # millimetres, as it was
+    (root / "Rt_scale_dict.json").write_text('{"1": {"2": [1.0, []]}}')
+    dataset = FaceScapeViews(root)
+    assert not list(dataset)
+    assert "does not hold subject 1, expression 1" in dataset.skipped[0]
+    (root / "Rt_scale_dict.json").unlink()
+    dataset = FaceScapeViews(root)
+    assert not list(dataset)
+    assert "copy it from toolkit/predef" in dataset.skipped[0]
+
+
+def test_now_reads_its_list_and_picked_points(tmp_path: Path) -> None:
+    root = files.now(tmp_path)
+    samples = list(NoW(root))
+    assert [s.name for s in samples] == ["FaMoS_1/multiview_neutral/IMG_0", "FaMoS_1/selfie/IMG_1"]
+    assert [s.meta["challenge"] for s in samples] == ["multiview_neutral", "selfie"]
+    assert np.allclose(samples[0].landmarks, files.face_landmarks(), atol=1e-5)
+    assert len(samples[0].scan.vertices) == len(files.sphere_mesh()[0])
+    (path,) = (root / "scans_lmks_onlypp" / "FaMoS_1").iterdir()
+    path.write_text("<PickedPoints></PickedPoints>")
+    dataset = NoW(root)
+    assert not list(dataset)
+    assert "no picked points" in dataset.skipped[0]
 
 
 def test_realy_has_regions_and_views(tmp_path: Path) -> None:
@@ -168,6 +200,11 @@ def test_realy_has_regions_and_views(tmp_path: Path) -> None:
     assert [s.meta["view"] for s in samples] == ["frontal", "2"]
     assert set(samples[0].regions) == set(REGIONS)
     assert samples[0].landmarks.shape == (85, 3)
+    assert samples[0].meta["scale"] == 1.0
+    (tmp_path / "metrical_scale.txt").unlink()
+    dataset = REALY(tmp_path)
+    assert not list(dataset)
+    assert "metrical_scale.txt" in dataset.skipped[0]
 
 
 def test_esrc_micc_and_facehd_pair_photos_with_scans(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ from lineament.datasets.realy import REALY
 from lineament.datasets.sample import Sample
 from lineament.errors import InputError, NoFaceError
 from lineament.evaluation import Settings, System, method_system
+from lineament.evaluation.metrics.now import NOW_LANDMARKS
 from lineament.evaluation.protocols.depths import measure_depth, measure_landmark_depth
-from lineament.evaluation.protocols.meshes import NOW_LANDMARKS, measure_realy, measure_scan_distance
+from lineament.evaluation.protocols.meshes import measure_realy, measure_scan_distance
 from lineament.evaluation.protocols.scoring import measure_texture
 from lineament.evaluation.systems.system import Floats, Frame
 from lineament.geometry.mesh import Mesh
@@ -36,7 +37,7 @@ class InMemory(Dataset):
         self.samples = {sample.name: sample for sample in samples}
         super().__init__(root)
 
-    def detect_faces(self) -> Iterator[Item]:
+    def find_items(self) -> Iterator[Item]:
         for sample in self.samples.values():
             yield Item(sample.name, sample.subject, {})
 
@@ -127,11 +128,12 @@ def test_of_68_landmarks_the_seven_of_a_scan_are_taken(tmp_path: Path) -> None:
     turned = vertices @ np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]).T + 12.0
     landmarks = np.zeros((68, 3))
     landmarks[NOW_LANDMARKS] = turned[files.LANDMARKS]
+    landmarks, turned = 3.0 * landmarks, 3.0 * turned
     system = Known(mesh=Mesh(turned, triangles), landmarks=landmarks)
     ((_, metrics),) = measure_scan_distance(ESRC(root), system).rows
-    assert metrics == pytest.approx((0.0, 0.0, 0.0), abs=1e-4)  # rigid motion alone is taken out
+    assert metrics == pytest.approx((0.0, 0.0, 0.0), abs=1e-4)  # motion and size are taken out
     assert set(system.frames) == {"millimetres"}
-    with pytest.raises(InputError, match="5 landmarks are given for p01/left, the scan has 7"):
+    with pytest.raises(InputError, match="seven landmarks are needed of the prediction, not 5"):
         measure_scan_distance(ESRC(root), Known(mesh=Mesh(turned, triangles), landmarks=landmarks[:5]))
 
 

@@ -16,7 +16,9 @@ from lineament.errors import UsageError
 from lineament.face import (
     Face,
     FaceCrop,
+    FaceParsing,
     MaskClass,
+    Pose,
     crop_of_box,
     crop_of_whole,
     detect_faces,
@@ -25,8 +27,8 @@ from lineament.face import (
     parse_face,
 )
 from lineament.face.parse import brows_not_glasses
-from lineament.face.paste import region_of
-from lineament.face.quality import FaceMeasures, check_face, predict_error
+from lineament.face.quality import check_face
+from lineament.face.region import one_piece, region_of
 
 
 def test_a_box_outside_the_photo_is_refused() -> None:
@@ -168,25 +170,68 @@ def test_flaws_are_measured() -> None:
         check_face(photo, Face((170.0, 70.0, 100.0, 110.0), 1.0))
 
 
-def test_more_flaws_mean_more_error() -> None:
-    calibration = {"base": 2.0, "flaws": {"blur": {"at": [0.2, 0.8], "log_factor": [0.0, 0.5]}}}
-    measures = FaceMeasures(200, 0.5, 0.5, 0.0, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    assert predict_error(measures, calibration) == pytest.approx(np.exp(2.25))
-    assert predict_error(replace(measures, blur=0.9), calibration) == pytest.approx(np.exp(2.5))
-
-
-def test_the_frame_of_glasses_does_not_take_the_forehead_away() -> None:
-    from lineament.face.paste import _main_pieces
-
+def test_a_face_is_one_piece_without_holes() -> None:
     probability = np.zeros((128, 128), np.float32)
     probability[20:110, 30:100] = 1.0
-    probability[50:54, 30:100] = 0.0  # a frame from ear to ear
+    probability[50:60, 40:90] = 0.0  # a shadow over the eyes, as large as sunglasses
+    probability[60:62, 100:120] = 1.0  # a thread
     probability[5:9, 60:64] = 1.0  # a stray bright spot
-    kept = _main_pieces(probability) > 0.5
-    assert kept[30, 60]
-    assert kept[80, 60]
+    kept = one_piece(probability) > 0.5
+    assert kept[24:106, 34:96].all()
     assert not kept[7, 62]
-    assert not kept[52, 60]
+    assert not kept[61, 110]
+    assert not one_piece(np.zeros((128, 128), np.float32)).any()
+
+
+def read_face(parts: dict[MaskClass, tuple[slice, slice]], crop: FaceCrop) -> FaceParsing:
+    """A face from the chin at row 220 of 256 to the brows at row 100, and what its pixels show."""
+    angle = np.linspace(np.pi, 0.0, 17)
+    marks = np.zeros((68, 2))
+    marks[:17] = np.stack([128 + 70 * np.cos(angle), 110 + 110 * np.sin(angle)], axis=1)
+    marks[17:27] = np.stack([np.linspace(80, 176, 10), np.full(10, 100.0)], axis=1)
+    marks[27:] = [128.0, 150.0]
+    parse = np.zeros((256, 256, len(MaskClass)), np.float32)
+    parse[..., MaskClass.SKIN] = 1.0  # as of a bald head before a wall of its colour
+    for part, place in parts.items():
+        parse[place] = 0.0
+        parse[place][..., part] = 1.0
+    return FaceParsing(marks, np.ones(68, np.float32), Pose(0.0, 0.0, 0.0), crop, parse)
+
+
+def test_a_mask_ends_at_chin_forehead_and_frame_and_goes_on_under_glasses() -> None:
+    crop = FaceCrop(0.0, 0.0, 256.0, 256)
+    parsing = read_face({MaskClass.GLASSES: (slice(110, 116), slice(40, 216))}, crop)
+    mask = region_of(parsing, crop, 256, 256).mask
+    assert mask[112, 128]
+    assert mask[60, 128]  # the forehead
+    assert not mask[:20].any()
+    assert not mask[240:].any()
+    widths = mask[30:90].sum(1)  # no straight cut: a forehead grows narrower upwards
+    top = np.flatnonzero(mask.any(1))[0]
+    assert mask[top + 2].sum() < 0.6 * widths.max()
+    # The same where the photo begins at the forehead's middle, and the crop repeats its border upwards.
+    high = replace(crop, top=-80.0)
+    cut = region_of(replace(parsing, crop=high, landmarks=parsing.landmarks - [0.0, 80.0]), high, 256, 256)
+    assert not cut.in_crop[:78].any()
+    assert cut.in_crop[90, 128]
+    assert region_of(parsing, crop, 256, 256).in_crop[60:78].any()
+
+
+def test_ears_are_face_on_request() -> None:
+    crop = FaceCrop(0.0, 0.0, 256.0, 256)
+    parsing = read_face({}, crop)
+    without, with_ears = (region_of(parsing, crop, 256, 256, ears).mask for ears in (False, True))
+    assert (with_ears | without == with_ears).all()
+    assert with_ears[120].sum() > without[120].sum() + 20
+
+
+def test_a_mask_is_soft_at_its_edge() -> None:
+    crop = FaceCrop(0.0, 0.0, 256.0, 256)
+    region = region_of(read_face({}, crop), crop, 256, 256)
+    alpha = region.alpha()
+    assert (alpha[~region.mask] == 0.0).all()
+    assert alpha[150, 128] == 1.0
+    assert ((alpha > 0.1) & (alpha < 0.9)).sum() > 100
 
 
 def test_dark_brows_are_no_glasses_and_frames_stay_what_they_are() -> None:

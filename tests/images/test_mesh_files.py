@@ -24,7 +24,9 @@ def ramp() -> tuple[Mesh, np.ndarray]:
 
 
 def loaded(path: Path) -> trimesh.Trimesh:
-    return trimesh.load(path, force="mesh", process=False)
+    """A mesh in millimetres: glTF's unit is the metre."""
+    mesh = trimesh.load(path, force="mesh", process=False)
+    return mesh.apply_scale(1000.0) if path.suffix == ".glb" else mesh
 
 
 @pytest.mark.parametrize("kind", ["glb", "obj", "ply"])
@@ -54,6 +56,16 @@ def test_meshes_without_a_texture_and_with_seams(kind: str, tmp_path: Path) -> N
     seam = Mesh(mesh.vertices, mesh.triangles, mesh.corner_uv * np.linspace(0.1, 1, len(mesh.triangles))[:, None, None])
     write_mesh(tmp_path / f"seam.{kind}", seam, texture)
     assert len(loaded(tmp_path / f"seam.{kind}").faces) == len(mesh.triangles)
+
+
+def test_a_glb_takes_a_normal_map(tmp_path: Path) -> None:
+    mesh, texture = ramp()
+    bumps = np.full((90, 120, 3), (128, 128, 255), np.uint8)
+    bumps[:45] = (90, 128, 250)
+    write_mesh(tmp_path / "face.glb", mesh, texture, bumps)
+    (read,) = trimesh.load(tmp_path / "face.glb", process=False).geometry.values()
+    assert np.array_equal(np.asarray(read.visual.material.normalTexture.convert("RGB")), bumps)
+    assert np.array_equal(np.asarray(read.visual.material.baseColorTexture.convert("RGB")), texture)
 
 
 def test_stl_holds_the_shape(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from lineament.errors import DataError
+from lineament.errors import DataError, UsageError
 from lineament.face import FaceCrop, Pose
 from lineament.models.parser.config import ParserTrainConfig
 from lineament.models.parser.data import ParserCrops, turned
-from lineament.models.parser.losses import losses
+from lineament.models.parser.losses import agreement, losses
 from lineament.models.parser.model import FaceParser, FaceParserConfig, ParserOutput, expected_places, rotation_of
 from lineament.models.parser.recipe import FaceParserRecipe, errors
 from lineament.training.batch import Batch
@@ -27,6 +27,7 @@ def configured(output: Path, faces: Path, **changes: object) -> ParserTrainConfi
         output,
         data=(faces,),
         size=64,
+        encoder="resnet18",
         width=0.125,
         batch_size=4,
         steps=25,
@@ -109,6 +110,16 @@ def test_a_right_reading_costs_nothing(faces: Path, tmp_path: Path) -> None:
     assert 0.5 < errors(moved, batch)["landmarks"] < 20.0
 
 
+def test_a_teacher_is_believed_where_it_is_sure(faces: Path, tmp_path: Path) -> None:
+    teacher = perfect(next(iter(ParserCrops(configured(tmp_path, faces), "validation", 0))))
+    assert float(agreement(teacher, teacher)) < 1e-3
+    unsure = dataclasses.replace(teacher, parse=torch.zeros_like(teacher.parse))
+    assert float(agreement(teacher, unsure)) == 0.0
+    assert float(agreement(unsure, teacher)) == pytest.approx(np.log(8.0), rel=1e-4)
+    moved = dataclasses.replace(teacher, landmarks=teacher.landmarks + torch.tensor([0.03, 0.04]))
+    assert float(agreement(moved, teacher)) == pytest.approx(5.0, rel=1e-3)
+
+
 def test_old_datasets_are_named(faces: Path, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (faces / "samples.jsonl").read_text().splitlines()]
     for line in lines:
@@ -119,7 +130,7 @@ def test_old_datasets_are_named(faces: Path, tmp_path: Path) -> None:
 
 
 def test_shapes() -> None:
-    model = FaceParser(FaceParserConfig(width=0.125, crop_size=64)).eval()
+    model = FaceParser(FaceParserConfig("resnet18", 0.125, crop_size=64)).eval()
     parsing = model(torch.rand(2, 3, 64, 64))
     assert parsing.landmarks.shape == (2, 68, 2)
     assert ((parsing.landmarks > 0) & (parsing.landmarks < 1)).all()
@@ -137,6 +148,12 @@ def test_a_tiny_training_lowers_the_loss_and_goes_on_elsewhere(faces: Path, tmp_
         assert sum(curve[-5:]) < 0.8 * sum(curve[:5]), part
     assert "validation_landmarks" in lines[-1]
     assert (config.output / "sheet-0000025.png").exists()
+    photos = configured(tmp_path / "photos", faces, init=weights, photos=(faces,), photo_share=0.5, steps=12)
+    train(FaceParserRecipe(photos), photos)
+    curve = [line["agreement"] for line in map(json.loads, (photos.output / "log.jsonl").open()) if "agreement" in line]
+    assert sum(curve[-4:]) < sum(curve[:4])
+    with pytest.raises(UsageError, match="--init"):
+        configured(tmp_path / "photos", faces, photos=(faces,))
     larger = configured(tmp_path / "larger", faces, size=96, init=weights)
     recipe = FaceParserRecipe(larger)
     before = recipe.model.pose[0].weight.clone()

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import cv2
@@ -18,13 +18,14 @@ import lineament
 from lineament.alignment.scale import average_landmarks, pixels_per_millimetre
 from lineament.cli import main
 from lineament.errors import InputError
-from lineament.face import FaceCrop
+from lineament.face import FaceCrop, Pose
 from lineament.face.paste import FaceRegion
 from lineament.geometry import angular_error, depth_to_normals
 from lineament.geometry.mesh import Mesh, triangle_normals, vertex_normals
 from lineament.result import albedo
 from lineament.result.crop_estimate import CropEstimate
 from lineament.result.geometry import FaceGeometry
+from lineament.result.mesh_files import frontal, tangent_normals
 from lineament.result.surface import FaceSurface, texture
 
 SCALE = 1.5  # px of the photo per mm
@@ -215,10 +216,58 @@ def test_depth_and_meshes_by_command(tiny_weights: Path, tmp_path: Path) -> None
         assert name in said["mesh"]["files"]
         read = trimesh.load(folder / name, force="mesh", process=False)
         assert len(read.faces) == said["mesh"]["triangles"]
-        assert 100 < np.ptp(read.vertices[:, 1]) < 300  # mm, a face
+        height = np.ptp(read.vertices[:, 1]) * (1000.0 if name.endswith("glb") else 1.0)
+        assert 100 < height < 300  # mm, a face
+    (shown,) = trimesh.load(folder / "mesh.glb", process=False).geometry.values()
+    assert shown.visual.material.normalTexture is not None
+    assert (shown.visual.uv >= 0).all()
+    assert (shown.visual.uv <= 1).all()
+    place = said["mesh"]["texture"]["shows"]
+    texture = data.astronaut()[place["y"] : place["y"] + place["height"], place["x"] : place["x"] + place["width"]]
+    assert np.array_equal(np.asarray(shown.visual.material.baseColorTexture.convert("RGB")), texture)
     plain = tmp_path / "plain"
     assert main([*words[:2], "-o", str(plain), *words[4:]]) == 0
     assert not list((plain / "photo").glob("depth*")) + list((plain / "photo").glob("mesh*"))
+
+
+def test_a_frontal_mesh_looks_at_the_viewer() -> None:
+    pose = Pose(yaw=35.0, pitch=-10.0, roll=20.0)
+    flat = Mesh(np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), np.array([[0, 1, 2]]))
+    turned = Mesh(flat.vertices @ pose.rotation.T, flat.triangles)
+    assert astuple(Pose.of_rotation(pose.rotation)) == pytest.approx(astuple(pose))
+    assert not np.allclose(vertex_normals(turned)[0], [0.0, 0.0, 1.0], atol=0.1)
+    assert np.allclose(frontal(turned, pose).vertices, flat.vertices)
+
+
+def test_albedo_is_the_texture_where_it_was_asked_for(tiny_weights: Path, tmp_path: Path) -> None:
+    (face,) = lineament.load(str(tiny_weights)).estimate(data.astronaut(), options=lineament.Options(fine_crop=False))
+    folder = face.save(tmp_path / "out", outputs=("mesh", "albedo"), mesh_pose="frontal")
+    said = json.loads((folder / "face.json").read_text())["mesh"]
+    assert (said["pose"], said["texture"]["of"]) == ("frontal", "albedo.png")
+    (shown,) = trimesh.load(folder / "mesh.glb", process=False).geometry.values()
+    place = said["texture"]["shows"]
+    albedo = cv2.imread(str(folder / "albedo.png"))[..., ::-1]
+    part = albedo[place["y"] : place["y"] + place["height"], place["x"] : place["x"] + place["width"]]
+    assert np.array_equal(np.asarray(shown.visual.material.baseColorTexture.convert("RGB")), part)
+
+
+def test_a_normal_map_adds_what_the_surface_lacks(tiny_weights: Path) -> None:
+    (face,) = lineament.load(str(tiny_weights)).estimate(data.astronaut(), options=lineament.Options(fine_crop=False))
+    x, y, w, h = face.crop.place(512, 512)
+    bumps = tangent_normals(face, h, w).astype(np.float32) / 127.5 - 1.0
+    base = face.crop.normals_to_photo(depth_to_normals(face.surface.crop_depth * face.crop.scale, face.region.in_crop))
+    smooth = face.region.whole(np.zeros_like(face.region.mask, np.float32))[..., None].repeat(3, -1)
+    face.region.fill(base, smooth)
+    along = np.array([1.0, 0.0, 0.0]) - smooth * smooth[..., :1]
+    along /= np.linalg.norm(along, axis=-1, keepdims=True).clip(1e-6)
+    frames = np.stack([along, np.cross(smooth, along), smooth], axis=-2)[y : y + h, x : x + w]
+    again = np.einsum("ijk,ijkl->ijl", bumps, frames)
+    inner = cv2.erode(face.mask.astype(np.uint8), np.ones((15, 15)))[y : y + h, x : x + w] > 0
+    wanted = face.normals[y : y + h, x : x + w]
+    assert (
+        angular_error(again[inner], wanted[inner]).mean()
+        < 0.5 * angular_error(smooth[y : y + h, x : x + w][inner], wanted[inner]).mean()
+    )
 
 
 def test_a_base_mesh_takes_over_the_faces_normals() -> None:

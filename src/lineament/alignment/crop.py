@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The canonical crop of a face, its exact inverse, and pasting maps back into the photo.
 
-In a canonical crop the face stands upright, the bounding box of its 68 landmarks (brows to chin, ear to ear) is
-centred, and that box's longer side spans `SPAN` of the crop's side.
+In a canonical crop the face stands upright, the bounding box of its 68 landmarks (brows to chin, ear to ear) has its
+longer side span `SPAN` of the crop's side, and its centre lies in the middle, `LIFT` of the side below the crop's: so
+foreheads, bald ones too, are in the crop.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from lineament.images.resize import to_uint8
 
 SPAN = 0.55
 """Share of the crop's side that the landmarks' bounding box spans."""
+
+LIFT = 0.07
+"""Share of the crop's side that the crop's centre lies above the landmarks' box's."""
 
 STRIP_ROWS = 256
 """Rows of a photo that are worked on at a time."""
@@ -265,7 +269,7 @@ def crop_of_landmarks(landmarks: Points, size: int = 256, span: float = SPAN) ->
     upright = landmarks @ turn
     low, high = upright.min(0), upright.max(0)
     side = float((high - low).max()) / span
-    centre = turn @ (0.5 * (low + high))
+    centre = turn @ (0.5 * (low + high) - np.array([0.0, LIFT * side]))
     return FaceCrop(float(centre[0]) - 0.5 * side, float(centre[1]) - 0.5 * side, side, size, roll)
 
 
@@ -277,7 +281,9 @@ def crop_of_box(box: Box, size: int = 256, roll: float = 0.0) -> FaceCrop:
     x, y, width, height = box
     lean = abs(math.sin(math.radians(2.0 * roll)))
     side = max(width, height) / (1.0 + 0.15 * lean) / SPAN
-    return FaceCrop(x + 0.5 * width - 0.5 * side, y + 0.5 * height - 0.5 * side, side, size, roll)
+    lift = FaceCrop(0.0, 0.0, 1.0, 1, roll).turn @ np.array([0.0, LIFT * side])
+    left, top = np.array([x + 0.5 * width, y + 0.5 * height]) - lift - 0.5 * side
+    return FaceCrop(float(left), float(top), side, size, roll)
 
 
 def crop_of_whole(height: int, width: int, size: int = 256) -> FaceCrop:

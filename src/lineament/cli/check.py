@@ -15,7 +15,7 @@ from lineament.options import check_options
 
 @dataclass(frozen=True)
 class Check:
-    """Say whether photos are good enough, what to improve, and the error to expect."""
+    """Say whether photos are good enough and what to improve."""
 
     photos: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO...")]
     """Photos: files, folders, globs."""
@@ -56,8 +56,7 @@ def run_check(options: Check) -> int:
                 turned = (
                     f"turned {face.pose.yaw:+.0f}°, nodding {face.pose.pitch:+.0f}°, leaning {face.pose.roll:+.0f}°"
                 )
-                expected = f"expected error {checked.expected_error:.0f}°"
-                console.print(f"  {number}  {checked.measures.size:.0f} pixels, {turned}; {expected}")
+                console.print(f"  {number}  {checked.measures.size:.0f} pixels, {turned}")
                 for finding in checked.findings:
                     console.print(f"     {finding.severity}: {finding.text}")
                 if small is not None and max(face.box[2:]) < small.best_below:

@@ -22,7 +22,7 @@ from lineament.images.write import MeshFormat
 from lineament.methods.discovery import AUTO, DEFAULT_WEIGHTS, all_methods, method_for_small_faces
 from lineament.options import check_options
 from lineament.pipeline.options import Options
-from lineament.result.geometry import Output
+from lineament.result.geometry import MeshPose, Output
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,10 +70,12 @@ class Estimate:
     """Signs of the normal maps: opengl (y up), directx (y down), opencv (y down, z away)."""
     outputs: Annotated[tuple[Output, ...], comma_separated(LISTS["outputs"])] = ("normals",)
     """What to write, with commas between: normals (always), depth (depth.png, depth.exr), mesh (textured, in
-    millimetres), albedo (the photo without its shading); of l2r: restored (the face as a better photo would show it),
-    views (it from five sides and under four lights)."""
+    millimetres), albedo (the photo without its shading); of methods that restore photos: restored (the face as a better
+    photo would show it), views (it from five sides and under four lights)."""
     mesh_formats: Annotated[tuple[MeshFormat, ...] | None, comma_separated(LISTS["mesh_formats"])] = None
     """Files of the mesh, with commas between: glb (the default), obj, ply, stl."""
+    mesh_pose: MeshPose = "photo"
+    """How the mesh stands: as in the photo, or turned to face the viewer (frontal)."""
     skip_existing: bool = False
     """Skip photos whose result is there already: finished, from the same photo, with the same weights and options."""
     estimation: Annotated[Options, tyro.conf.arg(name="")] = field(default_factory=Options)
@@ -105,9 +107,15 @@ def run_estimate(options: Estimate) -> int:
     from lineament.pipeline.estimator import load
     from lineament.result.saving import SaveOptions, save_photo
 
-    if options.mesh_formats is not None and "mesh" not in options.outputs:
-        raise UsageError("--mesh-formats is for meshes: ask for one with --outputs mesh")
-    saved = SaveOptions(options.normals_convention, options.outputs, options.mesh_formats or ("glb",))
+    for flag, given in (
+        ("--mesh-formats", options.mesh_formats is not None),
+        ("--mesh-pose", options.mesh_pose != "photo"),
+    ):
+        if given and "mesh" not in options.outputs:
+            raise UsageError(f"{flag} is for meshes: ask for one with --outputs mesh")
+    saved = SaveOptions(
+        options.normals_convention, options.outputs, options.mesh_formats or ("glb",), options.mesh_pose
+    )
     chosen = _faces(options)
     photos = find_images(options.photos)
     folders = [options.output / name for name in output_names(photos)]
@@ -173,6 +181,7 @@ def _request(options: Estimate, saved: SaveOptions, estimator: Estimator, photo:
         "normals_convention": saved.convention,
         "outputs": sorted({"normals", *saved.outputs}),
         "mesh_formats": sorted(saved.mesh_formats) if "mesh" in saved.outputs else [],
+        "mesh_pose": saved.mesh_pose,
     }
 
 

@@ -32,7 +32,7 @@ class BU3DFE(Dataset):
 
     NAME = "BU-3DFE"
 
-    def detect_faces(self) -> Iterator[Item]:
+    def find_items(self) -> Iterator[Item]:
         """One item per scan."""
         for folder in folders(self.root):
             for scan in sorted(folder.glob("*_F3D.wrl")):

@@ -21,7 +21,7 @@ class CACD(Dataset):
 
     NAME = "CACD"
 
-    def detect_faces(self) -> Iterator[Item]:
+    def find_items(self) -> Iterator[Item]:
         """Photos whose name says age and person."""
         folder = self.root / "CACD2000" if (self.root / "CACD2000").is_dir() else self.root
         for photo in pictures(folder):

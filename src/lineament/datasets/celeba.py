@@ -23,7 +23,7 @@ class CelebA(Dataset):
 
     NAME = "CelebA"
 
-    def detect_faces(self) -> Iterator[Item]:
+    def find_items(self) -> Iterator[Item]:
         """Photos with their identity and the publishers' split, where the lists are there."""
         people, parts = _pairs(self.root / "identity_CelebA.txt"), _pairs(self.root / "list_eval_partition.txt")
         folder = next(
@@ -64,7 +64,7 @@ class CelebAMaskHQ(Dataset):
     NAME = "CelebAMask-HQ"
     PARTS = ("skin", "nose", "l_eye", "r_eye", "l_brow", "r_brow", "mouth", "u_lip", "l_lip")
 
-    def detect_faces(self) -> Iterator[Item]:
+    def find_items(self) -> Iterator[Item]:
         """Photos with the parts that are labelled."""
         for photo in pictures(self.root / "CelebA-HQ-img"):
             number = int(photo.stem) if photo.stem.isdigit() else -1

@@ -60,13 +60,13 @@ class Dataset(ABC):
             raise DataError(f"there is no folder {self.root}")
         if split not in ("all", "train", "test"):
             raise DataError(f"unknown split {split!r}: take all, train or test")
-        items = sorted(self.detect_faces(), key=lambda item: item.name)
+        items = sorted(self.find_items(), key=lambda item: item.name)
         if not items:
             raise DataError(f"{self.root} holds no item of {self.NAME}: {self.layout()}")
         self.items: tuple[Item, ...] = tuple(items if split == "all" else self.split(items, split))
 
     @abstractmethod
-    def detect_faces(self) -> Iterator[Item]:
+    def find_items(self) -> Iterator[Item]:
         """All items in the folder, in any order."""
 
     @abstractmethod

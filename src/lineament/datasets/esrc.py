@@ -20,7 +20,7 @@ class ESRC(PhotosWithScan):
 
     NAME = "ESRC"
 
-    def detect_faces(self) -> Iterator[Item]:
+    def find_items(self) -> Iterator[Item]:
         """One item per photo."""
         for person in folders(self.root):
             inner = [folder for folder in folders(person) if any(p.suffix.lower() in MESHES for p in folder.iterdir())]

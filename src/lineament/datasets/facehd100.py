@@ -21,7 +21,7 @@ class FaceHD100(PhotosWithScan):
 
     NAME = "FaceHD-100"
 
-    def detect_faces(self) -> Iterator[Item]:
+    def find_items(self) -> Iterator[Item]:
         """One item per photo."""
         for person in folders(self.root):
             for folder in folders(person) or [person]:

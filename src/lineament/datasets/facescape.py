@@ -10,8 +10,9 @@ non-commercial research only. Tables: HRN 1, 2, 3 and 4.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ from lineament.geometry.mesh import Mesh
 
 Part = Literal["wild", "lab"]
 
+_FROM_OPENCV = np.array([1.0, -1.0, -1.0])
+
 PUPIL_DISTANCE = 62.85
 """Millimetres, the mean of women and men that the benchmark scales heads to."""
 
@@ -37,8 +40,10 @@ class FaceScapeBenchmark(Dataset):
 
     `predef` is the folder of the benchmark's code, copied beside its data: where the heads are and how they are turned.
     Wild: an orthographic camera that sees [-1, 1]³; meshes are multiplied by the picture's `pupil_scale`, which puts
-    the pupils 62.85 mm apart. Lab: `lab_gt_mesh/ID.obj` times 62.85 mm, moved by the camera of `lab_cam/NAME.json`.
-    Both have x to the right, y up, z to the viewer.
+    the pupils 62.85 mm apart, x to the right, y up, z to the viewer. Lab: `lab_gt_mesh/ID.obj` times 62.85 mm, moved by
+    the camera of `lab_cam/NAME.json`, which is OpenCV's (x to the right, y down, z away), as are the heads' rotations
+    and centres (`render_cvcam` in benchmark/code/renderer.py of github.com/zhuhao-nju/facescape turns y and z round
+    before it draws); here it is turned into the frame of the other part.
     """
 
     NAME = "FaceScape benchmark"
@@ -50,7 +55,7 @@ class FaceScapeBenchmark(Dataset):
         self.part = part
         super().__init__(root, split)
 
-    def detect_faces(self) -> Iterator[Item]:
+    def find_items(self) -> Iterator[Item]:
         """Pictures with a mesh of the same name (wild) or person (lab)."""
         meshes = {path.stem: path for path in sorted((self.root / f"{self.part}_gt_mesh").glob("*.obj"))}
         for folder in folders(self.root):
@@ -73,9 +78,9 @@ class FaceScapeBenchmark(Dataset):
         vertices = scan.vertices * scale
         if self.part == "lab":
             _, motion = (np.array(part, np.float64) for part in parse_json(item.files["camera"].read_text()))
-            vertices = vertices @ motion[:3, :3].T + motion[:3, 3] * scale
+            vertices = (vertices @ motion[:3, :3].T + motion[:3, 3] * scale) * _FROM_OPENCV
         head = np.eye(4)
-        head[:3, :3] = rotation.T
+        head[:3, :3] = rotation.T if self.part == "wild" else rotation.T * _FROM_OPENCV
         head[:3, 3] = -rotation.T @ centre * (scale if self.part == "wild" else 1.0)
         return Sample(
             rgb(item.files["image"]),
@@ -97,14 +102,17 @@ class FaceScapeBenchmark(Dataset):
 class FaceScapeViews(Dataset):
     """Multi-view pictures with the scan of each expression.
 
-    Layout: fsmview_trainset/SUBJECT/EXPRESSION/VIEW.jpg, and fsmview_trainset/SUBJECT/EXPRESSION.{ply,obj}
+    Layout: fsmview_trainset/SUBJECT/EXPRESSION/VIEW.jpg, .../SUBJECT/EXPRESSION.{ply,obj}, Rt_scale_dict.json
 
-    One item per view; items of one (subject, expression) share their scan, in millimetres.
+    One item per view; items of one (subject, expression) share their scan. Scans have each a frame and a scale of their
+    own; `Rt_scale_dict.json` (toolkit/predef of github.com/zhuhao-nju/facescape) holds [scale, [R | t]] by subject and
+    number of the expression, which take them to millimetres, faces along z, y up (toolkit/demo_align.ipynb). Views that
+    `params.json` calls invalid are left out (doc/doc_mview_model.md).
     """
 
     NAME = "FaceScape multi-view"
 
-    def detect_faces(self) -> Iterator[Item]:
+    def find_items(self) -> Iterator[Item]:
         """One item per view."""
         base = self.root / "fsmview_trainset"
         for person in folders(base if base.is_dir() else self.root):
@@ -112,12 +120,43 @@ class FaceScapeViews(Dataset):
                 scans = [
                     path for suffix in (".ply", ".obj") if (path := person / f"{expression.name}{suffix}").is_file()
                 ]
+                cameras = _parameters(expression / "params.json") if scans else {}
                 for photo in pictures(expression) if scans else []:
+                    if cameras.get(f"{photo.stem}_valid") is False:
+                        continue
                     name = f"{person.name}/{expression.name}/{photo.stem}"
                     meta = {"expression": expression.name, "view": photo.stem}
                     yield Item(name, person.name, {"image": photo, "scan": scans[0]}, meta)
 
     def read(self, item: Item) -> Sample:
-        """A view with its scan."""
+        """A view with its scan in millimetres, in the frame of FaceScape's registered models."""
         scan = read_mesh(item.files["scan"])
+        number = str(item.meta["expression"]).partition("_")[0]
+        try:
+            scale, motion = self._alignments[item.subject][number]
+            rotation, offset = np.array(motion, np.float64)[:3, :3], np.array(motion, np.float64)[:3, 3]
+            aligned = float(scale) * scan.vertices @ rotation.T + offset
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise DataError(f"Rt_scale_dict.json does not hold subject {item.subject}, expression {number}") from error
+        scan = Mesh(aligned, scan.triangles)
         return Sample(rgb(item.files["image"]), item.name, item.subject, scan=scan, meta=item.meta)
+
+    @cached_property
+    def _alignments(self) -> dict[str, Any]:
+        """Scale and motion of each scan, by subject and number of the expression."""
+        path = self.root / "Rt_scale_dict.json"
+        if not path.is_file():
+            raise DataError(f"there is no {path}; copy it from toolkit/predef of FaceScape's code: scans have no unit")
+        return _parameters(path)
+
+
+def _parameters(path: Path) -> dict[str, Any]:
+    """What a JSON file of FaceScape says; nothing where there is none.
+
+    Raises:
+        DataError: It is damaged.
+    """
+    if not path.is_file():
+        return {}
+    with reading(path, "a JSON object", DataError):
+        return dict(parse_json(path.read_text()))

@@ -20,7 +20,7 @@ class FFHQ(Dataset):
 
     NAME = "FFHQ"
 
-    def detect_faces(self) -> Iterator[Item]:
+    def find_items(self) -> Iterator[Item]:
         """Photos, of the best resolution that is there."""
         for name in ("images1024x1024", "in-the-wild-images", "thumbnails128x128"):
             found = sorted(path for path in (self.root / name).rglob("*") if path.suffix.lower() in PICTURES)

@@ -36,7 +36,7 @@ class Florence(Dataset):
 
     NAME = "Florence 2D/3D"
 
-    def detect_faces(self) -> Iterator[Item]:
+    def find_items(self) -> Iterator[Item]:
         """The first frontal scan of each person; the second where the first is missing."""
         for folder in folders(self.root):
             for pose in ("frontal1", "frontal2"):

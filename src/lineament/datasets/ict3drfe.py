@@ -36,7 +36,7 @@ class ICT3DRFE(Dataset):
 
     NAME = "ICT-3DRFE"
 
-    def detect_faces(self) -> Iterator[Item]:
+    def find_items(self) -> Iterator[Item]:
         """Folders that hold an albedo and normals."""
         for person in folders(self.root):
             for folder in folders(person):

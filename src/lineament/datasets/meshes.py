@@ -227,12 +227,17 @@ def cast_rays(
 def nearest_on_mesh(
     points: NDArray[np.float64], mesh: Mesh
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """The nearest place on a mesh to each of the points [N, 3]: points [N, 3], triangles [N], weights [N, 3]."""
+    """The nearest place on a mesh to each of the points [N, 3]: points [N, 3], triangles [N], weights [N, 3].
+
+    Triangles without area, of which scans have some, are passed over.
+    """
     pcu = needed("point_cloud_utils")
-    triangles = mesh.triangles.astype(np.int32)
+    solid = np.flatnonzero(np.linalg.norm(triangle_normals(mesh), axis=1) > 0.0)
+    triangles = mesh.triangles[solid].astype(np.int32)
     _, triangle, weights = pcu.closest_points_on_mesh(
         np.ascontiguousarray(points, np.float64), np.ascontiguousarray(mesh.vertices), triangles
     )
+    triangle = solid[triangle]
     corners = mesh.vertices[mesh.triangles[triangle]]
     return (corners * weights[:, :, None]).sum(axis=1), np.asarray(triangle, np.int64), weights
 

@@ -19,7 +19,7 @@ class MICC(PhotosWithScan):
 
     NAME = "MICC"
 
-    def detect_faces(self) -> Iterator[Item]:
+    def find_items(self) -> Iterator[Item]:
         """One item per frame."""
         for person in folders(self.root):
             scans = sorted((person / "Model").rglob("*.obj"))

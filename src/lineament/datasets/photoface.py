@@ -45,7 +45,7 @@ class Photoface(Dataset):
 
     NAME = "Photoface"
 
-    def detect_faces(self) -> Iterator[Item]:
+    def find_items(self) -> Iterator[Item]:
         """One item per photo."""
         for folder in sorted(path for path in self.root.rglob("*") if path.is_dir()):
             prepared = {path.name.lower(): path for path in pictures(folder)}

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from lineament.datasets.dataset import PICTURES, Dataset, Item, rgb
 from lineament.datasets.meshes import read_mesh, read_points
 from lineament.datasets.sample import Sample
+from lineament.errors import DataError
+from lineament.files.reading import reading
 
 REGIONS = ("nose", "mouth", "forehead", "cheek")
 
@@ -22,17 +24,15 @@ class REALY(Dataset):
 
     Layout: REALY_image/**/ID[_VIEW].png, REALY_scan_region/ID/{nose,...}.obj, REALY_HIFI3D_keypoints/ID.obj
 
-    The keypoints are 85 landmarks (68 and 17 on the cheeks) in the scan's frame; `metrical_scale.txt`, where it is
-    there,
-    has a line per scan with the millimetres of a unit.
+    Besides metrical_scale.txt of its code (github.com/czh-98/REALY, folder data), a line per scan from scan 1 on: the
+    millimetres of a unit. The keypoints are 85 landmarks (68 and 17 on the cheeks) in the scan's frame.
     """
 
     NAME = "REALY"
 
-    def detect_faces(self) -> Iterator[Item]:
+    def find_items(self) -> Iterator[Item]:
         """Pictures whose scan is there."""
-        scale_file = self.root / "metrical_scale.txt"
-        scales = [float(word) for word in scale_file.read_text().split()] if scale_file.is_file() else []
+        scales = self._scales()
         seen: set[str] = set()
         for photo in sorted(path for path in (self.root / "REALY_image").rglob("*") if path.suffix.lower() in PICTURES):
             match = re.fullmatch(r"(\d+)(?:_(\d+))?", photo.stem)
@@ -43,13 +43,25 @@ class REALY(Dataset):
             files["keypoints"] = self.root / "REALY_HIFI3D_keypoints" / f"{match[1]}.obj"
             if all(path.is_file() for path in files.values()):
                 seen.add(photo.stem)
-                number = int(match[1])
-                scale = scales[number - 1] if 0 < number <= len(scales) else 1.0
-                meta: dict[str, float | str] = {"view": match[2] or "frontal", "scale": scale}
+                meta: dict[str, float | str] = {"view": match[2] or "frontal"}
+                if 0 < int(match[1]) <= len(scales):
+                    meta["scale"] = scales[int(match[1]) - 1]
                 yield Item(photo.stem, match[1], {"image": photo, **files}, meta)
+
+    def _scales(self) -> list[float]:
+        """Millimetres of a unit of each scan; none where the file is missing."""
+        path = self.root / "metrical_scale.txt"
+        if not path.is_file():
+            return []
+        with reading(path, "a number per scan", DataError):
+            return [float(word) for word in path.read_text().split()]
 
     def read(self, item: Item) -> Sample:
         """A picture with its scan's regions and landmarks [85, 3], all in the scan's frame."""
+        if "scale" not in item.meta:
+            raise DataError(
+                f"no scale of scan {item.subject}: copy metrical_scale.txt of REALY's code (data/) to {self.root}"
+            )
         regions = {name: read_mesh(item.files[name]) for name in REGIONS}
         landmarks = read_points(item.files["keypoints"])
         image = rgb(item.files["image"])

@@ -34,7 +34,7 @@ class SynFace(Dataset):
 
     NAME = "BFM renderings of Unsup3D"
 
-    def detect_faces(self) -> Iterator[Item]:
+    def find_items(self) -> Iterator[Item]:
         """Pictures with a depth map of the same name."""
         for part in folders(self.root):
             depths = {path.stem: path for path in pictures(part / "depth")}

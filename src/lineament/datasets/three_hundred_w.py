@@ -26,7 +26,7 @@ class ThreeHundredW(Dataset):
 
     NAME = "300-W"
 
-    def detect_faces(self) -> Iterator[Item]:
+    def find_items(self) -> Iterator[Item]:
         """Photos that have a `.pts` file."""
         for folder in folders(self.root):
             for photo in pictures(folder):

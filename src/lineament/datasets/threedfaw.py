@@ -30,7 +30,7 @@ class ThreeDFAW(Dataset):
 
     NAME = "3DFAW"
 
-    def detect_faces(self) -> Iterator[Item]:
+    def find_items(self) -> Iterator[Item]:
         """Photos whose landmarks are there."""
         for folder in folders(self.root):
             match = re.fullmatch(r"(.+)_img", folder.name)

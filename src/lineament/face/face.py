@@ -27,6 +27,13 @@ class Pose:
     roll: float
     """Positive leans clockwise as seen."""
 
+    @property
+    def rotation(self) -> NDArray[np.float64]:
+        """The rotation [3, 3] from the head's frame to the camera's; `of_rotation` is its inverse."""
+        from scipy.spatial.transform import Rotation
+
+        return np.asarray(Rotation.from_euler("ZXY", [-self.roll, self.pitch, self.yaw], degrees=True).as_matrix())
+
     @classmethod
     def of_rotation(cls, rotation: NDArray[Any]) -> Pose:
         """The angles of a rotation [3, 3] from the head's frame (x to its left, y up, z out of the face)."""

@@ -12,17 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from lineament.alignment.crop import STRIP_ROWS, FaceCrop
-from lineament.annotations.parsing import FACE_CLASSES
-from lineament.face.face import FaceParsing
 from lineament.images.resize import resized_square
-
-_FOREHEAD = 0.5  # height of the forehead over the brows, of the face below them
-_MARGIN = 0.04  # share of the crop's side by which the face's region is widened: ears stand out of the landmarks
-_SPECK = 0.001  # share of the crop's area below which a hole is a mistake
-_PIECE = 0.03  # share of the largest piece's area from which another one is no shred
-_SOFT = 0.006  # sigma of the blur that smoothes the outline, of the crop's side
-_THREAD = 0.05  # share of the crop's side below which a connection is a thread
-
 
 Strip = tuple[tuple[slice, slice], NDArray[Any], NDArray[np.bool_]]
 """Rows and columns of a part of the photo, a map of it, and where the face is in it."""
@@ -45,7 +35,7 @@ class FaceRegion:
     parse: NDArray[np.uint8]
     """h×w of `MaskClass`, in the rectangle that `FaceCrop.place` names; other outside the crop."""
     mask: NDArray[np.bool_]
-    """h×w, the large pieces of skin, eyes, mouth, brows and teeth from the chin to the hairline."""
+    """h×w, the face from the chin to the hairline: one piece without holes, what lies under glasses included."""
     crop_share: NDArray[np.float32]
     """R×R, of which the mask is made: how much of each pixel of the crop, seen at any size, is face."""
 
@@ -63,6 +53,16 @@ class FaceRegion:
         onto = np.zeros((self.height, self.width), part.dtype)
         onto[self.place] = part
         return onto
+
+    def alpha(self) -> NDArray[np.float32]:
+        """h×w, how opaque the face is over another picture: 1 inside, falling to 0 at the mask's edge."""
+        top = self.place[0].start
+        read, soft = self.crop.at(len(self.crop_share)), np.zeros(self.mask.shape, np.float32)
+        for rows, _ in read.strips(self.height, self.width):
+            here = slice(rows.start - top, rows.stop - top)
+            share = read.paste(self.crop_share, self.height, self.width, rows)
+            soft[here] = (2.0 * share - 1.0).clip(0.0, 1.0) * self.mask[here]
+        return soft
 
     @cached_property
     def in_crop(self) -> NDArray[np.bool_]:
@@ -142,66 +142,3 @@ class FaceRegion:
             np.copyto(onto[:, columns], strip, casting="same_kind", where=inside)
             yield onto
         yield from nothing(rows.stop, self.height)
-
-
-def region_of(parsing: FaceParsing, crop: FaceCrop, height: int, width: int) -> FaceRegion:
-    """What each pixel around a face shows, and where the face is.
-
-    Args:
-        parsing: The face.
-        crop: The square that was read, seen at any size.
-        height: The photo's rows.
-        width: The photo's columns.
-    """
-    read = parsing.crop
-    covered = read.covers(height, width)
-    top = read.place(height, width)[1]
-    parse, mask = np.zeros(covered.shape, np.uint8), np.zeros(covered.shape, bool)
-    piece = _main_pieces(parsing.parse[..., list(FACE_CLASSES)].sum(-1) * face_region(parsing))
-    for rows, _ in read.strips(height, width):
-        here = slice(rows.start - top, rows.stop - top)
-        shares = read.paste(parsing.parse, height, width, rows)
-        parse[here] = shares.argmax(-1) * covered[here]
-        mask[here] = (read.paste(piece, height, width, rows) > 0.5) & covered[here]
-    return FaceRegion(crop, height, width, parse, mask, piece)
-
-
-def face_region(parsing: FaceParsing) -> NDArray[np.bool_]:
-    """Where the face can be in the crop, S×S: the landmarks' hull and the forehead above it, a little widened.
-
-    Skin goes on below the chin, where collars and shadows are easily taken for it.
-    """
-    import cv2
-
-    points = parsing.crop.to_crop(parsing.landmarks)
-    brows, chin = points[17:27], points[8]
-    forehead = brows - np.array([0.0, _FOREHEAD * (chin[1] - brows[:, 1].mean())])
-    hull = cv2.convexHull(np.concatenate([points, forehead]).round().astype(np.int32))
-    region = np.zeros(parsing.parse.shape[:2], np.uint8)
-    cv2.fillConvexPoly(region, hull, 1)
-    side = round(2 * _MARGIN * len(region)) | 1
-    return np.asarray(cv2.dilate(region, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))) > 0)
-
-
-def _main_pieces(probability: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The face's probability S×S with everything set to zero that does not hang together with its large pieces.
-
-    Shreds between strands of hair and stray pixels of the background hang on threads, if at all: an opening cuts them.
-    The frame of a pair of glasses parts the forehead and the eyes from the cheeks: these pieces are large.
-    """
-    import cv2
-
-    side = max(3, round(_THREAD * len(probability)) | 1)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    opened = cv2.morphologyEx((probability > 0.5).astype(np.uint8), cv2.MORPH_OPEN, disc)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
-    if count < 2:
-        return probability
-    areas = stats[1:, cv2.CC_STAT_AREA]
-    pieces = 1 + np.flatnonzero(areas >= _PIECE * areas.max())
-    near = cv2.dilate(np.isin(labels, pieces).astype(np.uint8), np.ones((3, 3), np.uint8), iterations=2)
-    kept = probability * near
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((kept <= 0.5).astype(np.uint8), connectivity=4)
-    specks = [i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] < _SPECK * kept.size]
-    kept[np.isin(labels, specks)] = 1.0
-    return np.asarray(cv2.GaussianBlur(kept, (0, 0), _SOFT * len(kept)), dtype=np.float32)

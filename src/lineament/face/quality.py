@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is a photo good enough? Size, sharpness, exposure, pose and covering of a face, and the error to expect."""
+"""Is a photo good enough? Size, sharpness, exposure, pose and covering of a face."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from functools import lru_cache
-from importlib.resources import files
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +16,7 @@ from lineament.face.face import Face, FaceParsing
 from lineament.face.parse import hull_of
 
 _SEEN_AT = 256  # px, the side of the crop in which sharpness is measured
+_BLURRED, _SOFT = 0.72, 0.64  # of a face 256 pixels large, blurred by some 2.5 and 1.5 pixels (docs/faces.md)
 _DARKEST, _BRIGHTEST = 6, 250  # 8-bit values beyond which a channel holds nothing
 
 Severity = Literal["note", "warning"]
@@ -68,8 +65,6 @@ class PhotoCheck:
 
     measures: FaceMeasures
     findings: tuple[Finding, ...]
-    expected_error: float
-    """Mean angular error in degrees that synthetic faces with the same flaws have."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -90,7 +85,7 @@ def check_face(image: NDArray[Any], face: Face) -> PhotoCheck:
     if face.parsing is None:
         raise UsageError("the face has not been read; use lineament.face.read_face")
     measures = measure(image, face.parsing)
-    return PhotoCheck(measures, tuple(_findings(measures)), expected_error(measures))
+    return PhotoCheck(measures, tuple(_findings(measures)))
 
 
 def measure(image: NDArray[Any], parsing: FaceParsing) -> FaceMeasures:
@@ -153,7 +148,7 @@ def _findings(m: FaceMeasures) -> list[Finding]:
 
     size, covered, hair = f"{m.size:.0f} pixels", f"{100 * m.covered:.0f} %", f"{100 * m.hair:.0f} %"
     say(m.size < 48, m.size < 100, f"the face is small ({size}): take a larger picture, fine detail is lost")
-    say(m.blur > 0.62, m.blur > 0.52, "the face is blurred: take a sharper picture, or shrink this one")
+    say(m.blur > _BLURRED, m.blur > _SOFT, "the face is blurred: take a sharper picture, or shrink this one")
     say(m.brightness < 0.08, m.brightness < 0.16, "the face is dark: brighten it or take it in more light")
     say(m.clipped > 0.2, m.clipped > 0.06, f"{100 * m.clipped:.0f} % of the skin is burnt out or black: expose for it")
     say(m.yaw > 60, m.yaw > 40, f"the head is turned by {m.yaw:.0f}°: its far side is hidden and only guessed")
@@ -164,23 +159,3 @@ def _findings(m: FaceMeasures) -> list[Finding]:
     say(m.hair > 0.2, m.hair > 0.08, f"hair covers {hair} of the face: tie it back")
     say(m.glasses > 0.12, m.glasses > 0.015, "glasses cover the eyes: take them off, their rims leave marks")
     return sorted(found, key=lambda finding: finding.severity != "warning")
-
-
-def expected_error(measures: FaceMeasures) -> float:
-    """Degrees of mean angular error that synthetic faces with the same flaws have (`tools/calibrate_check.py`)."""
-    return predict_error(measures, _calibration())
-
-
-def predict_error(measures: FaceMeasures, calibration: Mapping[str, Any]) -> float:
-    """The calibration's log-linear model: a base, times a factor for every flaw, straight between its knots."""
-    values = asdict(measures)
-    log_error = float(calibration["base"])
-    for name, curve in calibration["flaws"].items():
-        log_error += float(np.interp(values[name], curve["at"], curve["log_factor"]))
-    return float(np.exp(log_error))
-
-
-@lru_cache(maxsize=1)
-def _calibration() -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads(files("lineament.face").joinpath("quality.json").read_text())
-    return loaded

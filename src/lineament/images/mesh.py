@@ -15,15 +15,20 @@ from lineament.files.writing import atomic_path, check_finite
 from lineament.geometry.mesh import Mesh, vertex_normals
 from lineament.images.write import MeshFormat
 
+_METRE = 1000.0  # mm: glTF's unit is the metre
 
-def write_mesh(path: Path, mesh: Mesh, texture: NDArray[np.uint8] | None = None) -> list[Path]:
-    """Write a mesh with its vertex normals, in its own unit.
+
+def write_mesh(
+    path: Path, mesh: Mesh, texture: NDArray[np.uint8] | None = None, normal_map: NDArray[np.uint8] | None = None
+) -> list[Path]:
+    """Write a mesh with its vertex normals, in millimetres; GLB in metres.
 
     Args:
         path: The file; its suffix names the format. OBJ writes a material and the texture beside it, under its stem;
             GLB holds them; PLY gets the texture's colours at its vertices; STL gets none.
-        mesh: The mesh; its texture coordinates count if there is a texture.
+        mesh: In millimetres; its texture coordinates count if there is a texture.
         texture: H×W×3 RGB.
+        normal_map: H×W×3 normals in the surface's tangent frames, (n + 1) / 2, which GLB alone takes.
 
     Returns:
         All files that were written.
@@ -53,7 +58,11 @@ def write_mesh(path: Path, mesh: Mesh, texture: NDArray[np.uint8] | None = None)
             picture, white, black = Image.fromarray(texture), [255, 255, 255, 255], [0, 0, 0, 255]
             if kind == "glb":
                 material = trimesh.visual.material.PBRMaterial(
-                    name=path.stem, baseColorTexture=picture, metallicFactor=0.0, roughnessFactor=1.0
+                    name=path.stem,
+                    baseColorTexture=picture,
+                    normalTexture=None if normal_map is None else Image.fromarray(normal_map),
+                    metallicFactor=0.0,
+                    roughnessFactor=1.0,
                 )
             else:  # the texture as it is, without gloss: trimesh's own would darken it
                 material = trimesh.visual.material.SimpleMaterial(
@@ -61,7 +70,8 @@ def write_mesh(path: Path, mesh: Mesh, texture: NDArray[np.uint8] | None = None)
                 )
             visual = trimesh.visual.TextureVisuals(uv, material)
     normals = vertex_normals(mesh)[vertices]
-    solid = trimesh.Trimesh(mesh.vertices[vertices], triangles, visual=visual, vertex_normals=normals, process=False)
+    places = mesh.vertices[vertices] / (_METRE if kind == "glb" else 1.0)
+    solid = trimesh.Trimesh(places, triangles, visual=visual, vertex_normals=normals, process=False)
     files: dict[str, bytes] = {}
     if kind == "obj":
         text, auxiliary = trimesh.exchange.obj.export_obj(

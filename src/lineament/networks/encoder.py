@@ -86,7 +86,7 @@ def start_encoder(encoder: ResNetEncoder | EfficientNetLiteEncoder, name: Encode
     if start == "random":
         return
     path = _packaged(name) if start == "imagenet" else Path(start)
-    tensors = read_checkpoint_tensors(path)
+    tensors = read_checkpoint_tensors(path, "encoder's weights")
     first = next(iter(encoder.state_dict()))
     inside = next((n for n in tensors if f".{n}".endswith(f".{_INSIDE}{first}")), None)
     if inside is not None:  # one of our networks has the encoder as a part of it

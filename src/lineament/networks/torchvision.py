@@ -44,13 +44,16 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     network.load_state_dict({**own, **{name: tensors[name] for name in needed}})
 
 
-def read_checkpoint_tensors(path: Path) -> dict[str, Tensor]:
+def read_checkpoint_tensors(path: Path, what: str = "ImageNet weights") -> dict[str, Tensor]:
     """The tensors of a checkpoint, ``.pth`` (read without running code) or ``.safetensors``, by name.
+
+    Args:
+        path: The file.
+        what: What errors call it.
 
     Raises:
         WeightsError: The file cannot be read, holds something else, or numbers that are not finite.
     """
-    what = "ImageNet weights"
     if path.suffix == ".safetensors":
         tensors = read_tensors(path, ("F16", "F32", "F64", "I64"), WeightsError, what).tensors
         return {name: torch.from_numpy(values.copy()) for name, values in tensors.items()}

@@ -19,8 +19,8 @@ from lineament.face import Box, Detector, Face, detect_faces, parse_face
 from lineament.face.face import FaceParsing, checked_faces
 from lineament.face.frames import first_faces
 from lineament.face.given_boxes import ParsedFace, checked_box, parse_where_given
-from lineament.face.paste import region_of
 from lineament.face.quality import check_face
+from lineament.face.region import region_of
 from lineament.images.read import as_image, read_frames, read_image
 from lineament.inference.predictor import Predictor
 from lineament.methods.discovery import (
@@ -180,7 +180,9 @@ class Estimator:
             about = self._about(predictor, asked, frame)
             del views, estimates
             while estimated:
-                yield _geometry(image, queue.pop(), *estimated.pop(), about, last_face, predictor.size)
+                yield _geometry(
+                    image, queue.pop(), *estimated.pop(), about, last_face, predictor.size, asked.options.ears
+                )
 
     @property
     def predictors(self) -> tuple[Predictor, ...]:
@@ -303,6 +305,7 @@ def _geometry(
     about: Mapping[str, Any],
     last_face: LastFace,
     own_size: int,
+    ears: bool,
 ) -> FaceGeometry:
     """All that is known of one face; its crop has the size of the picture that the networks saw."""
     face, parsing = read.face, _reading(read)
@@ -310,7 +313,7 @@ def _geometry(
     check = check_face(image, face)
     height, width = image.shape[:2]
     return FaceGeometry(
-        region=region_of(parsing, parsing.crop.at(len(picture)), height, width),
+        region=region_of(parsing, parsing.crop.at(len(picture)), height, width, ears),
         box=face.box,
         score=face.score,
         confidence=float(certainty.mean()),

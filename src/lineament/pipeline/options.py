@@ -16,6 +16,8 @@ class Options:
     """Stages after the first, as many as the method has; by default all that its weights were trained with."""
     second_view: bool = True
     """Average with a second view, mirrored and closer (test-time augmentation): more accurate, twice the time."""
+    ears: bool = False
+    """Count ears as face."""
     fine_crop: bool = True
     """See large faces once more in a finer crop, for detail: up to three times the time."""
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from lineament.result.surface import FaceSurface
 
 Output = Literal["normals", "depth", "mesh", "albedo", "restored", "views"]
+MeshPose = Literal["photo", "frontal"]
+"""How a mesh stands: as in the photo, or facing the viewer."""
 
 _GRAZING = 0.1  # n_z of a base mesh below which the photo says nothing of it
 _SHEET_SIDE = 256
@@ -62,7 +64,7 @@ class FaceGeometry:
     pose: Pose
     """How the head is turned."""
     check: PhotoCheck
-    """What is wrong with the photo, and the error to expect."""
+    """What is wrong with the photo."""
     crop_image: NDArray[np.uint8]
     """S×S×3, that square."""
     photo: NDArray[Any]
@@ -95,8 +97,13 @@ class FaceGeometry:
 
     @property
     def mask(self) -> NDArray[np.bool_]:
-        """H×W, where the face is: skin, brows, eyes, mouth and teeth, not hair, glasses or clothes."""
+        """H×W, where the face is: one piece from the chin to the hairline, what lies under glasses included."""
         return self._once("mask", lambda: self.region.whole(self.region.mask))
+
+    @property
+    def alpha(self) -> NDArray[np.float32]:
+        """H×W, how opaque the face is over another picture: 1 inside, falling to 0 at the mask's edge."""
+        return self._once("alpha", lambda: self.region.whole(self.region.alpha()))
 
     @property
     def parse(self) -> NDArray[np.uint8]:
@@ -242,7 +249,7 @@ class FaceGeometry:
             f"score {self.score:.2f}\n"
             f"  head turned {pose.yaw:+.0f}°, nodding {pose.pitch:+.0f}°, leaning {pose.roll:+.0f}°; "
             f"normals, depth, albedo, mesh() by {method}, {stages} stages after the first\n"
-            f"  error to expect {self.check.expected_error:.0f}°; {' '.join(self.check.warnings) or 'no warnings'}"
+            f"  {' '.join(self.check.warnings) or 'no warnings'}"
         )
 
     def encoded(
@@ -281,6 +288,7 @@ class FaceGeometry:
         photo: str | None = None,
         outputs: Sequence[Output] = ("normals",),
         mesh_formats: Sequence[MeshFormat] = ("glb",),
+        mesh_pose: MeshPose = "photo",
     ) -> Path:
         """Write the maps, previews and ``face.json``; the folder appears whole or not at all.
 
@@ -292,6 +300,7 @@ class FaceGeometry:
                 textured mesh, "albedo" for albedo.png; of a method that restores photos "restored" for restored.png,
                 "views" for views.png.
             mesh_formats: Files of the mesh: "glb", "obj", "ply", "stl".
+            mesh_pose: As in the photo, or "frontal": turned to face the viewer.
 
         Returns:
             The folder.
@@ -305,7 +314,8 @@ class FaceGeometry:
         from lineament.result.saving import SaveOptions, names_of, save_photo
 
         folder = folder_path(directory)
-        options = SaveOptions(convention, names_of("outputs", outputs), names_of("mesh_formats", mesh_formats))
+        formats = names_of("mesh_formats", mesh_formats)
+        options = SaveOptions(convention, names_of("outputs", outputs), formats, mesh_pose)
         save_photo([self], 1, folder, options, photo)
         return folder
 

@@ -22,7 +22,8 @@ from lineament.images.write import MeshFormat, write_exr_strips, write_indexed_p
 from lineament.options import check_options
 from lineament.render.preview import LIGHTS, shading_strip
 from lineament.result.albedo import photo_albedo
-from lineament.result.geometry import STEPS_PER_DEGREE, CombinedMap, Output
+from lineament.result.geometry import STEPS_PER_DEGREE, CombinedMap, MeshPose, Output
+from lineament.result.mesh_files import write_mesh_files
 from lineament.result.restored import views_sheet
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class SaveOptions:
     """"normals" (which everything else comes with), "depth", "mesh", "albedo", "restored", "views"."""
     mesh_formats: tuple[MeshFormat, ...] = ("glb",)
     """Files of the mesh."""
+    mesh_pose: MeshPose = "photo"
+    """How the mesh stands: as in the photo, or facing the viewer."""
 
     def __post_init__(self) -> None:
         check_options(self, {})
@@ -117,7 +120,8 @@ def write_face(face: FaceGeometry, folder: Path, options: SaveOptions, photo: st
     grey = face.grey_uncertainty()
     if grey is not None:
         write_png(folder / "uncertainty.png", grey)
-    write_png(folder / "mask.png", face.region.whole(face.region.mask * np.uint8(255)))
+    opaque = np.ceil(255 * np.maximum(face.region.alpha(), np.float32(1 / 255) * face.region.mask))
+    write_png(folder / "mask.png", face.region.whole(opaque.astype(np.uint8)))
     write_indexed_png(folder / "parse.png", face.parse, PARSE_COLOURS.values())
     write_png(folder / "shading.png", shading_strip(*_close_up(face)))
     write_png(folder / "sheet.png", face.sheet())
@@ -138,7 +142,8 @@ def write_face(face: FaceGeometry, folder: Path, options: SaveOptions, photo: st
     if "views" in options.outputs:
         write_png(folder / "views.png", views_sheet(face.crop_estimate))
     if "mesh" in options.outputs:
-        described["mesh"] = _write_mesh(face, folder, options)
+        unlit = "albedo" in options.outputs
+        described["mesh"] = write_mesh_files(face, folder, options.mesh_formats, options.mesh_pose, unlit)
     write_json(folder / "face.json", described)
 
 
@@ -172,31 +177,6 @@ def _write_depth(face: FaceGeometry, folder: Path) -> dict[str, Any]:
     }
 
 
-def _write_mesh(face: FaceGeometry, folder: Path, options: SaveOptions) -> dict[str, Any]:
-    """Write the mesh; return what ``face.json`` says of it."""
-    from lineament.images.mesh import write_mesh
-    from lineament.result.head import has_head, write_head_files
-
-    own = face.crop_estimate
-    if has_head(own):
-        return write_head_files(face, folder, options.mesh_formats, unlit="albedo" in options.outputs)
-    mesh, texture = face.mesh(), face.mesh_texture()
-    files = [file.name for kind in options.mesh_formats for file in write_mesh(folder / f"mesh.{kind}", mesh, texture)]
-    if own.mesh is None:
-        origin, unit = face.surface.origin, "millimetres of an average adult's head"
-        zero = "the middle of the crop"
-    else:
-        origin, unit, zero = "method", "millimetres", "the method's own"
-    return {
-        "origin": origin,
-        "files": files,
-        "unit": unit,
-        "frame": f"{DESCRIPTIONS['opengl']}; the origin is {zero}",
-        "vertices": len(mesh.vertices),
-        "triangles": len(mesh.triangles),
-    }
-
-
 def _png_text(face: FaceGeometry, convention: NormalsConvention) -> dict[str, str]:
     """What a normal map's PNG says of itself."""
     return {
@@ -223,8 +203,6 @@ def describe(face: FaceGeometry, convention: NormalsConvention, photo: str | Non
         },
         "pose": {name: round(angle, 1) for name, angle in asdict(face.pose).items()},
         "check": {
-            "expected_error": round(face.check.expected_error, 1),
-            "unit": "degrees, of synthetic faces with the same flaws",
             "findings": [asdict(finding) for finding in face.check.findings],
             "measures": {name: round(value, 3) for name, value in asdict(face.check.measures).items()},
         },

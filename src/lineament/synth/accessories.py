@@ -97,7 +97,7 @@ def _curves(marks: Tensor, own: SampleRandom) -> tuple[Tensor, Tensor]:
     front = torch.maximum(marks[:, 27, 2:], middle[:, 2:]) + amount("glasses forward", 4.0, 14.0)
     low = middle[:, 1:2] - amount("glasses down", 0.0, 8.0)
     wrap = amount("glasses wrap", 0.0, 0.003)
-    thick = amount("rim width", 0.8, 4.5)
+    thick = own.log_uniform("rim width", 0.5, 4.5)[:, None]
     angle = torch.arange(_RIM, device=marks.device) * (2.0 * math.pi / _RIM)
 
     def bent(x: Tensor, y: Tensor) -> Tensor:
@@ -106,6 +106,12 @@ def _curves(marks: Tensor, own: SampleRandom) -> tuple[Tensor, Tensor]:
     def superellipse(value: Tensor) -> Tensor:
         return torch.sign(value) * value.abs() ** (2.0 / corner)
 
+    # Whole rims, rims above the lenses alone, or none at all.
+    kind = own.choice("rim kind", (0.6, 0.28, 0.12))[:, None]
+    lower = torch.where(kind == 0, thick, torch.zeros_like(thick))
+    upper = torch.where(kind == 2, torch.zeros_like(thick), thick)
+    around = torch.where(angle.sin()[None] < -0.15, lower, upper)  # [G, RIM] mm
+
     rims, tubes = [], []
     for eye, side in ((right, -1.0), (left, 1.0)):
         centre = eye[:, :1] + side * 0.03 * difference
@@ -113,7 +119,7 @@ def _curves(marks: Tensor, own: SampleRandom) -> tuple[Tensor, Tensor]:
         rim = bent(centre + wide * across, low + high * up)
         outward = torch.stack([across / wide, up / high, torch.zeros_like(up)], dim=-1)
         rims.append(torch.cat([rim, rim.mean(1, keepdim=True)], dim=1))
-        tubes.append(_tube(rim, outward / outward.norm(dim=-1, keepdim=True).clamp_min(1e-6), thick))
+        tubes.append(_tube(rim, outward / outward.norm(dim=-1, keepdim=True).clamp_min(1e-6), around))
     t = torch.linspace(0.0, 1.0, _BRIDGE, device=marks.device)[None]
     quarter = low + high * amount("bridge height", 0.1, 0.7)
     inner = right[:, :1] - 0.03 * difference + wide, left[:, :1] + 0.03 * difference - wide
@@ -129,7 +135,7 @@ def _curves(marks: Tensor, own: SampleRandom) -> tuple[Tensor, Tensor]:
 
 
 def _tube(points: Tensor, side: Tensor, width: Tensor) -> Tensor:
-    """A square section along points [G, N, 3]: its four corners at each, [G, 4 N, 3]."""
+    """A square section along points [G, N, 3] of a width [G, N] or [G, 1]: its four corners at each, [G, 4 N, 3]."""
     half = 0.5 * width[..., None] * side
     deep = torch.zeros_like(half)
     deep[..., 2] = 0.5 * width

@@ -23,7 +23,7 @@ from lineament.synth.background import background
 from lineament.synth.batch import MaskClass, SampleBatch
 from lineament.synth.config import SynthConfig
 from lineament.synth.degrade import Degrade
-from lineament.synth.hair import HairMesh, grow_hair
+from lineament.synth.hair import HairMesh, grow_hair, hair_texture
 from lineament.synth.labels import label_parts, visible_landmarks
 from lineament.synth.light import Light, sample_light
 from lineament.synth.noise import NoiseBank
@@ -205,8 +205,7 @@ class Generator:
         rest, level, hat, z, normal = pixels.split((3, 1, 1, 1, 3), dim=1)
         inside = layer.triangle[:, None] >= 0
         strand = Surface(rest, rest[:, :2], {}, inside)
-        tiles = strand.tiles(55.0) * torch.tensor([1.0, 0.35], device=self.device)  # strands run up and down
-        streaks = self.bank.sample("streaks", tiles, own, "hair strands")
+        streaks, tone, salt = hair_texture(strand, own, self.bank)
         ragged = own.uniform("hair raggedness", 1.0, 12.0)[:, None, None, None]
         nearer = (position[:, 2:] == 0) | (z > position[:, 2:])
         cloth_here = hat > 0
@@ -214,8 +213,7 @@ class Generator:
         normal = unit(normal)
         tilt = own.uniform("strand relief", 0.1, 0.5)[:, None, None, None] * ~cloth_here
         normal = unit(torch.cat([normal[:, :1] + tilt * streaks, normal[:, 1:]], dim=1))
-        tone = (1.0 + 0.35 * streaks).clamp(0.25, 2.0)
-        albedo = (colour[:, :, None, None] * tone).clamp(0.003, 0.9)
+        albedo = (torch.lerp(colour[:, :, None, None], torch.full_like(normal, 0.5), salt) * tone).clamp(0.003, 0.9)
         dyed = own.uniform("hat colour", 0.02, 0.8, shape=(3,))
         dyed = torch.where(own.bernoulli("plain hat", 0.6)[:, None], dyed[:, :1], dyed)[:, :, None, None]
         weave = self.bank.sample("fractal", strand.tiles(60.0), own, "hat folds")

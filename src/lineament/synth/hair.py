@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from lineament.rig import Part
-from lineament.synth.fields import smoothstep
+from lineament.synth.fields import per_sample, smoothstep
+from lineament.synth.noise import NoiseBank
 from lineament.synth.person import PosedFace, RigTensors
 from lineament.synth.random import SampleRandom
+from lineament.synth.skin import Surface
 
 _REACH = 60.0  # mm below the natural hairline that a fringe can fall
 
@@ -82,6 +84,9 @@ def grow_hair(
     receding = person.bernoulli("receding", 0.2)[:, None] * person.uniform("recession", 5.0, 40.0)[:, None]
     level = mesh.hairline - 5.0 * person.normal("hairline")[:, None].clamp(-2, 2) + 4.0 * wave + fringe
     level = level - receding * front
+    # Hair that is lost on top stays above the ears.
+    crown = smoothstep(60.0, 44.0, x.abs()) * smoothstep(top, top + 15.0, y) * smoothstep(-70.0, -20.0, z)
+    level = level - person.bernoulli("bald crown", 0.12)[:, None] * 120.0 * crown
     # Long hair spreads from behind the ears over cheeks and neck.
     long = (cut == 2).to(x.dtype)[:, None]
     spread = person.uniform("hair spread", 0.0, 45.0)[:, None] * long
@@ -118,6 +123,30 @@ def _hat(mesh: HairMesh, top: Tensor, share: float, person: SampleRandom) -> Ten
     hood = mesh.hairline + spread * smoothstep(top + 60.0, top, y) - 6.0
     level = torch.where(kind == 0, cap, torch.where(kind == 1, hood, torch.minimum(hood, y - top + 60.0)))
     return torch.where(person.bernoulli("hat", share)[:, None], level, torch.full_like(level, -_REACH))
+
+
+def hair_texture(strand: Surface, own: SampleRandom, bank: NoiseBank) -> tuple[Tensor, Tensor, Tensor]:
+    """Strands, straight or curled.
+
+    Args:
+        strand: The hair's pixels.
+        own: The people's own draws.
+        bank: Noise fields.
+
+    Returns:
+        [B, 1, H, W] each: relief of about unit variance, factor of the colour, and the share of white hairs.
+    """
+    up_and_down = torch.tensor([1.0, 0.35], device=strand.rest.device)
+    straight = bank.sample("streaks", strand.tiles(55.0) * up_and_down, own, "hair strands")
+    curls = bank.sample("pores", strand.tiles(80.0), own, "curls")
+    curled = per_sample(own.bernoulli("curly", 0.3).to(straight.dtype) * own.uniform("curl", 0.4, 1.0))
+    relief = torch.lerp(straight, curls, curled)
+    fine = bank.sample("streaks", strand.tiles(24.0) * up_and_down, own, "single hairs")
+    locks = bank.sample("fractal", strand.tiles(70.0), own, "locks")
+    depth = per_sample(own.uniform("strand contrast", 0.15, 0.5))
+    tone = (1.0 + depth * relief + 0.2 * fine + 0.15 * locks).clamp(0.25, 2.0)
+    salted = per_sample(own.bernoulli("salted", 0.2).to(straight.dtype) * own.uniform("salt", 0.2, 0.9))
+    return relief, tone, salted * smoothstep(-0.6, 0.9, fine + locks)
 
 
 def marks_height(rig: RigTensors, landmark: int) -> Tensor:

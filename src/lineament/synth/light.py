@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from lineament.geometry.spherical_harmonics import LAMBERTIAN_CONVOLUTION, Y00, Y1M, polynomials
+from lineament.synth.fields import smoothstep
+from lineament.synth.noise import NoiseBank
 from lineament.synth.random import SampleRandom
 
 LAMPS = 3
@@ -115,3 +117,24 @@ def _tint(random: SampleRandom, name: str, count: int) -> Tensor:
     warmth = 0.13 * random.normal(name, shape=(count,)).clamp(-2.0, 2.0)
     colour = torch.stack([(0.9 * warmth).exp(), torch.ones_like(warmth), (-1.1 * warmth).exp()], dim=-1)
     return colour / colour.mean(-1, keepdim=True)
+
+
+def barred(draws: SampleRandom, bank: NoiseBank, size: int, share: float) -> Tensor:
+    """What thin things before a lamp, such as blinds, twigs and fences, leave of its light: [B, 1, S, S], 0 to 1.
+
+    Args:
+        draws: The photos' random draws.
+        bank: Noise fields.
+        size: Side of the pictures, pixels.
+        share: Share of photos with such shadows.
+    """
+    line = (torch.arange(size, device=draws.device) + 0.5) / size
+    place = torch.stack(torch.broadcast_tensors(line[None, :], line[:, None]), dim=-1)  # [S, S, 2]
+    angle = draws.uniform("bars turn", 0.0, 3.14159)[:, None, None]
+    across = place[..., 0] * angle.cos() + place[..., 1] * angle.sin()  # [B, S, S]
+    bend = bank.sample("smooth", place.expand(len(draws), -1, -1, -1) * 0.7, draws, "bars bend")[:, 0]
+    count = draws.log_uniform("bars count", 3.0, 14.0)[:, None, None]
+    wave = torch.sin(6.2832 * (count * across + draws.uniform("bars bent", 0.0, 0.8)[:, None, None] * bend))
+    thin = draws.uniform("bars width", -0.2, 0.85)[:, None, None]
+    dark = draws.uniform("bars dark", 0.4, 1.0)[:, None, None] * draws.bernoulli("bars", share)[:, None, None]
+    return (1.0 - dark * smoothstep(thin, thin + 0.25, wave))[:, None]

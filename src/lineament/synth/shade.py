@@ -15,12 +15,13 @@ from lineament.synth.batch import MaskClass
 from lineament.synth.config import SynthConfig
 from lineament.synth.degrade import gaussian_blur
 from lineament.synth.fields import per_sample
-from lineament.synth.light import LAMPS, Light
+from lineament.synth.light import LAMPS, Light, barred
 from lineament.synth.noise import NoiseBank
 from lineament.synth.random import SampleRandom
 from lineament.synth.skin import Surface
 
 _FRESNEL = 0.028  # reflectance of skin where light falls in straight
+_BARRED = 0.05  # share of photos whose strongest lamp shines through blinds, twigs or a fence
 _SHADOWED = 2  # the weakest lamp only fills, its shadow is not seen
 
 
@@ -79,6 +80,7 @@ def shade(
     peak = per_sample((shininess + 8.0) / 25.0)  # of the normalised lobe
     glint = 200.0 / per_sample(shininess)
     gloss = torch.zeros_like(diffuse)
+    bars = barred(draws, bank, size, _BARRED)
     for i in range(LAMPS):
         direction, colour = light.direction[:, i], light.colour[:, i][:, :, None, None]
         facing = dot(normals, direction[:, :, None, None])
@@ -86,6 +88,8 @@ def shade(
         visible = torch.ones_like(oil)
         if i < _SHADOWED:
             visible = cast_shadow(depth[:, 0], solid[:, 0], direction, light.softness[:, i])
+        if i == 0:
+            visible = visible * bars
         diffuse = diffuse + colour * lit * visible * torch.where(eyes, 1.0 - 0.6 * socket, 1.0)
         # The cornea's glint is taken from the same lobe, sharpened, which saves a second one.
         highlight = blinn_phong(normals, direction, view, shininess)

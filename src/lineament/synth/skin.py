@@ -9,6 +9,7 @@ from functools import cached_property, partial
 import torch
 from torch import Tensor
 
+from lineament.synth.beard import Beard, bearded, grown, sample_beard
 from lineament.synth.fields import per_sample, smoothstep
 from lineament.synth.noise import NoiseBank
 from lineament.synth.random import SampleRandom
@@ -25,6 +26,7 @@ HAIR_COLOURS = (
     (0.090, 0.052, 0.028),  # brown
     (0.230, 0.140, 0.070),  # dark blond
     (0.420, 0.300, 0.160),  # blond
+    (0.560, 0.430, 0.270),  # light blond
     (0.200, 0.070, 0.025),  # red
     (0.230, 0.225, 0.220),  # grey
     (0.560, 0.550, 0.530),  # white
@@ -62,8 +64,7 @@ class Person:
     age: Tensor  # [B] 0 (young) to 1 (old)
     melanin: Tensor  # [B] 0 to 1
     hair_colour: Tensor  # [B, 3] linear
-    stubble: Tensor  # [B] 0 to 1, density of shaven beard
-    beard: Tensor  # [B] 0 to 1, density of grown beard
+    beard: Beard
 
 
 @dataclass(frozen=True)
@@ -96,20 +97,18 @@ def sample_person(person: SampleRandom) -> Person:
     age = person.uniform("age") ** 1.3
     melanin = person.uniform("melanin", 0.0, 1.0)
     dark = (melanin > 0.5).to(age.dtype)[:, None]
-    light_shares = torch.tensor([0.14, 0.27, 0.22, 0.12, 0.09, 0.05, 0.07, 0.04], device=age.device)
-    dark_shares = torch.tensor([0.70, 0.17, 0.03, 0.0, 0.0, 0.0, 0.07, 0.03], device=age.device)
-    shares = dark * dark_shares + (1.0 - dark) * light_shares  # [B, 8]
+    light_shares = torch.tensor([0.12, 0.22, 0.18, 0.11, 0.10, 0.05, 0.05, 0.09, 0.08], device=age.device)
+    dark_shares = torch.tensor([0.64, 0.15, 0.03, 0.01, 0.01, 0.01, 0.0, 0.09, 0.06], device=age.device)
+    shares = dark * dark_shares + (1.0 - dark) * light_shares  # [B, 9]
     shares = shares * torch.where(
-        torch.arange(8, device=age.device) >= 6, 0.15 + 3.0 * age[:, None], torch.ones_like(shares)
+        torch.arange(9, device=age.device) >= 7, 0.15 + 3.0 * age[:, None], torch.ones_like(shares)
     )
     cumulative = (shares / shares.sum(1, keepdim=True)).cumsum(1)
-    pick = (person.uniform("hair colour")[:, None] > cumulative).sum(1).clamp_max(7)
+    pick = (person.uniform("hair colour")[:, None] > cumulative).sum(1).clamp_max(8)
     colour = torch.tensor(HAIR_COLOURS, device=age.device)[pick]
     colour = colour * torch.exp(0.25 * person.normal("hair shade"))[:, None]
-    bearded = person.uniform("beard kind")
-    stubble = (bearded < 0.4).to(age.dtype) * person.uniform("stubble", 0.0, 1.0)
-    beard = (bearded < 0.13).to(age.dtype) * person.uniform("beard", 0.4, 1.0)
-    return Person(age, melanin, colour.clamp(0.004, 0.7), stubble, beard)
+    colour = colour.clamp(0.004, 0.7)
+    return Person(age, melanin, colour, sample_beard(person, age, colour))
 
 
 def skin_albedo(
@@ -182,12 +181,9 @@ def skin_albedo(
     albedo = torch.lerp(albedo, 0.3 * hair.clamp_max(0.05), lash)
 
     growth = regions["beard"] * (1.0 - lip)
-    dots = smoothstep(-0.2, 1.4, noise("pores", 9.0, "stubble dots"))
-    shadow = growth * per_sample(person.stubble) * (0.15 + 0.45 * dots)
-    albedo = torch.lerp(albedo, 0.6 * hair.clamp_max(0.1) + 0.02, shadow)
-    grown = smoothstep(0.35, 0.75, growth + 0.18 * noise("streaks", 30.0, "beard edge"))
-    curls = (1.0 + 0.45 * noise("streaks", 18.0, "beard strands")).clamp(0.3, 1.9)
-    albedo = torch.lerp(albedo, hair * curls, grown * per_sample(person.beard))
+    covered = grown(x, y, growth, person.beard, marks, noise("streaks", 30.0, "beard edge"))
+    strands, dots = noise("streaks", 18.0, "beard strands"), noise("pores", 9.0, "stubble dots")
+    albedo = bearded(albedo, covered, growth, person.beard, strands, dots)
     albedo = albedo * (1.0 - 0.75 * smoothstep(3.5, 0.5, regions["nostril"]))
     return albedo.clamp(0.003, 0.95)
 
@@ -289,7 +285,7 @@ def skin_height(
     brow = torch.minimum(regions["brow_left"], regions["brow_right"])
     tufts = smoothstep(1.0, -1.0, brow) * (0.3 + 0.15 * noise("streaks", 20.0, "brow strands"))
     tufts = tufts * amount("brow relief", 0.2, 1.4)
-    beard = smoothstep(0.35, 0.75, regions["beard"]) * (1.0 - lip) * per_sample(person.beard)
+    beard = grown(x, y, regions["beard"] * (1.0 - lip), person.beard, marks, noise("streaks", 30.0, "beard edge"))
     curls = beard * (0.4 + 0.5 * noise("streaks", 18.0, "beard strands"))
     return sag + (1.0 - beard) * (lines + lumps + fine + pores + lip_lines) + tufts + curls
 

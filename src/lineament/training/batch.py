@@ -35,6 +35,8 @@ class Batch:
     roll       [B, 2, S/8, S/8]     cosine and sine, zero where unknown
     weight     [B, S/8, S/8]        of box and roll
     noisy      [B, 3, S, S]         the pictures with noise on them
+    plain      [P, 3, S, S]         photos without labels, as they are
+    recoloured [P, 3, S, S]         the same in other colours
     ========== ==================== ====================================================================================
 
     Each training's batches have the labels that it reads. `lineament.training.augment` moves the first eight with

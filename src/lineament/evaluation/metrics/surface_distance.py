@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +55,7 @@ def refine_alignment(
         step = fit_similarity(source, target, with_scale=False)
         error = float(((step(source) - target) ** 2).sum(axis=1).mean())
         current = Similarity(1.0, step.rotation @ current.rotation, step(current.translation[None])[0])
-        if abs(before - error) < 1e-9 * max(1.0, error):
+        if abs(before - error) < 1e-6:  # as in its programme
             break
         before = error
     return current
@@ -154,41 +153,3 @@ def facescape_normal_error(truth: ArrayLike, predicted: ArrayLike, mask: ArrayLi
     inside = np.asarray(mask) != 0
     a, b = (normalize(np.asarray(n, np.float64)[inside] + 1.0) for n in (truth, predicted))
     return float(np.arccos(np.clip((a * b).sum(axis=1), -1.0, 1.0)).mean())
-
-
-REALY_KEYPOINT_SHARE: Mapping[str, float] = {"nose": 1.0, "mouth": 1.0, "forehead": 1.0, "cheek": 0.25}
-
-
-def regional_error(
-    predicted: Mesh,
-    region: Mesh,
-    own_landmarks: ArrayLike,
-    landmarks: ArrayLike,
-    keypoint_share: float = 1.0,
-    subset: Sequence[int] | None = None,
-) -> float:
-    """Normalised mean square error of one region of the face, after an alignment of its own (REALY, Chai et al. 2022).
-
-    The prediction is aligned by all landmarks (with scale), then by its own iterative closest points to the region's
-    scan, and the error is the root mean square distance of the scan's points to it. REALY then deforms the prediction
-    onto the scan (bICP) to find corresponding points, which only its own programme repeats to the digit: metrics from
-    here are close to its own but not the same.
-
-    Args:
-        predicted: The mesh.
-        region: The scan of the region, millimetres.
-        own_landmarks: [K, 3] on the prediction.
-        landmarks: [K, 3] on the scan, the same ones.
-        keypoint_share: Weight of the landmarks beside that of the scan's points.
-        subset: Which landmarks belong to the region; all by default.
-
-    Returns:
-        Millimetres.
-    """
-    own, other = np.asarray(own_landmarks, np.float64), np.asarray(landmarks, np.float64)
-    whole = fit_similarity(own, other)
-    mesh, own = moved(predicted, whole), whole(own)
-    chosen = np.arange(len(own)) if subset is None else np.asarray(subset)
-    regional = refine_alignment(mesh, region.vertices, own[chosen], other[chosen], keypoint_share=keypoint_share)
-    distances = scan_to_mesh_distance(region.vertices, moved(mesh, regional))
-    return float(np.sqrt((distances**2).mean()))

@@ -11,27 +11,20 @@ from numpy.typing import NDArray
 
 from lineament.datasets.dataset import Dataset, Item
 from lineament.datasets.meshes import view_mesh
-from lineament.datasets.realy import REGIONS
+from lineament.datasets.now import CHALLENGES
 from lineament.errors import DataError, InputError, NoFaceError
+from lineament.evaluation.metrics.now import NOW_LANDMARKS, now_distances
+from lineament.evaluation.metrics.realy import REGIONS, regional_error
 from lineament.evaluation.metrics.surface_distance import (
-    REALY_KEYPOINT_SHARE,
     chamfer_distance,
     facescape_normal_error,
-    moved,
-    regional_error,
     rolled,
-    scan_to_mesh_distance,
     unroll,
 )
 from lineament.evaluation.protocols.scoring import Measured, Progress, check_some_found, each_sample
-from lineament.evaluation.systems.stored import landmarks_of, read_rows
+from lineament.evaluation.systems.stored import read_landmarks
 from lineament.evaluation.systems.system import System
 from lineament.geometry.mesh import Mesh
-from lineament.geometry.similarity import fit_similarity
-
-NOW_LANDMARKS = [36, 39, 42, 45, 33, 48, 54]
-"""Of the 68: corners of the eyes from the right one's outer to the left one's, below the nose, corners of the mouth, in
-the order of NoW's files."""
 
 
 def measure_facescape(dataset: Dataset, system: System, progress: Progress | None = None) -> Measured:
@@ -89,11 +82,8 @@ def measure_realy(dataset: Dataset, system: System, progress: Progress | None = 
         except NoFaceError:
             not_found.append(sample.name)
             continue
-        if len(own) != len(sample.landmarks):
-            raise InputError(f"{len(own)} landmarks are given for {sample.name}, the scan has {len(sample.landmarks)}")
         errors = [
-            float(sample.meta["scale"])
-            * regional_error(mesh, sample.regions[name], own, sample.landmarks, REALY_KEYPOINT_SHARE[name])
+            float(sample.meta["scale"]) * regional_error(mesh, own, sample.regions[name], sample.landmarks, name)
             for name in REGIONS
         ]
         by_view[sample.meta["view"] == "frontal"].append(errors)
@@ -104,7 +94,10 @@ def measure_realy(dataset: Dataset, system: System, progress: Progress | None = 
         if by_view[front]
         for number, name in enumerate(REGIONS)
     }
-    note = "Root mean square after regional alignment; REALY's own programme deforms the prediction besides."
+    note = (
+        "Mean distance after regional alignment. REALY's own programme deforms each region of the scan towards the "
+        "prediction before it looks up the nearest places, which is not done here: its distances are somewhat larger than these."
+    )
     done = sum(map(len, by_view.values()))
     check_some_found(dataset, not_found, done)
     return Measured(
@@ -120,9 +113,9 @@ def measure_scan_distance(
     views: Sequence[int] = (1,),
     naive: int = 0,
 ) -> Measured:
-    """Median, mean and deviation of scan-to-mesh distances (mm) after rigid alignment by seven landmarks.
+    """Median, mean and deviation of scan-to-mesh distances (mm) in NoW's way (`now_distances`).
 
-    NoW's way; HRN, tables 2 and 4, the latter with the first of the three columns alone.
+    HRN, tables 2 and 4, the latter with the first of the three columns alone.
 
     Landmarks of a scan are looked for beside it, in a `.txt` of its name. Of a system's 68 landmarks (iBUG) NoW's seven
     are taken where the scan has seven. Which photos of a scan the paper took is not known: they are spread evenly over
@@ -154,19 +147,13 @@ def measure_scan_distance(
                 continue
             if samples[0].scan is None:
                 raise DataError(f"sample {samples[0].name} has no scan")
-            landmarks = landmarks_of(read_rows(points), samples[0].scan, points)
+            landmarks = read_landmarks(points, samples[0].scan)
             try:
                 mesh, own = system.person(samples, averaged)
             except NoFaceError:
                 not_found.append(samples[0].name)
                 continue
-            if len(own) == 68 and len(landmarks) == len(NOW_LANDMARKS):
-                own = own[NOW_LANDMARKS]
-            if len(own) != len(landmarks):
-                name = samples[0].name
-                raise InputError(f"{len(own)} landmarks are given for {name}, the scan has {len(landmarks)}")
-            motion = fit_similarity(own, landmarks, with_scale=False)
-            distances[row].append(scan_to_mesh_distance(samples[0].scan.vertices, moved(mesh, motion)))
+            distances[row].append(now_distances(mesh, seven_of(own), samples[0].scan, landmarks))
         if progress is not None:
             progress(number + 1, len(by_scan))
     done = max(map(len, distances))
@@ -180,6 +167,35 @@ def measure_scan_distance(
             (label, (float(np.median(everything)), float(everything.mean()), float(everything.std()))[:columns])
         )
     return Measured(tuple(rows), done + len(missed), tuple(dict.fromkeys(skipped)), missed)
+
+
+def seven_of(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """NoW's seven of 68 landmarks [68, 3]; others as they are."""
+    return landmarks[NOW_LANDMARKS] if len(landmarks) == 68 else landmarks
+
+
+def measure_now(dataset: Dataset, system: System, progress: Progress | None = None) -> Measured:
+    """Median, mean and deviation of NoW's distances (mm) over all photos, and over those of each challenge."""
+    distances: dict[str, list[NDArray[np.float64]]] = {challenge: [] for challenge in CHALLENGES}
+    not_found: list[str] = []
+    for sample in each_sample(dataset, progress):
+        if sample.scan is None or sample.landmarks is None:
+            raise DataError(f"sample {sample.name} has no scan, or no landmarks")
+        try:
+            mesh, own = system.mesh(sample), seven_of(system.landmarks(sample))
+        except NoFaceError:
+            not_found.append(sample.name)
+            continue
+        found = now_distances(mesh, own, sample.scan, sample.landmarks)
+        distances.setdefault(str(sample.meta["challenge"]), []).append(found)
+    done = sum(map(len, distances.values()))
+    check_some_found(dataset, not_found, done)
+    rows = []
+    for label, parts in (("", [part for found in distances.values() for part in found]), *distances.items()):
+        if parts:
+            points = np.concatenate(parts)
+            rows.append((label, (float(np.median(points)), float(points.mean()), float(points.std()))))
+    return Measured(tuple(rows), done + len(not_found), tuple(dataset.skipped), tuple(not_found))
 
 
 def _spread(available: int, wanted: int) -> list[int]:

@@ -13,7 +13,7 @@ from lineament.datasets.meshes import read_mesh
 from lineament.datasets.sample import Sample
 from lineament.errors import InputError
 from lineament.evaluation.systems.system import Floats, Frame, System
-from lineament.files.reading import reading, regular_file
+from lineament.files.reading import parse_json, read_bounded, reading, regular_file
 from lineament.geometry.mesh import Mesh
 from lineament.images.maps import PICTURES, Axes, read_array, read_normals, read_picture_values
 
@@ -77,7 +77,8 @@ class StoredPredictions(System):
     def landmarks(self, sample: Sample) -> NDArray[np.float64]:
         """Landmarks [K, 3] of the mesh from the `.txt` beside it.
 
-        Its rows are x y z, one vertex's index, or i j k a b c (three vertices and their weights, REALY's form). A file
+        Its rows are x y z, one vertex's index, or i j k a b c (three vertices and their weights), or it is a JSON list
+        of [triangle, a, b] (REALY's form: a triangle of the mesh and the weights of its first two corners). A file
         `landmarks.txt` serves all meshes of one topology.
 
         Raises:
@@ -85,7 +86,7 @@ class StoredPredictions(System):
         """
         common = self.folder / "landmarks.txt"
         path = common if common.is_file() else self._path(sample, (".txt",))
-        return landmarks_of(read_rows(path), self.mesh(sample), path)
+        return read_landmarks(path, self.mesh(sample))
 
     def picture(self, sample: Sample) -> NDArray[np.uint8]:
         """A picture of the photo's size.
@@ -113,6 +114,25 @@ class StoredPredictions(System):
                 if path.is_file():
                     return path
         raise InputError(f"{self.folder} has no {last} with a suffix of {', '.join(suffixes)}")
+
+
+def read_landmarks(path: Path, mesh: Mesh) -> NDArray[np.float64]:
+    """The landmarks [K, 3] of a mesh from a text file (`StoredPredictions.landmarks`).
+
+    Raises:
+        InputError: No such file, or one of another form.
+    """
+    with regular_file(path).open("rb") as stream:
+        listed = stream.read(64).lstrip().startswith(b"[")
+    if not listed:
+        return landmarks_of(read_rows(path), mesh, path)
+    with reading(path, "a list of [triangle, weight, weight]"):
+        rows = np.array(parse_json(read_bounded(path, _LARGEST_TABLE)), np.float64).reshape(-1, 3)
+        triangles = rows[:, 0].astype(np.int64)
+    if not np.isfinite(rows).all() or (triangles < 0).any() or (triangles >= len(mesh.triangles)).any():
+        raise InputError(f"{path} names triangles that the mesh does not have, or weights that are not finite")
+    weights = np.column_stack([rows[:, 1:], 1.0 - rows[:, 1:].sum(axis=1)])
+    return landmarks_of(np.column_stack([mesh.triangles[triangles], weights]), mesh, path)
 
 
 def read_rows(path: Path) -> NDArray[np.float64]:

@@ -45,7 +45,7 @@ class ParserCrops(IterableDataset[Batch]):
                 "rotation": torch.from_numpy(rotation).float(),
                 "parse": torch.from_numpy(mask)[:, None].long(),
             }
-            yield Batch(torch.from_numpy(image).permute(0, 3, 1, 2).float() / 255, labels)
+            yield Batch(_as_tensor(image), labels)
 
     def _crop(self, number: int) -> tuple[NDArray[Any], ...]:
         validation = self.split == "validation"
@@ -63,6 +63,42 @@ class ParserCrops(IterableDataset[Batch]):
         if self.config.augment and not validation:
             picture = recolour(picture, random)
         return picture, crop.to_crop(landmarks) / crop.size, visible, turned(rotation, crop), _labels(mask, crop)
+
+
+class PhotoPairs(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
+    """Endless batches of photos' crops, plain and recoloured, [P, 3, S, S] each; batch n is a function of (seed, n)."""
+
+    def __init__(self, config: ParserTrainConfig, first: int) -> None:
+        """Read the lists of photos.
+
+        Raises:
+            DataError: Folders that hold no photos with landmarks.
+        """
+        super().__init__()
+        self.config, self.first = config, first
+        self.count = max(1, round(config.photo_share * config.batch_size))
+        self.samples = labelled_samples(config.photos, "train", ("landmarks",), ("image",))
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for number in dealt(self.first, "train"):
+            pairs = [self._pair(number * self.count + i) for i in range(self.count)]
+            plain, recoloured = (np.stack(pictures) for pictures in zip(*pairs, strict=True))
+            yield _as_tensor(plain), _as_tensor(recoloured)
+
+    def _pair(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        random = np.random.default_rng((self.config.seed, 2, number))
+        sample = self.samples[int(random.integers(len(self.samples)))]
+        image, landmarks = read_picture(sample["files"]["image"]), np.array(sample["landmarks"])
+        if random.random() < 0.5:
+            image, landmarks = image[:, ::-1], mirrored_landmarks(landmarks, image.shape[1])
+        crop = shaken(crop_of_landmarks(landmarks, self.config.size), random, loose=random.random() < _LOOSE)
+        plain = crop.extract(np.ascontiguousarray(image))
+        return plain, recolour(plain, random)
+
+
+def _as_tensor(pictures: NDArray[np.uint8]) -> torch.Tensor:
+    """Pictures [B, S, S, 3] as networks take them, [B, 3, S, S] in [0, 1]."""
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
 
 
 def shaken(crop: FaceCrop, random: np.random.Generator, loose: bool) -> FaceCrop:
@@ -99,8 +135,15 @@ def _labels(mask: NDArray[np.uint8], crop: FaceCrop) -> NDArray[np.uint8]:
 
 
 def parser_batches(config: ParserTrainConfig, split: str, first: int, device: torch.device) -> Iterator[Batch]:
-    """Endless batches of a split from the ``first`` on."""
+    """Endless batches of a split from the ``first`` on, with the photos of self-training as the labels plain and
+    recoloured, where there are any."""
     workers = config.workers if split == "train" else 0
     source = ParserCrops(config, split, first)
-    for batch in DataLoader(source, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None):
-        yield batch.to(device)
+    loaded = DataLoader(source, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None)
+    if split != "train" or not config.photos:
+        for batch in loaded:
+            yield batch.to(device)
+        return
+    pairs = DataLoader(PhotoPairs(config, first), batch_size=None)
+    for batch, (plain, recoloured) in zip(loaded, pairs, strict=True):
+        yield batch.with_labels(plain=plain, recoloured=recoloured).to(device)

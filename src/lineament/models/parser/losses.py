@@ -9,7 +9,9 @@ from torch.nn import functional as F
 
 from lineament.models.parser.model import ParserOutput, rotation_of
 
-WEIGHTS = {"landmarks": 1.0, "visibility": 0.1, "pose": 0.3, "parse": 0.5}
+WEIGHTS = {"landmarks": 1.0, "visibility": 0.1, "pose": 0.3, "parse": 0.5, "agreement": 0.25}
+
+_SURE = 0.9  # probability of a class from which on a teacher is believed
 
 _HIDDEN = 0.4  # weight of a landmark that can only be guessed
 _CLASS_WEIGHTS = (1.0, 1.0, 2.5, 2.0, 1.2, 2.5, 5.0, 3.0)  # small parts count more; in the order of `MaskClass`
@@ -45,3 +47,23 @@ def losses(
         # Softmax over the last axis is several times faster than over the second.
         "parse": F.cross_entropy(parsing.parse.movedim(1, -1).flatten(0, 2), mask.flatten(), weight=classes),
     }
+
+
+def agreement(parsing: ParserOutput, teacher: ParserOutput) -> Tensor:
+    """How far a parser of recoloured photos is from a teacher of the same photos plain (self-training).
+
+    Args:
+        parsing: What is learned from.
+        teacher: What is believed, without gradient.
+
+    Returns:
+        A scalar: cross-entropy of the parse where the teacher is sure of a class, and the landmarks' mean distance in
+        per cent of the crop's side.
+    """
+    share = torch.softmax(teacher.parse, dim=1)
+    sure, told = share.max(1)
+    entropy = F.cross_entropy(parsing.parse, told, reduction="none")
+    known = (sure > _SURE).to(entropy.dtype)
+    away = _PER_CENT * (parsing.landmarks - teacher.landmarks).norm(dim=-1).mean()
+    unlike: Tensor = (entropy * known).sum() / known.sum().clamp_min(1.0)
+    return unlike + away

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from lineament.inference.component import Component
-from lineament.weights.schema import CHANNELS, CROP, WIDTH, Several, WeightsFormat
+from lineament.weights.schema import CHANNELS, CROP, ENCODER, WIDTH, Several, WeightsFormat
 
 WEIGHTS = WeightsFormat(
     "face-parser",
     {
+        "encoder": ENCODER,
         "width": WIDTH,
         "decoder_channels": Several(4, CHANNELS),
         "crop_size": CROP,

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from lineament.models.parser.method import WEIGHTS
 from lineament.networks.blocks import conv_block
-from lineament.networks.resnet import ResNet18Encoder, pyramid_channels
+from lineament.networks.encoder import EncoderName, Pyramid, pyramid_encoder
 from lineament.weights.schema import WeightsFormat
 
 LANDMARKS = 68
@@ -23,8 +23,10 @@ CLASSES = 8
 class FaceParserConfig:
     """The network's size."""
 
+    encoder: EncoderName = "resnet18"
+    """What gives the pyramid of features."""
     width: float = 0.375
-    """Width of the ResNet-18 encoder."""
+    """Width of a ResNet-18 encoder; 1.0 is the original, and the only one that the others have."""
     decoder_channels: tuple[int, int, int, int] = (96, 64, 64, 24)
     """Channels of the decoder at strides 16, 8, 4 and 2."""
     crop_size: int = 192
@@ -40,19 +42,26 @@ class ParserOutput:
     rotation: Tensor  # [B, 6] first two columns of the head's rotation, not yet orthogonal
     parse: Tensor  # [B, 8, S, S] logits of `MaskClass`
 
+    def split(self, count: int) -> tuple[ParserOutput, ParserOutput]:
+        """Of the first crops, and of the rest."""
+        parts = (self.landmarks, self.visibility, self.rotation, self.parse)
+        return ParserOutput(*(part[:count] for part in parts)), ParserOutput(*(part[count:] for part in parts))
+
 
 class FaceParser(nn.Module):
     """Landmarks, visibility, pose and parse of a face's crop."""
 
     FORMAT: ClassVar[WeightsFormat] = WEIGHTS
     CONFIG: ClassVar[type] = FaceParserConfig
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, config: FaceParserConfig) -> None:
         super().__init__()
         self.config = config
-        skips = pyramid_channels(config.width)
         d16, d8, d4, d2 = config.decoder_channels
-        self.encoder = ResNet18Encoder(config.width)
+        self.encoder = pyramid_encoder(config.encoder, config.width)
+        skips = self.encoder.channels
         self.merge16 = conv_block(skips[4] + skips[3], d16)
         self.merge8 = conv_block(d16 + skips[2], d8)
         self.merge4 = conv_block(d8 + skips[1], d4)
@@ -61,6 +70,8 @@ class FaceParser(nn.Module):
         self.merge2 = conv_block(d2 + skips[0], d2)
         self.parse = nn.Sequential(nn.Conv2d(d2, 4 * CLASSES, 1), nn.PixelShuffle(2))
         self.pose = nn.Sequential(nn.Linear(skips[4], 64), nn.ReLU(), nn.Linear(64, 6))
+        self.register_buffer("mean", torch.tensor(self.encoder.MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(self.encoder.STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> ParserOutput:
         """Read crops.
@@ -68,7 +79,8 @@ class FaceParser(nn.Module):
         Args:
             image: [B, 3, S, S] RGB in [0, 1]; S a multiple of 32.
         """
-        stem, first, second, third, deepest = self.encoder((image - 0.5) * 4.0)
+        pyramid: Pyramid = self.encoder((image - self.mean) / self.std)
+        stem, first, second, third, deepest = pyramid
         x = self.merge16(torch.cat([_doubled(deepest), third], dim=1))
         x = self.merge8(torch.cat([_doubled(x), second], dim=1))
         x = self.merge4(torch.cat([_doubled(x), first], dim=1))  # [B, D4, S/4, S/4]

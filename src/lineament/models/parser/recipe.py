@@ -13,8 +13,9 @@ from torch import Tensor
 
 from lineament.models.parser.config import ParserTrainConfig
 from lineament.models.parser.data import parser_batches
-from lineament.models.parser.losses import WEIGHTS, losses
+from lineament.models.parser.losses import WEIGHTS, agreement, losses
 from lineament.models.parser.model import CLASSES, FaceParser, FaceParserConfig, ParserOutput, rotation_of
+from lineament.networks.encoder import start_encoder
 from lineament.networks.weight_files import load_weights
 from lineament.training.batch import Batch
 from lineament.training.plan import Step, Training
@@ -31,7 +32,10 @@ class FaceParserRecipe(SingleNetworkRecipe):
 
     def __init__(self, config: ParserTrainConfig) -> None:
         """Build the network."""
-        super().__init__(FaceParser(FaceParserConfig(width=config.width, crop_size=config.size)), config)
+        size = FaceParserConfig(config.encoder, config.width, crop_size=config.size)
+        super().__init__(FaceParser(size), config)
+        start_encoder(self.model.encoder, config.encoder, config.start)
+        self.teacher = load_weights(config.init, FaceParser).eval() if config.photos and config.init else None
 
     def start(self) -> None:
         """Take the first weights from a file, if one is named."""
@@ -39,14 +43,20 @@ class FaceParserRecipe(SingleNetworkRecipe):
             self.model.load_state_dict(load_weights(self.config.init, FaceParser).state_dict())
 
     def batches(self, split: str, first: int, device: torch.device) -> Iterator[Batch]:
-        """Crops with their labels."""
+        """Crops with their labels, and photos without."""
         return parser_batches(self.config, split, first, device)
 
     def losses(self, model: FaceParser, batch: Batch, autocast: torch.autocast) -> dict[str, Tensor]:
         """All parts of the loss, by name."""
+        layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
+        seen = batch.image if self.teacher is None else torch.cat([batch.image, batch["recoloured"]])
         with autocast:
-            parsing = model(batch.in_layout(self.config.channels_last).image)
-        return losses(parsing, batch["landmarks"], batch["visible"], batch["rotation"], batch["parse"][:, 0])
+            said: ParserOutput = model(seen.contiguous(memory_format=layout))
+            parsing, of_photos = said.split(len(batch))
+            with torch.no_grad():
+                taught = self.teacher.to(seen.device)(batch["plain"]) if self.teacher is not None else None
+        parts = losses(parsing, batch["landmarks"], batch["visible"], batch["rotation"], batch["parse"][:, 0])
+        return parts if taught is None else {**parts, "agreement": agreement(of_photos, taught)}
 
     @torch.no_grad()
     def validate(self, model: FaceParser, device: torch.device, sheet: Path) -> dict[str, float]:

@@ -105,7 +105,11 @@ def main(arguments: Sequence[str]) -> int:
         source, target = map(Path, arguments)
         if target.exists():
             raise UsageError(f"{target} is there already: name another file")
-        save_weights(converted(read_checkpoint_tensors(source)), target, {"license": "see the weights' own licence"})
+        save_weights(
+            converted(read_checkpoint_tensors(source, "StyleGAN2 checkpoint")),
+            target,
+            {"license": "see the weights' own licence"},
+        )
     except LineamentError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code

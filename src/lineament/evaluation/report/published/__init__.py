@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 
-PAPERS = ("casfne", "hffne", "df2net", "hrn", "l2r")
+PAPERS = ("casfne", "hffne", "df2net", "hrn", "l2r", "now")
 
 
 @dataclass(frozen=True)
