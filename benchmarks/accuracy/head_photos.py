@@ -259,7 +259,7 @@ def people_with(melanin: float, count: int) -> list[int]:
     """
     numbers = range(400)
     person = sample_person(SampleRandom(SEED + 1, numbers))
-    away = (person.melanin - melanin).abs() + (person.beard > 0).float()
+    away = (person.melanin - melanin).abs() + (person.beard.density > 0).float()
     return [int(number) for number in away.argsort()[:count]]
 
 

@@ -68,9 +68,13 @@ def write_wrl(path: Path, vertices: np.ndarray, triangles: np.ndarray) -> Path:
     return path
 
 
-def photoface_prepared(root: Path, people: int = 5) -> Path:
+def photoface_prepared(
+    root: Path, people: int = 5, axes: tuple[int, int] = (1, 0), signs: tuple[int, int] = (-1, 1)
+) -> Path:
+    """Red holds minus y and green x, as the prepared maps are said to; `axes` and `signs` say it otherwise."""
     _, normals, mask = sphere_map()
-    shown = np.where(mask[..., None], 0.5 * normals + 0.5, 1.0)
+    stored = normals[..., [*axes, 2]] * np.array([*signs, 1])
+    shown = np.where(mask[..., None], 0.5 * stored + 0.5, 1.0)
     for person in range(people):
         folder = root / f"{1000 + person}" / "2008-02-23_10-31-42"
         picture(folder / "im0.png", grey())
@@ -88,8 +92,10 @@ def photoface_raw(root: Path) -> Path:
     for number, light in enumerate(lights):
         lit = 0.8 * np.maximum(normals @ light, 0.0) * mask
         picture(folder / f"im{number}.bmp", np.repeat((lit ** (1 / 2.2))[..., None], 3, axis=2))
-    rows = ";".join(" ".join(f"{v:.6f}" for v in light) for light in lights)
-    (folder / "LightSource.m").write_text(f"% lights\nL = [{rows}];\n")
+    # Zenith and azimuth of the four lights, as the database's description has them; azimuths from y (down) towards x.
+    angles = np.degrees([[np.arccos(z), np.arctan2(x, -y)] for x, y, z in lights])
+    rows = ";".join(f"{zenith:.6f} {azimuth:.6f}" for zenith, azimuth in angles)
+    (folder / "LightSource.m").write_text(f"% lights\nillum = [{rows}];\n")
     return root
 
 
@@ -109,14 +115,18 @@ def bu3dfe(root: Path) -> Path:
 
 
 def synface(root: Path) -> Path:
-    """Depths of a sphere of half a picture's width, seen by Unsup3D's camera."""
+    """Depths of a sphere, seen by Unsup3D's camera, whose 10° are those of the middle 170 of a rendering's 256 pixels.
+
+    After experiments/test_synface.yml and unsup3d/model.py of github.com/elliottwu/unsup3d; renderings here have 72
+    pixels, of which the middle 48 are looked at, 16 bits, and the directories of its download.
+    """
     depth, _, mask = sphere_map()
     unit = 2 * np.tan(np.radians(5)) / SIDE
     distance = 1.0 - (depth - depth[mask].mean()) * unit
-    value = np.where(mask, 1.0 - (distance - 0.9) / 0.2, 0.0)
+    value = np.pad(np.where(mask, 1.0 - (distance - 0.9) / 0.2, 0.0), 12)
     for part, names in {"train": "ab", "test": "cde"}.items():
         for name in names:
-            picture(root / part / "image" / f"{name}.png", grey())
+            picture(root / part / "image" / f"{name}.png", np.pad(grey(), [(12, 12), (12, 12), (0, 0)]))
             path = root / part / "depth" / f"{name}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.rint(65535 * value).astype(np.uint16)).save(path)
@@ -125,6 +135,10 @@ def synface(root: Path) -> Path:
 
 def threedfaw(root: Path) -> Path:
     random = np.random.default_rng(0)
+    for name in ("x",):
+        picture(root / "test_img" / f"{name}.jpg", grey())
+        (root / "test_lm").mkdir()
+        (root / "test_lm" / f"{name}_lm3d.csv").write_text("\n".join("9,9,1" for _ in range(66)))
     for name in ("a", "b", "c"):
         picture(root / "valid_img" / f"{name}.jpg", grey())
         points = np.column_stack([random.uniform(5, 43, (66, 2)), random.normal(size=66)])
@@ -180,8 +194,9 @@ def facescape_views(root: Path) -> Path:
 
 
 def now(root: Path) -> Path:
-    """After compute_error.py of github.com/soubhiksanyal/now_evaluation and decalib/datasets/now.py of
-    github.com/yfeng95/DECA: the list, scans and MeshLab's picked points (from the ninth line on); the photos' folder."""
+    """The list, scans and MeshLab's picked points (from the ninth line on) after compute_error.py of
+    github.com/soubhiksanyal/now_evaluation; the photos' folder after decalib/datasets/now.py of github.com/yfeng95/DECA.
+    """
     names = [
         f"FaMoS_1/{challenge}/IMG_{number}.jpg" for number, challenge in enumerate(("multiview_neutral", "selfie"))
     ]

@@ -21,7 +21,7 @@ from lineament.datasets.ict3drfe import ICT3DRFE
 from lineament.datasets.meshes import picture_of, read_mesh, view_mesh
 from lineament.datasets.micc import MICC
 from lineament.datasets.now import NoW
-from lineament.datasets.photoface import Photoface, read_lights
+from lineament.datasets.photoface import Photoface, read_lights, upright
 from lineament.datasets.realy import REALY, REGIONS
 from lineament.datasets.synface import SynFace
 from lineament.datasets.three_hundred_w import ThreeHundredW
@@ -61,10 +61,33 @@ def test_photoface_raw_solves_photometric_stereo(tmp_path: Path) -> None:
     assert np.median(off(sample, truth, lit)) < 2.0
 
 
-def test_lights_need_twelve_numbers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("signs", [(1, 1), (-1, 1), (1, -1), (-1, -1)])
+@pytest.mark.parametrize("axes", [(0, 1), (1, 0)])
+def test_photofaces_axes_are_told_by_the_face(axes: tuple[int, int], signs: tuple[int, int], tmp_path: Path) -> None:
+    sample = next(iter(Photoface(files.photoface_prepared(tmp_path, 1, axes, signs))))
+    _, truth, mask = files.sphere_map()
+    assert off(sample, truth, mask).max() < 1.0
+
+
+def test_what_does_not_bulge_has_no_axes() -> None:
+    flat = np.zeros((9, 9, 3))
+    flat[..., 2] = 1.0
+    with pytest.raises(DataError, match="bulges"):
+        upright(flat, np.ones((9, 9), bool))
+    with pytest.raises(DataError, match="no pixel"):
+        upright(flat, np.zeros((9, 9), bool))
+
+
+def test_lights_are_zenith_and_azimuth_in_rows_of_either_kind(tmp_path: Path) -> None:
     path = tmp_path / "LightSource.m"
-    path.write_text("L = [1 0 0; 0 1 0];")
-    with pytest.raises(DataError, match="four directions"):
+    path.write_text("% four lights\nillum = [0 0; 90 0; 90 90; 45 -90];\n")
+    half = np.sqrt(0.5)
+    expected = np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0], [0, -half, half]])
+    assert np.allclose(read_lights(path), expected, atol=1e-12)
+    path.write_text("illum = [0 1.5707963 1.5707963 0.78539816; 0 0 1.5707963 -1.5707963]")
+    assert np.allclose(read_lights(path), expected, atol=1e-6)
+    path.write_text("illum = [1 0 0; 0 1 0; 0 0 1; 1 1 1];")
+    with pytest.raises(DataError, match="zenith and azimuth of four lights"):
         read_lights(path)
 
 
@@ -137,13 +160,15 @@ def test_synface_decodes_distances(tmp_path: Path) -> None:
 
 
 def test_3dfaw_turns_depth_round(tmp_path: Path) -> None:
-    sample = next(iter(ThreeDFAW(files.threedfaw(tmp_path))))
+    root = files.threedfaw(tmp_path)
+    assert [s.name for s in ThreeDFAW(root, "test")] == ["valid/a", "valid/b", "valid/c"]  # not those of test_img
+    sample = next(iter(ThreeDFAW(root, "test")))
     rows = (tmp_path / "valid_lm" / "a_lm3d.csv").read_text().splitlines()
     x, _, z = map(float, rows[3].split(","))
     assert sample.landmarks.shape == (66, 3)
     assert sample.landmarks[3, [0, 2]] == pytest.approx([x, -z])
     (tmp_path / "valid_lm" / "a_lm3d.csv").write_text("1,2,3\n")
-    dataset = ThreeDFAW(tmp_path)
+    dataset = ThreeDFAW(tmp_path, "test")
     assert len(list(dataset)) == 2
     assert "1 landmarks" in dataset.skipped[0]
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skimage.data import astronaut
 
 from lineament.errors import InputError, UsageError, WeightsError
 from lineament.evaluation.metrics.depth import (
@@ -27,9 +28,16 @@ from lineament.evaluation.metrics.surface_distance import (
     scan_to_mesh_distance,
     unroll,
 )
-from lineament.evaluation.metrics.texture import FaceRecogniser, identity_similarity, structural_similarity
+from lineament.evaluation.metrics.texture import (
+    FaceRecogniser,
+    identity_similarity,
+    recogniser_crop,
+    structural_similarity,
+)
+from lineament.evaluation.protocols.depths import as_distance
 from lineament.evaluation.protocols.scoring import RunningAngles
 from lineament.evaluation.systems.stored import landmarks_of
+from lineament.face import detect_faces
 from lineament.geometry.angular import angular_error_statistics
 from lineament.geometry.mesh import Mesh
 from lineament.geometry.similarity import fit_similarity
@@ -92,10 +100,22 @@ def test_scale_invariant_error_ignores_scale_and_knows_a_log_deviation() -> None
         scale_invariant_depth_error(-truth, truth, mask)
 
 
+@pytest.mark.parametrize("unit", ["pixels", "pixels away", "distances", "distances times 40"])
+def test_depths_of_any_unit_and_sign_become_distances(unit: str) -> None:
+    random = np.random.default_rng(4)
+    relief = random.uniform(-30.0, 30.0, (40, 40))  # pixels, larger nearer, median about zero
+    pixel = 2 * np.tan(np.radians(5)) / 170
+    relief -= np.median(relief)
+    true = 1.05 * (1.0 - pixel * relief)  # distances, the face 1.05 away
+    given = {"pixels": relief + 9.0, "pixels away": -relief, "distances": true, "distances times 40": 40.0 * true}[unit]
+    inside = np.ones((40, 40), bool)
+    assert np.allclose(as_distance(given, -true, inside, pixel), true / 1.05, atol=1e-9)
+
+
 def test_depth_correlation_counts_landmarks() -> None:
     truth = np.random.default_rng(1).normal(size=(30, 66))
     assert depth_correlation(2.0 * truth + 5.0, truth) == pytest.approx(66.0)
-    assert depth_correlation(-truth, truth) == pytest.approx(-66.0)
+    assert depth_correlation(-truth, truth) == pytest.approx(66.0)  # absolute values are summed
     assert depth_correlation(np.zeros_like(truth), truth) == 0.0
     with pytest.raises(InputError):
         depth_correlation(truth[:1], truth[:1])
@@ -203,6 +223,15 @@ def test_identity_needs_a_network_and_views(tmp_path: Path) -> None:
     red[..., 0], cyan[..., 1:] = 255, 255
     assert identity_similarity(recogniser, red, [red, red]) == pytest.approx(1.0)
     assert identity_similarity(recogniser, red, [red, cyan]) == pytest.approx(0.0, abs=1e-6)
+    photo = astronaut()
+    crop = recogniser_crop(photo)
+    (face,) = detect_faces(crop)
+    five = np.stack(
+        [face.landmarks[36:42].mean(0), face.landmarks[42:48].mean(0), face.landmarks[48], face.landmarks[54]]
+    )
+    published = np.array([[38.29, 51.70], [73.53, 51.50], [41.55, 92.37], [70.73, 92.20]])  # insightface, face_align.py
+    assert crop.shape == (112, 112, 3)
+    assert np.abs(five - published).max() < 6.0
     with pytest.raises(InputError, match="no view"):
         identity_similarity(recogniser, red, [])
     with pytest.raises(WeightsError, match="there is no file"):

@@ -117,7 +117,7 @@ def test_landmarks_where_a_system_has_no_depth_take_the_nearest(tmp_path: Path) 
         for z in (1.0, 2.0)
     ]
     measured = measure_landmark_depth(InMemory(tmp_path, samples), Known(depth=depth))
-    assert measured.rows[0][1] == (0.0,)  # finite: the same depth for both photos has no correlation
+    assert measured.rows[0][1][0] == 0.0  # finite: the same depth for both photos has no correlation
     with pytest.raises(InputError, match="has no depth of 1"):
         measure_landmark_depth(InMemory(tmp_path, samples), Known(depth=np.full((10, 10), np.nan, np.float32)))
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -56,14 +57,16 @@ def write_truth(table: str, root: Path, folder: Path) -> None:
         if sample.normals is not None and "mm" not in published_tables()[table].columns[0]:
             np.save(path.with_suffix(".npy"), sample.normals)
         if table == "df2net-table2" or "SIDE" in published_tables()[table].columns[0]:
-            pixel = 1.0 if table == "df2net-table2" else 2 * np.tan(np.radians(5)) / files.SIDE
-            np.save(path.with_suffix(".npy"), np.nan_to_num(sample.depth) / pixel)
+            # Pixels of relief, or distances from the camera in some unit of their own, growing away.
+            distance = np.nan_to_num(-7.0 * sample.depth)
+            np.save(path.with_suffix(".npy"), np.nan_to_num(sample.depth) if table == "df2net-table2" else distance)
         if table == "l2r-table5":
             depth = np.zeros(sample.image.shape[:2])
             depth[sample.landmarks[:, 1].astype(int), sample.landmarks[:, 0].astype(int)] = sample.landmarks[:, 2]
             np.save(path.with_suffix(".npy"), depth)
         if "SSIM" in published_tables()[table].columns:
-            Image.fromarray(sample.image).save(path.with_suffix(".png"))
+            shown = cv2.resize(sample.image, (256, 256), interpolation=cv2.INTER_AREA)  # L2R measures at this size
+            Image.fromarray(shown).save(path.with_suffix(".png"))
     if table.startswith(("hrn", "now")):
         vertices, triangles = files.sphere_mesh(60.0)
         for sample in PROTOCOLS[table].dataset(root):
@@ -89,10 +92,12 @@ def test_perfect_predictions_get_perfect_figures(table: str, tmp_path: Path) -> 
         for column, metric in zip(published.columns, metrics, strict=True):
             if column == "depth correlation":
                 assert metric > perfect[column]  # landmarks may share a pixel
+            elif column == "time ms":
+                assert metric > 0.0
             elif column == "cosine similarity":
                 assert metric is None
             else:
-                tolerance = 1e-6 if column in ("MNE rad",) else 0.15
+                tolerance = 1e-6 if column == "MNE rad" else 1e-3 if column in ("SIDE ×10⁻²", "MAD °") else 0.15
                 assert metric == pytest.approx(perfect.get(column, 0.0), abs=tolerance), column
     assert measured.samples >= 1
 

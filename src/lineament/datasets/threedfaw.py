@@ -43,8 +43,9 @@ class ThreeDFAW(Dataset):
                     yield Item(name, name, {"image": photo, "landmarks": own[0]}, {"part": match[1]})
 
     def split(self, items: Sequence[Item], split: str) -> list[Item]:
-        """The publishers' split: `train` against the rest."""
-        return [item for item in items if (item.meta["part"] == "train") == (split == "train")]
+        """`train`, and for the test the validation photos, whose landmarks DepthNet, Unsup3D and L2R measure."""
+        part = "train" if split == "train" else "valid"
+        return [item for item in items if item.meta["part"] == part]
 
     def read(self, item: Item) -> Sample:
         """A photo with its landmarks [66, 3]."""

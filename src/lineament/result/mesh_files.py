@@ -103,7 +103,7 @@ def tangent_normals(face: FaceGeometry, height: int, width: int) -> NDArray[np.u
     whole = np.broadcast_to(flat, (height, width, 3)).copy()
     whole[: len(pasted), : pasted.shape[1]] = pasted[:height, :width]
     whole /= np.linalg.norm(whole, axis=-1, keepdims=True).clip(1e-3)
-    return np.rint(255 * (0.5 * whole + 0.5)).clip(0, 255).astype(np.uint8)
+    return np.asarray(np.rint(255 * (0.5 * whole + 0.5)).clip(0, 255), np.uint8)
 
 
 def _part(face: FaceGeometry, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -132,8 +132,8 @@ def scale_invariant_depth_error(predicted: ArrayLike, truth: ArrayLike, mask: Ar
 def depth_correlation(predicted: ArrayLike, truth: ArrayLike) -> float:
     """3DFAW's figure (DepthNet, Moniz et al. 2018; Unsup3D; L2R's table 5): the sum over landmarks of correlations.
 
-    For every landmark the depths of all photos are correlated (Pearson) with the true ones, and the coefficients are
-    summed, so that a perfect answer gives the number of landmarks, 66.
+    For every landmark the depths of all photos are correlated (Pearson) with the true ones, and the coefficients'
+    absolute values are summed, so that a perfect answer gives the number of landmarks, 66, and so does a mirrored one.
 
     Args:
         predicted: [photos, landmarks], larger nearer.
@@ -147,4 +147,4 @@ def depth_correlation(predicted: ArrayLike, truth: ArrayLike) -> float:
         raise InputError(f"depths must be [photos, landmarks] of two photos or more, got {p.shape} and {t.shape}")
     p, t = p - p.mean(axis=0), t - t.mean(axis=0)
     below = np.sqrt((p * p).sum(axis=0) * (t * t).sum(axis=0))
-    return float(np.where(below > 1e-12, (p * t).sum(axis=0) / np.maximum(below, 1e-12), 0.0).sum())
+    return float(np.where(below > 1e-12, np.abs((p * t).sum(axis=0)) / np.maximum(below, 1e-12), 0.0).sum())

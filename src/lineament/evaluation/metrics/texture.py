@@ -10,9 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.errors import InputError, WeightsError
+from lineament.geometry.similarity import fit_similarity
 from lineament.images.resize import resized_square
 from lineament.inference.engine import Network
 from lineament.weights.file import MAX_FILE, read_bytes
+
+_ARCFACE_SIDE = 112
+_ARCFACE_PLACES = (
+    (38.2946, 51.6963),
+    (73.5318, 51.5014),
+    (56.0252, 71.7366),
+    (41.5493, 92.3655),
+    (70.7299, 92.2041),
+)
 
 
 def structural_similarity(
@@ -78,12 +88,34 @@ def identity_similarity(
 ) -> float:
     """Mean cosine between the original photo's embedding and those of rendered views (L2R, section 5).
 
-    L2R renders the original and the frontal pose, and ±45° of yaw and of pitch.
+    L2R renders the original and the frontal pose, and ±45° of yaw and of pitch. All pictures are cropped as the
+    recogniser's training was (`recogniser_crop`).
 
     Raises:
         InputError: No view.
     """
     if not views:
         raise InputError("there is no view to compare")
-    reference = recogniser.embedding(original)
-    return float(np.mean([recogniser.embedding(view) @ reference for view in views]))
+    reference = recogniser.embedding(recogniser_crop(original))
+    return float(np.mean([recogniser.embedding(recogniser_crop(view)) @ reference for view in views]))
+
+
+def recogniser_crop(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The largest face of a picture as ArcFace's training crops it, 112 × 112 RGB; all of it where no face is found.
+
+    One similarity takes the middles of the eyes, the nose's tip and the mouth's corners to where they lie in such a
+    crop (Deng et al. 2019, "ArcFace"; the five places are those of github.com/deepinsight/insightface, face_align.py).
+    """
+    import cv2
+
+    from lineament.face import detect_faces, largest
+
+    found = largest(detect_faces)(picture)
+    if not found or found[0].landmarks is None:
+        return np.asarray(cv2.resize(picture, (_ARCFACE_SIDE, _ARCFACE_SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+    marks = found[0].landmarks
+    five = np.stack([marks[36:42].mean(0), marks[42:48].mean(0), marks[30], marks[48], marks[54]])
+    seen, wanted = (np.column_stack([points, np.zeros(5)]) for points in (five, np.array(_ARCFACE_PLACES)))
+    motion = fit_similarity(seen, wanted)
+    matrix = np.column_stack([motion.scale * motion.rotation[:2, :2], motion.translation[:2]])
+    return np.asarray(cv2.warpAffine(picture, matrix, (_ARCFACE_SIDE, _ARCFACE_SIDE)), np.uint8)

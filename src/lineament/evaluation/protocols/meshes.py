@@ -96,7 +96,7 @@ def measure_realy(dataset: Dataset, system: System, progress: Progress | None = 
     }
     note = (
         "Mean distance after regional alignment. REALY's own programme deforms each region of the scan towards the "
-        "prediction before it looks up the nearest places, which is not done here: its distances are somewhat larger than these."
+        "prediction before it looks up the nearest places, which is not done here: its distances are somewhat larger."
     )
     done = sum(map(len, by_view.values()))
     check_some_found(dataset, not_found, done)

@@ -24,6 +24,10 @@ from lineament.evaluation.systems.system import System
 
 Progress = Callable[[int, int], None]
 
+TEXTURE_SIDE = 256
+"""Pixels a side at which L2R measures textures."""
+_LOW_SIDE, _BLUR = 32, 2.0  # pixels a side of the systems' inputs, and of those 256 the blur before
+
 UNANSWERED = 90.0
 """Degrees that a pixel counts for which a system has no normal."""
 
@@ -123,12 +127,13 @@ def measure_normals(
     )
 
 
-def degraded(sample: Sample, side: int) -> Sample:
-    """A sample whose photo went through ``side`` × ``side`` pixels."""
+def degraded(sample: Sample, side: int, blur: float = 0.0) -> Sample:
+    """A sample whose photo was blurred by a Gaussian of so many of its pixels and went through ``side`` × ``side``."""
     import cv2
 
     height, width = sample.image.shape[:2]
-    small = cv2.resize(sample.image, (side, side), interpolation=cv2.INTER_AREA)
+    seen = cv2.GaussianBlur(sample.image, (0, 0), blur) if blur else sample.image
+    small = cv2.resize(seen, (side, side), interpolation=cv2.INTER_AREA)
     return replace(
         sample, image=np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
     )
@@ -137,14 +142,20 @@ def degraded(sample: Sample, side: int) -> Sample:
 def measure_texture(
     dataset: Dataset, system: System, progress: Progress | None = None, recogniser: FaceRecogniser | None = None
 ) -> Measured:
-    """Identity similarity over rendered views (with a recogniser) and SSIM on the face (L2R, tables 3 and 7)."""
+    """Identity similarity over rendered views (with a recogniser) and SSIM on the face (L2R, tables 3 and 7).
+
+    All of it at 256 × 256 pixels: photos are made that large first, blurred and taken through 32 × 32 for the system, and
+    what it answers is held to the photo before that.
+    """
     similar: list[float] = []
     alike: list[float] = []
     not_found: list[str] = []
-    for sample in each_sample(dataset, progress):
+    for whole in each_sample(dataset, progress):
+        sample = _at_side(whole, TEXTURE_SIDE)
+        given = degraded(sample, _LOW_SIDE, _BLUR)
         try:
-            picture = system.picture(sample)
-            views = system.views(sample) if recogniser is not None else []
+            picture = system.picture(given)
+            views = system.views(given) if recogniser is not None else []
         except NoFaceError:
             not_found.append(sample.name)
             continue
@@ -153,11 +164,28 @@ def measure_texture(
             similar.append(identity_similarity(recogniser, sample.image, views))
     check_some_found(dataset, not_found, len(alike))
     row_metrics = (float(np.mean(similar)) if similar else None, float(np.mean(alike)))
-    notes = (
-        () if recogniser is not None else ("No recogniser was given (--recogniser FILE.onnx): no cosine similarity.",)
+    views_note = (
+        "Similarity is the mean over the views that a system shows: L2R's from the photo's side, from the front, "
     )
+    notes = (
+        f"{views_note}and turned by 45° both ways about both axes; faces are cropped as ArcFace's, found anew in each.",
+        f"Inputs are blurred by {_BLUR:g} of 256 pixels before they shrink; the paper says only that they are blurred.",
+    )
+    if recogniser is None:
+        notes = (*notes[1:], "No recogniser was given (--recogniser FILE.onnx): no cosine similarity.")
     done = len(alike) + len(not_found)
     return Measured((("", row_metrics),), done, tuple(dataset.skipped), tuple(not_found), notes)
+
+
+def _at_side(sample: Sample, side: int) -> Sample:
+    """A sample whose photo and mask have so many pixels a side."""
+    import cv2
+
+    image = cv2.resize(sample.image, (side, side), interpolation=cv2.INTER_AREA)
+    mask = sample.mask
+    if mask is not None:
+        mask = cv2.resize(mask.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST) > 0
+    return replace(sample, image=np.asarray(image, np.uint8), mask=mask)
 
 
 def each_sample(dataset: Dataset, progress: Progress | None) -> Iterator[Sample]:

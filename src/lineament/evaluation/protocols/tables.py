@@ -95,7 +95,12 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol("l2r-table2", _SYNFACE, partial(measure_distances, degrade_to=LOW_RESOLUTION), (_LOW,), "given"),
         Protocol("l2r-table3", CelebAMaskHQ, measure_texture, (_TEXTURE_NOTE,)),
         Protocol("l2r-table4", _SYNFACE, partial(measure_distances, degrade_to=LOW_RESOLUTION), (_LOW,), "given"),
-        Protocol("l2r-table5", ThreeDFAW, partial(measure_landmark_depth, degrade_to=LOW_RESOLUTION), (_LOW,)),
+        Protocol(
+            "l2r-table5",
+            partial(ThreeDFAW, split="test"),
+            partial(measure_landmark_depth, degrade_to=LOW_RESOLUTION),
+            (_LOW,),
+        ),
         _photoface("l2r-table6", _LOW, degrade_to=LOW_RESOLUTION),
         Protocol("l2r-table7", CelebAMaskHQ, measure_texture, (_TEXTURE_NOTE,)),
         Protocol("now-table1", NoW, measure_now, ("Validation set, NoW's own metric without true scale.",)),

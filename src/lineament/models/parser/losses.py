@@ -65,5 +65,5 @@ def agreement(parsing: ParserOutput, teacher: ParserOutput) -> Tensor:
     entropy = F.cross_entropy(parsing.parse, told, reduction="none")
     known = (sure > _SURE).to(entropy.dtype)
     away = _PER_CENT * (parsing.landmarks - teacher.landmarks).norm(dim=-1).mean()
-    unlike: Tensor = (entropy * known).sum() / known.sum().clamp_min(1.0)
-    return unlike + away
+    unlike = (entropy * known).sum() / known.sum().clamp_min(1.0)
+    return torch.add(unlike, away)
