@@ -195,7 +195,7 @@ def facescape_views(root: Path) -> Path:
 
 def now(root: Path) -> Path:
     """The list, scans and MeshLab's picked points (from the ninth line on) after compute_error.py of
-    github.com/soubhiksanyal/now_evaluation; the photos' folder after decalib/datasets/now.py of github.com/yfeng95/DECA.
+    github.com/soubhiksanyal/now_evaluation; the photos' folder after decalib/datasets/now.py of yfeng95/DECA.
     """
     names = [
         f"FaMoS_1/{challenge}/IMG_{number}.jpg" for number, challenge in enumerate(("multiview_neutral", "selfie"))

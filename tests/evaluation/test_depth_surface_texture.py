@@ -226,9 +226,8 @@ def test_identity_needs_a_network_and_views(tmp_path: Path) -> None:
     photo = astronaut()
     crop = recogniser_crop(photo)
     (face,) = detect_faces(crop)
-    five = np.stack(
-        [face.landmarks[36:42].mean(0), face.landmarks[42:48].mean(0), face.landmarks[48], face.landmarks[54]]
-    )
+    marks = face.landmarks
+    five = np.stack([marks[36:42].mean(0), marks[42:48].mean(0), marks[48], marks[54]])
     published = np.array([[38.29, 51.70], [73.53, 51.50], [41.55, 92.37], [70.73, 92.20]])  # insightface, face_align.py
     assert crop.shape == (112, 112, 3)
     assert np.abs(five - published).max() < 6.0

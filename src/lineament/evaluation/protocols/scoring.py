@@ -144,8 +144,8 @@ def measure_texture(
 ) -> Measured:
     """Identity similarity over rendered views (with a recogniser) and SSIM on the face (L2R, tables 3 and 7).
 
-    All of it at 256 × 256 pixels: photos are made that large first, blurred and taken through 32 × 32 for the system, and
-    what it answers is held to the photo before that.
+    All of it at 256 × 256 pixels: photos are made that large first, blurred and taken through 32 × 32 for the system,
+    and what it answers is held to the photo before that.
     """
     similar: list[float] = []
     alike: list[float] = []
@@ -164,11 +164,9 @@ def measure_texture(
             similar.append(identity_similarity(recogniser, sample.image, views))
     check_some_found(dataset, not_found, len(alike))
     row_metrics = (float(np.mean(similar)) if similar else None, float(np.mean(alike)))
-    views_note = (
-        "Similarity is the mean over the views that a system shows: L2R's from the photo's side, from the front, "
-    )
     notes = (
-        f"{views_note}and turned by 45° both ways about both axes; faces are cropped as ArcFace's, found anew in each.",
+        "Similarity is the mean over the views that a system shows: L2R's from the photo's side, from the front, and "
+        "turned by 45° both ways about both axes; faces are cropped as ArcFace's, found anew in each.",
         f"Inputs are blurred by {_BLUR:g} of 256 pixels before they shrink; the paper says only that they are blurred.",
     )
     if recogniser is None:
