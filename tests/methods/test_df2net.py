@@ -16,7 +16,15 @@ from lineament.errors import DataError, UsageError, WeightsError
 from lineament.geometry import depth_to_normals
 from lineament.methods.df2net import losses
 from lineament.methods.df2net.config import DF2NetTrainConfig
-from lineament.methods.df2net.model import ColumnConvolution, DF2Net, DF2NetConfig, Hypercolumn, df2net, df2net_s
+from lineament.methods.df2net.model import (
+    ColumnConvolution,
+    DF2Net,
+    DF2NetConfig,
+    Hypercolumn,
+    df2net,
+    df2net_s,
+    pixels,
+)
 from lineament.methods.df2net.recipe import DF2NetRecipe
 from lineament.methods.hffne.model import HFFNE, CoarseConfig, CoarseNormals, hffne_s
 from lineament.models.albedo.config import AlbedoTrainConfig
@@ -24,6 +32,7 @@ from lineament.models.albedo.model import AlbedoConfig, AlbedoNetwork
 from lineament.models.albedo.recipe import AlbedoRecipe, relative_error
 from lineament.networks.weight_files import load_weights, save_weights
 from lineament.render.colour import grey
+from lineament.render.light_fit import normals_of_depth
 from lineament.render.shading import spherical_harmonics_shading
 from lineament.synth.config import SynthConfig
 from lineament.synth.write import write_dataset
@@ -180,8 +189,31 @@ def test_losses_of_the_truth_are_zero() -> None:
     light = torch.tensor([1.0, 0.1, 0.2, -0.1, 0.0, 0.0, 0.0, 0.0, 0.0])[None, :, None].expand(2, 9, 3)
     normals = torch.from_numpy(np.stack([depth_to_normals(16.0 * d[0]) for d in depth.numpy()])).permute(0, 3, 1, 2)
     image = albedo * spherical_harmonics_shading(normals, light)
-    assert losses.shading_loss(depth, depth, image, albedo, face) < 1e-6
-    assert losses.shading_loss(-depth, depth, image, albedo, face) > 1e-4
+    assert losses.shading_loss(depth, depth, image, albedo, face) < 1e-3
+    assert losses.shading_loss(-depth, depth, image, albedo, face) > 1e-2
+
+
+def test_the_shading_loss_is_a_norm() -> None:
+    line = torch.linspace(-1.0, 1.0, 32)
+    depth = (0.15 * (1.0 - line[:, None] ** 2 - 0.5 * line[None] ** 2))[None, None]
+    face, albedo = torch.ones(1, 1, 32, 32, dtype=torch.bool), torch.full((1, 3, 32, 32), 0.6)
+    light = torch.zeros(1, 9, 3)
+    light[:, 0], light[:, 3] = 0.8, 0.3
+    image = albedo * spherical_harmonics_shading(normals_of_depth(pixels(depth)), light)
+    for size in (0.02, 0.04):  # noise that no light explains: the loss is its standard deviation, not its square
+        noise = size * torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
+        assert float(losses.shading_loss(depth, depth, image + noise, albedo, face)) == pytest.approx(size, rel=0.1)
+    two = [torch.cat([value, value[..., :16, :].repeat(1, 1, 2, 1)]) for value in (depth, image, albedo, face)]
+    assert torch.isfinite(losses.shading_loss(two[0], two[0], *two[1:]))
+
+
+def test_the_papers_optimiser_and_batches(renders: Path, albedo: Path, tmp_path: Path) -> None:
+    config = configured(
+        tmp_path, renders, photos=(renders,), albedo=albedo, optimizer="sgd", batch_size=6, fine_batch_size=2
+    )
+    dense, fine = (DF2NetRecipe(config.of(name), name) for name in ("dense", "fine"))
+    assert isinstance(dense.optimizers()["model"], torch.optim.SGD)
+    assert [len(next(iter(recipe.batches("train", 0, torch.device("cpu"))))) for recipe in (dense, fine)] == [6, 2]
 
 
 def test_the_shading_losses_gradient_points_to_the_shape() -> None:

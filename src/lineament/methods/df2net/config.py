@@ -34,6 +34,10 @@ class DF2NetTrainConfig(FaceConfig):
     learning_rate: float = 1e-3
     decay: Decay = "steps"
     """The paper's two divisions by ten, or a cosine."""
+    optimizer: Literal["adam", "sgd"] = "adam"
+    """Adam, or the paper's stochastic gradient descent (with momentum 0.9, which it does not name)."""
+    fine_batch_size: int | None = None
+    """Pictures a step of F-Net and Fr-Net; as many as D-Net's by default. The paper has 8, and 64 for D-Net."""
     model: Literal["df2net-s", "df2net"] = "df2net-s"
     """Small (2.1 M parameters, 256 pixels) or the paper's size (take --size 512)."""
     init: Path | None = None
@@ -59,6 +63,7 @@ class DF2NetTrainConfig(FaceConfig):
     INTERVALS: ClassVar[Mapping[str, str]] = {
         **FaceConfig.INTERVALS,
         "fine_steps": COUNT,
+        "fine_batch_size": COUNT,
         "photo_share": "[0, 1)",
         "render_share": "[0, 1)",
         "normal_weight": "[0, 1000000]",
@@ -82,5 +87,7 @@ class DF2NetTrainConfig(FaceConfig):
 
     def of(self, step: NetworkName) -> DF2NetTrainConfig:
         """The same training as the loop of one step sees it."""
-        steps = self.steps if step == "dense" else self.fine_steps
-        return replace(self, output=self.output / step, steps=steps)
+        if step == "dense":
+            return replace(self, output=self.output / step)
+        batch_size = self.fine_batch_size or self.batch_size
+        return replace(self, output=self.output / step, steps=self.fine_steps, batch_size=batch_size)

@@ -22,6 +22,9 @@ WEIGHTS: Mapping[str, Mapping[str, float]] = {
 shading, 100, are options."""
 
 
+_FLAT = 1e-10  # added under the root, whose slope at zero is not finite
+
+
 def interior(face: Tensor) -> Tensor:
     """The face [B, 1, H, W] bool without its outline, whose normals would lean on depth that is not there."""
     return F.max_pool2d((~face).float(), 3, 1, 1) == 0
@@ -39,7 +42,10 @@ def normal_loss(depth: Tensor, truth: Tensor, face: Tensor) -> Tensor:
 
 
 def shading_loss(depth: Tensor, guide: Tensor, image: Tensor, albedo: Tensor, face: Tensor) -> Tensor:
-    """Squared difference of a picture and what light, albedo and the depth's normals make of it (equations 3 to 5).
+    """Norm of the difference of a picture and what light, albedo and the depth's normals make of it (equations 3 to 5).
+
+    The root of the mean square over a face's pixels, so that its weight does not depend on how many there are; the mean
+    over the faces.
 
     Args:
         depth: [B, 1, H, W] the estimate.
@@ -54,4 +60,7 @@ def shading_loss(depth: Tensor, guide: Tensor, image: Tensor, albedo: Tensor, fa
     face = interior(face)
     light = fit_light(image, albedo, normals_of_depth(pixels(guide)), face).detach()
     shown = albedo * spherical_harmonics_shading(normals_of_depth(pixels(depth)), light)
-    return masked_mean((shown - image).square(), face)
+    weight = face.to(shown.dtype)
+    squares = ((shown - image).square() * weight).sum((1, 2, 3)) / (3.0 * weight.sum((1, 2, 3))).clamp_min(1.0)
+    norm: Tensor = (squares + _FLAT).sqrt().mean() - _FLAT**0.5
+    return norm

@@ -35,6 +35,9 @@ ALBEDO = "face-albedo"
 """Weights of the albedo network that ship."""
 
 
+_MOMENTUM = 0.9  # of stochastic gradient descent
+
+
 class DF2NetRecipe:
     """One step of the schedule."""
 
@@ -87,9 +90,12 @@ class DF2NetRecipe:
         return {} if self.albedo is None else {"albedo": self.albedo}
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """Adam for the network that learns."""
+        """For the network that learns."""
         config = self.config
-        return {"model": adam(self.model, config.learning_rate, config.weight_decay)}
+        if config.optimizer == "adam":
+            return {"model": adam(self.model, config.learning_rate, config.weight_decay)}
+        learned = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        return {"model": torch.optim.SGD(learned, config.learning_rate, _MOMENTUM, weight_decay=config.weight_decay)}
 
     def batches(self, split: str, first: int, device: torch.device) -> Iterator[Batch]:
         """What the step learns from (table 1); the validation is always on renders."""
