@@ -18,6 +18,7 @@ from lineament.methods.casfne.model import CasFNE, CasFNEConfig, casfne, casfne_
 from lineament.methods.casfne.recipe import CasFNERecipe
 from lineament.networks.resnet import ResNet18Encoder
 from lineament.networks.torchvision import load_torchvision_weights
+from lineament.render.vectors import unit
 from lineament.training.batch import Batch
 
 TINY = {"width": 0.125, "decoder_channels": (16, 16, 8, 8, 8), "normal_channels": 4}
@@ -238,3 +239,17 @@ def test_a_tiny_training_learns_a_sphere(
             judge.step()
             judged.append(float(loss))
         assert judged[-1] < judged[0]
+
+
+def test_another_prior_reaches_the_cascades_normals() -> None:
+    torch.manual_seed(3)
+    model = CasFNE(CasFNEConfig(0.125, (16, 16, 16, 16, 16), 4, crop_size=64)).train()
+    image = torch.rand(2, 3, 64, 64)
+    features, own, _, _ = model.initial(image)
+    other = unit(torch.randn(2, 3, 64, 64) + torch.tensor([0.0, 0.0, 2.0]).view(1, 3, 1, 1))
+    with torch.no_grad():
+        first, second = model.cascade(features, own)[0], model.cascade(features, other)[0]
+        assert (first - second).abs().max() > 1e-3
+        model.start_cascade()  # a copy of the initial block hears nothing, until it is trained
+        first, second = model.cascade(features, own)[0], model.cascade(features, other)[0]
+    assert torch.allclose(first, second, atol=1e-5)

@@ -125,7 +125,8 @@ class Predictor:
 
         Args:
             crops: B×S×S×3 RGB, S being `size` or another multiple of `multiple`.
-            stages: Stages after the first; by default as many as the weights were trained with.
+            stages: Stages after the first; by default as many as the weights were trained with, of shipped ones as many
+                as pay.
             exemplars: Normals B×S×S×3 to refine, zero where there are none, for a method that takes some.
 
         Raises:

@@ -25,6 +25,9 @@ class Method(Component):
     """Largest number of stages after the first that can be asked for."""
     weights: str
     """Name of the weights that ship and stand for the method's name."""
+    weights_stages: int | None = None
+    """Stages after the first that these weights are run with if nobody says otherwise, where fewer than they were
+    trained with err as little; all of those by default."""
     sizes: Mapping[str, Reference]
     """Its configurations by name, the one that ships first; each a function without arguments that gives the
     network with random weights."""

@@ -13,7 +13,8 @@ class Options:
     """How faces are estimated."""
 
     stages: int | None = None
-    """Stages after the first, as many as the method has; by default all that its weights were trained with."""
+    """Stages after the first, as many as the method has; by default all that its weights were trained with, or
+    as many as pay (casfne-s: none)."""
     second_view: bool = True
     """Average with a second view, mirrored and closer (test-time augmentation): more accurate, twice the time."""
     ears: bool = False

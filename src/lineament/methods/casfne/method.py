@@ -31,6 +31,7 @@ METHOD = Method(
     stages=("initial block", "cascade"),
     most_stages=5,
     weights="casfne-s",
+    weights_stages=0,
     sizes={
         "casfne-s": "lineament.methods.casfne.model:small_network",
         "casfne": "lineament.methods.casfne.model:paper_network",

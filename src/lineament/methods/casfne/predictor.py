@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from lineament.inference.graphs import as_input
 from lineament.inference.predictor import Prediction, Predictor, channels_last
 from lineament.methods.casfne.method import METHOD
+from lineament.weights import weights_path
 
 _FEATURES = tuple(f"features{i}" for i in range(5))
 
@@ -27,6 +29,13 @@ class CasFNEPredictor(Predictor):
         "cascade": ("normal_encoder.", "fusion.", "cascade_decoder."),
     }
 
+    @cached_property
+    def usual_stages(self) -> int:
+        """How many stages are run if nobody says otherwise."""
+        trained: int = self.config["stages"]
+        enough = METHOD.weights_stages
+        return trained if enough is None or self.weights != weights_path(METHOD.weights) else min(trained, enough)
+
     def run(
         self,
         crops: NDArray[np.uint8],
@@ -34,7 +43,7 @@ class CasFNEPredictor(Predictor):
         exemplars: NDArray[np.float32] | None = None,
     ) -> Prediction:
         """See `Predictor.run`; 0 to 5 stages, no exemplars."""
-        stages = self.config["stages"] if stages is None else stages
+        stages = self.usual_stages if stages is None else stages
         self.check(crops, stages, exemplars)
         # The last one is the mask's logits, which the runtime does not need: the parser's parse says where the face is.
         image = as_input(crops)
