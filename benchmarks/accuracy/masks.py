@@ -56,7 +56,7 @@ def main() -> None:
     if arguments.sheet is not None:
         write_sheets(arguments.sheet, tiles)
     rows = [
-        (name, sum(one[name] for one in found), 100.0 * float(np.mean([one[name] for one in found])))
+        (name, str(sum(one[name] for one in found)), 100.0 * float(np.mean([one[name] for one in found])))
         for name in found[0]
     ]
     report([Table(f"Masks of {len(found)} faces", ("", "faces", "%"), tuple(rows))], arguments.output, ["face-parser"])

@@ -110,7 +110,9 @@ def florence(root: Path) -> Path:
 def bu3dfe(root: Path) -> Path:
     for person in ("F0001", "M0002"):
         scan = write_wrl(root / person / f"{person}_AN01WH_F3D.wrl", *sphere_mesh())
-        picture(scan.with_name(f"{person}_AN01WH_F2D.bmp"), grey(0.7))
+        # Public readers pair a scan with the bitmap of its own name, _F3D.bmp; _F2D.bmp is a frontal picture.
+        picture(scan.with_suffix(".bmp"), grey(0.7))
+        picture(scan.with_name(f"{person}_AN01WH_F2D.bmp"), grey(0.2))
     return root
 
 

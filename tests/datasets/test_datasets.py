@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from lineament.datasets.bu3dfe import BU3DFE
 from lineament.datasets.cacd import CACD
@@ -255,6 +256,13 @@ def test_photo_sets_read_their_lists(tmp_path: Path) -> None:
     (tmp_path / "c" / "list_eval_partition.txt").write_text("000001.jpg 0\n000002.jpg 2\n")
     (tmp_path / "c" / "identity_CelebA.txt").write_text("000001.jpg 7\n000002.jpg 8\n")
     assert [(i.name, i.subject) for i in CelebA(tmp_path / "c", "test").items] == [("000002", "8")]
+
+    numbered = np.repeat(np.arange(48 * 48, dtype=np.uint16).reshape(48, 48, 1) % 251, 3, axis=2).astype(np.uint8)
+    Image.fromarray(numbered).save(tmp_path / "c" / "img_align_celeba" / "000001.png")
+    (tmp_path / "c" / "celeba_crop_bbox.txt").write_text("000001.png 2 -4 10 20 20\n")
+    (cut,) = CelebA(tmp_path / "c", "test")
+    expected = np.concatenate([numbered[10:30, :1].repeat(4, 1), numbered[10:30, :16]], axis=1)
+    assert np.array_equal(cut.image, expected)  # four columns left of the photo repeat its border
 
     mask = next(iter(CelebAMaskHQ(files.celebamask(tmp_path / "m")))).mask
     assert np.array_equal(mask, files.sphere_map()[2])

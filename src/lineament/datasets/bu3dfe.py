@@ -24,7 +24,7 @@ _SCAN = re.compile(r"([FM]\d{4})_([A-Z]{2})(\d{2})([A-Z]{2})_F3D", re.IGNORECASE
 class BU3DFE(Dataset):
     """One rendering per scan: picture, depth in millimetres and normals.
 
-    Layout: F0001/F0001_AN01WH_F3D.wrl with its texture F0001_AN01WH_F2D.bmp (or _F3D.bmp) beside it
+    Layout: F0001/F0001_AN01WH_F3D.wrl with its texture F0001_AN01WH_F3D.bmp beside it
 
     The scanner's frame is x to the image's right, y up, z to the viewer, in millimetres: ours. "Aligned with the ground
     truth", as DF2Net asks, are the texture and the depth of one and the same view from the front.
@@ -40,11 +40,9 @@ class BU3DFE(Dataset):
                 if match is None:
                     continue
                 files = {"scan": scan}
-                for ending in ("_F3D.bmp", "_F3D.png", "_F2D.bmp", "_F2D.png"):
-                    texture = scan.with_name(scan.stem[: -len("_F3D")] + ending)
-                    if texture.is_file():
-                        files["texture"] = texture
-                        break
+                texture = scan.with_suffix(".bmp")
+                if texture.is_file():
+                    files["texture"] = texture
                 yield Item(scan.stem, match[1], files, {"expression": match[2], "level": float(match[3])})
 
     def read(self, item: Item) -> Sample:

@@ -11,6 +11,8 @@ import numpy as np
 from lineament.datasets.dataset import Dataset, Item, as_mask, pictures, rgb
 from lineament.datasets.sample import Sample
 
+_BOX = ("x", "y", "width", "height")
+
 
 class CelebA(Dataset):
     """200 thousand photos of 10 thousand people (Liu et al., "Deep learning face attributes in the wild", ICCV 2015).
@@ -18,7 +20,9 @@ class CelebA(Dataset):
     Layout: img_align_celeba/NNNNNN.jpg (or img_celeba/), list_eval_partition.txt, identity_CelebA.txt
 
     From mmlab.ie.cuhk.edu.hk/projects/CelebA; non-commercial research only. The split is the publishers'
-    (validation counts as training); without the list, ours by identity.
+    (validation counts as training); without the list, ours by identity. With `celeba_crop_bbox.txt` of Unsup3D beside
+    it (a line per photo: name, split, x, y, width, height) photos are cut to its squares, borders repeated outwards, and
+    its split and choice of photos count (data/celeba_crop.py of github.com/elliottwu/unsup3d; it makes them 128²).
     """
 
     NAME = "CelebA"
@@ -26,11 +30,17 @@ class CelebA(Dataset):
     def find_items(self) -> Iterator[Item]:
         """Photos with their identity and the publishers' split, where the lists are there."""
         people, parts = _pairs(self.root / "identity_CelebA.txt"), _pairs(self.root / "list_eval_partition.txt")
+        boxes = _boxes(self.root / "celeba_crop_bbox.txt")
         folder = next(
             (self.root / name for name in ("img_align_celeba", "img_celeba") if (self.root / name).is_dir()), None
         )
         for photo in pictures(folder) if folder is not None else []:
-            meta = {"part": parts[photo.name]} if photo.name in parts else {}
+            meta: dict[str, float | str] = {"part": parts[photo.name]} if photo.name in parts else {}
+            if boxes and photo.name not in boxes:
+                continue
+            if boxes:
+                part, *box = boxes[photo.name]
+                meta = {"part": part, **dict(zip(_BOX, map(float, box), strict=True))}
             yield Item(photo.stem, people.get(photo.name, photo.stem), {"image": photo}, meta)
 
     def split(self, items: Sequence[Item], split: str) -> list[Item]:
@@ -40,8 +50,21 @@ class CelebA(Dataset):
         return [item for item in items if (item.meta["part"] == "2") == (split == "test")]
 
     def read(self, item: Item) -> Sample:
-        """A photo."""
-        return Sample(rgb(item.files["image"]), item.name, item.subject, meta=item.meta)
+        """A photo, or the square of it that Unsup3D cuts out."""
+        image = rgb(item.files["image"])
+        if "width" in item.meta:
+            x, y, width, height = (int(item.meta[name]) for name in _BOX)
+            framed = np.pad(image, [(height, height), (width, width), (0, 0)], mode="edge")
+            image = framed[y + height : y + 2 * height, x + width : x + 2 * width]
+        return Sample(image, item.name, item.subject, meta=item.meta)
+
+
+def _boxes(path: Path) -> dict[str, list[str]]:
+    """Lines of six words by their first; empty if there is no such file."""
+    if not path.is_file():
+        return {}
+    words = [line.split() for line in path.read_text().splitlines()]
+    return {line[0]: line[1:] for line in words if len(line) == 6}
 
 
 def _pairs(path: Path) -> dict[str, str]:
