@@ -26,7 +26,7 @@ from lineament.face import (
     largest,
     parse_face,
 )
-from lineament.face.parse import brows_not_glasses
+from lineament.face.parse import brows_not_glasses, glasses_with_a_bridge
 from lineament.face.quality import check_face
 from lineament.face.region import one_piece, region_of
 
@@ -253,3 +253,17 @@ def test_dark_brows_are_no_glasses_and_frames_stay_what_they_are() -> None:
     assert (mended[4:8, 20:40] == MaskClass.GLASSES).all()
     assert np.allclose(brows_not_glasses(parse, marks).sum(-1), 1.0)
     assert np.array_equal(brows_not_glasses(parse, marks - [0.0, 60.0]), parse)  # nothing near the brows
+
+
+def test_glasses_have_a_bridge() -> None:
+    marks = np.zeros((68, 2))
+    marks[39], marks[42] = [24.0, 30.0], [40.0, 30.0]
+    parse = np.zeros((64, 64, len(MaskClass)), np.float32)
+    parse[..., MaskClass.SKIN] = 0.4
+    for rows, columns in ((slice(26, 34), slice(8, 24)), (slice(26, 34), slice(40, 56))):  # two dark sockets
+        parse[rows, columns, MaskClass.GLASSES] = 0.6
+    without = glasses_with_a_bridge(parse, marks)
+    assert not (without.argmax(-1) == MaskClass.GLASSES).any()
+    assert np.allclose(without.sum(-1), 1.0)
+    parse[29:31, 24:40, MaskClass.GLASSES] = 0.6  # and what joins them
+    assert np.array_equal(glasses_with_a_bridge(parse, marks), parse)

@@ -21,8 +21,8 @@ class CelebA(Dataset):
 
     From mmlab.ie.cuhk.edu.hk/projects/CelebA; non-commercial research only. The split is the publishers'
     (validation counts as training); without the list, ours by identity. With `celeba_crop_bbox.txt` of Unsup3D beside
-    it (a line per photo: name, split, x, y, width, height) photos are cut to its squares, borders repeated outwards, and
-    its split and choice of photos count (data/celeba_crop.py of github.com/elliottwu/unsup3d; it makes them 128²).
+    it (a line per photo: name, split, x, y, width, height) photos are cut to its squares, borders repeated outwards,
+    and its split and choice of photos count (data/celeba_crop.py of github.com/elliottwu/unsup3d; it makes them 128²).
     """
 
     NAME = "CelebA"

@@ -17,6 +17,9 @@ from lineament.models.parser.predictor import CropParsing, ParserPredictor, ship
 
 _LOST = 0.15  # share of overlap with the box below which a parsing is of something else
 _BROWS, _EYES = slice(17, 27), slice(36, 48)  # of the landmarks
+_INNER_RIGHT, _INNER_LEFT = 39, 42  # the eyes' inner corners
+_BRIDGE_WIDTH, _BRIDGE_HEIGHT = 0.7, 0.5  # of where glasses cross the nose, of the distance between those corners
+_CROSSED = 0.3  # share of that width that they must cover
 _ABOVE_EYES, _ABOVE_BROWS = (
     0.15,
     0.6,
@@ -42,7 +45,9 @@ def parse_crop(image: NDArray[Any], crop: FaceCrop, flip: bool = True) -> FacePa
         visibility=read.visibility,
         pose=Pose.of_rotation(turn @ _rotation(read.columns)),
         crop=crop,
-        parse=brows_not_glasses(read.parse, read.landmarks * crop.size),
+        parse=glasses_with_a_bridge(
+            brows_not_glasses(read.parse, read.landmarks * crop.size), read.landmarks * crop.size
+        ),
     )
 
 
@@ -90,6 +95,34 @@ def brows_not_glasses(parse: NDArray[np.float32], landmarks: NDArray[np.floating
     mended[valid, brows] += parse[valid, glasses]
     mended[valid, glasses] = 0.0
     return mended
+
+
+def glasses_with_a_bridge(parse: NDArray[np.float32], landmarks: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """A parse in which nothing is taken for glasses unless some of it lies over the nose, between the eyes.
+
+    All glasses have a bridge there, shadows under brows and dark sockets do not.
+
+    Args:
+        parse: S×S×8 probabilities, the face upright.
+        landmarks: [68, 2] pixels of the parse.
+
+    Returns:
+        S×S×8; glasses without a bridge are what is likeliest else.
+    """
+    glasses = int(MaskClass.GLASSES)
+    found = parse.argmax(-1) == glasses
+    right, left = landmarks[_INNER_RIGHT], landmarks[_INNER_LEFT]
+    middle, gap = 0.5 * (right + left), float(np.linalg.norm(left - right))
+    row, column = np.indices(found.shape) + 0.5
+    between = (np.abs(column - middle[0]) < 0.5 * _BRIDGE_WIDTH * gap) & (
+        np.abs(row - middle[1]) < _BRIDGE_HEIGHT * gap
+    )
+    columns_crossed = (found & between).any(axis=0).sum() / max(1.0, _BRIDGE_WIDTH * gap)
+    if columns_crossed > _CROSSED or not found.any():
+        return parse
+    mended = parse.copy()
+    mended[..., glasses] = 0.0
+    return mended / np.maximum(mended.sum(-1, keepdims=True), np.float32(1e-6))
 
 
 def _rotation(columns: NDArray[np.float32]) -> NDArray[np.float32]:
