@@ -126,7 +126,7 @@ def test_a_narrow_encoding(portrait: Path) -> None:
 def test_ctrl_c_at_any_time(portrait: Path, tiny_weights: Path, tmp_path: Path) -> None:
     words = ["estimate", *[str(portrait)] * 2, "-o", str(tmp_path / "out"), "--method", str(tiny_weights)]
     code = "import sys\nfrom lineament.cli import main\nprint(end='.', flush=True)\nraise SystemExit(main())"
-    for pause in (0.0, 0.2, 0.5):
+    for pause in (0.0, 0.1, 0.25):
         process = subprocess.Popen(
             [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

@@ -259,7 +259,7 @@ def test_command_with_a_method(root, tmp_path, capsys):
     """The header says how the method was run, the file of results which weights it was."""
     report = tmp_path / "table.json"
     options = command.EvaluateYaleB(
-        root, method=("casfne-s",), subset="front", output=(report,), estimation=Options(second_view=False)
+        root, method=("casfne-s",), subset="front", output=(report,), estimation=Options(stages=2, second_view=False)
     )
     assert command.evaluate_yaleb(options) == 0
     printed = capsys.readouterr().out

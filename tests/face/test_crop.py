@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lineament.alignment.crop import SPAN, roll_of
+from lineament.alignment.crop import LIFT, SPAN, roll_of
 from lineament.annotations.landmarks import MIRROR, mirrored_landmarks
 from lineament.face import FaceCrop, crop_of_box, crop_of_landmarks
 from lineament.rig import load_rig
@@ -103,7 +103,7 @@ def test_the_canonical_crop_does_not_depend_on_the_photo(roll: float, scale: flo
     assert np.allclose(first.to_crop(points), second.to_crop(moved), atol=1e-6)
     within = second.to_crop(moved) / 192
     assert np.ptp(within, axis=0).max() == pytest.approx(SPAN)
-    assert np.allclose(0.5 * (within.min(0) + within.max(0)), 0.5)
+    assert np.allclose(0.5 * (within.min(0) + within.max(0)), [0.5, 0.5 + LIFT])
 
 
 def test_the_crop_of_a_box_is_near_that_of_the_landmarks() -> None:

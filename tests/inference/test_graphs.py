@@ -58,7 +58,7 @@ NETWORKS: dict[Any, Callable[[Any], nn.Module]] = {  # by their configurations
     replace(DF2NET, dense_scale=2): DF2Net,
     AlbedoConfig(levels=4, width=4, crop_size=64): AlbedoNetwork,
     FaceDetectorConfig((8, 8, 8, 8, 8)): FaceDetector,
-    FaceParserConfig(0.125, (8, 8, 8, 8), crop_size=64): FaceParser,
+    FaceParserConfig("resnet18", 0.125, (8, 8, 8, 8), crop_size=64): FaceParser,
 }
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import lineament
+from lineament.alignment.crop import LIFT
 from lineament.errors import DataError, UsageError
 from lineament.images.write import write_png
 from lineament.methods.hrn import losses
@@ -100,7 +101,7 @@ def test_shapes_come_with_their_crops(faces: Path, tmp_path: Path) -> None:
     marks = batch["places"][:, :68]
     low, high = marks.amin(1), marks.amax(1)
     assert torch.allclose((high - low).amax(1), torch.full((4,), 0.55), atol=0.02)  # the canonical crop's span
-    assert torch.allclose(0.5 * (high + low), torch.full((4, 2), 0.5), atol=0.02)
+    assert torch.allclose(0.5 * (high + low), torch.tensor([0.5, 0.5 + LIFT]).expand(4, 2), atol=0.02)
     assert torch.allclose(batch["vertex_normals"].norm(dim=-1), torch.ones(4, marks.shape[1] + 1400), atol=1e-4)
     # Vertices and places belong together: far cameras are nearly parallel projections.
     for vertices, places in zip(batch["vertices"], batch["places"], strict=True):

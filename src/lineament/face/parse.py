@@ -122,7 +122,7 @@ def glasses_with_a_bridge(parse: NDArray[np.float32], landmarks: NDArray[np.floa
         return parse
     mended = parse.copy()
     mended[..., glasses] = 0.0
-    return mended / np.maximum(mended.sum(-1, keepdims=True), np.float32(1e-6))
+    return np.asarray(mended / np.maximum(mended.sum(-1, keepdims=True), np.float32(1e-6)), np.float32)
 
 
 def _rotation(columns: NDArray[np.float32]) -> NDArray[np.float32]:
