@@ -30,7 +30,7 @@ _CANDIDATE = 0.1  # raw score below which nothing is looked at
 WORTH_READING = 0.55  # raw score from which a candidate is read, which decides
 _SAME = 0.35  # overlap of boxes that are one face
 
-SMALLEST_SCORE = 0.92
+SMALLEST_SCORE = 0.95
 """Default score that a face needs: more likely a face than not."""
 SMALLEST_SIZES = "[1, 1000000000]"
 """The interval of sizes of the smallest face that can be searched for, pixels."""
