@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lineament.pipeline.estimator import Estimator, estimate, load
     from lineament.pipeline.multiview import multiview
     from lineament.pipeline.options import Options
+    from lineament.pipeline.video import VideoEstimator
     from lineament.result.geometry import FaceGeometry
     from lineament.result.person import PersonGeometry
     from lineament.version import __version__
@@ -34,6 +35,7 @@ __all__ = [
     "LineamentError",
     "Options",
     "PersonGeometry",
+    "VideoEstimator",
     "__version__",
     "estimate",
     "load",
@@ -45,6 +47,7 @@ _MODULES = {
     "FaceGeometry": "result.geometry",
     "Options": "pipeline.options",
     "PersonGeometry": "result.person",
+    "VideoEstimator": "pipeline.video",
     "multiview": "pipeline.multiview",
     "__version__": "version",
 }

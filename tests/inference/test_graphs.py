@@ -162,7 +162,7 @@ def test_engines_agree_on_the_finder() -> None:
     with torch.no_grad():
         image = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
         expected = load_weights(weights, FaceDetector)(image)[0].numpy()
-    assert np.abs(DetectorPredictor(weights, threads=1).run(picture) - expected).max() < TOLERANCE
+    assert np.abs(DetectorPredictor(weights, threads=1).run(picture[None])[0] - expected).max() < TOLERANCE
 
 
 def test_engines_agree_on_the_reader() -> None:

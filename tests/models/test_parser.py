@@ -148,10 +148,10 @@ def test_a_tiny_training_lowers_the_loss_and_goes_on_elsewhere(faces: Path, tmp_
         assert sum(curve[-5:]) < 0.8 * sum(curve[:5]), part
     assert "validation_landmarks" in lines[-1]
     assert (config.output / "sheet-0000025.png").exists()
-    photos = configured(tmp_path / "photos", faces, init=weights, photos=(faces,), photo_share=0.5, steps=12)
+    photos = configured(tmp_path / "photos", faces, init=weights, photos=(faces,), photo_share=0.5, steps=30)
     train(FaceParserRecipe(photos), photos)
     curve = [line["agreement"] for line in map(json.loads, (photos.output / "log.jsonl").open()) if "agreement" in line]
-    assert sum(curve[-4:]) < sum(curve[:4])
+    assert sum(curve[-8:]) < 0.8 * sum(curve[1:9])  # the first steps of a new optimiser go astray
     with pytest.raises(UsageError, match="--init"):
         configured(tmp_path / "photos", faces, photos=(faces,))
     larger = configured(tmp_path / "larger", faces, size=96, init=weights)

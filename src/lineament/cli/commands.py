@@ -51,6 +51,13 @@ COMMANDS = {
         "PHOTO...",
         lists="lineament.cli.estimate:LISTS",
     ),
+    "video": Command(
+        "steady normals of every face in a video, from a camera or of pictures",
+        "lineament.cli.video:run_video",
+        "lineament.cli.video:Video",
+        "CLIP",
+        lists="lineament.cli.video:LISTS",
+    ),
     "multiview": Command(
         "one head of several photos of a person",
         "lineament.cli.multiview:run_multiview",

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.alignment.crop import Box
-from lineament.face.face import Detector, Face
-from lineament.face.parse import overlap, parse_again, parse_box, with_parsing
+from lineament.face.face import Detector, Face, FaceParsing
+from lineament.face.parse import parse_again, parse_box, with_parsing
 from lineament.face.score import best_score, evidence_of, score_of, seen_again
 from lineament.images.resize import at_most
 from lineament.models.detector.predictor import shipped_detector
@@ -28,7 +28,9 @@ _TILE, _AROUND = 1024, 128  # px, what the network is shown at once, and what of
 
 _CANDIDATE = 0.1  # raw score below which nothing is looked at
 WORTH_READING = 0.55  # raw score from which a candidate is read, which decides
+_UNSURE = 0.03  # how far the mirrored view can lift a score
 _SAME = 0.35  # overlap of boxes that are one face
+_INSIDE = 0.65  # share of the smaller of two boxes in the other from which they are one face
 
 SMALLEST_SCORE = 0.95
 """Default score that a face needs: more likely a face than not."""
@@ -61,19 +63,30 @@ def detect_faces(
         UsageError: A score or a smallest size that makes no sense.
     """
     check_number("min_score", min_score, "[0, 1]")
-    faces = []
-    for face in detect_boxes(image, WORTH_READING, smallest, any_rotation):
-        again = seen_again(image, face)
-        if best_score(again) < min_score:
-            continue
-        first = parse_box(image, face)
-        if score_of(evidence_of(face, again, first)) < min_score:
-            continue
-        second = parse_again(image, first)
-        score = score_of(evidence_of(face, again, first, second))
-        if score >= min_score:
-            faces.append(replace(with_parsing(face, first, second), score=score))
+    candidates = detect_boxes(image, WORTH_READING, smallest, any_rotation)
+    faces = [face for face in (parsed_face(image, face, min_score) for face in candidates) if face is not None]
     return sorted(_apart(faces), key=lambda face: face.box[0] + 0.5 * face.box[2])
+
+
+def parsed_face(image: NDArray[Any], candidate: Face, min_score: float = SMALLEST_SCORE) -> Face | None:
+    """A candidate with its parsing and its calibrated score; None for one whose score is too low.
+
+    What costs little decides first: most of what is no face is not parsed twice.
+    """
+    again = seen_again(image, candidate)
+    if best_score(again) < min_score:
+        return None
+    first = parse_box(image, candidate)
+    if score_of(evidence_of(candidate, again, first)) < min_score:
+        return None
+
+    def score(second: FaceParsing) -> float:
+        return score_of(evidence_of(candidate, again, first, second))
+
+    second = parse_again(image, first, flip=lambda plain: score(plain) >= min_score - _UNSURE)
+    if score(second) < min_score:
+        return None
+    return replace(with_parsing(candidate, first, second), score=score(second))
 
 
 def detect_boxes(
@@ -145,7 +158,7 @@ def _in_tile(picture: NDArray[np.uint8]) -> list[Face]:
     height, width = picture.shape[:2]
     below, right = -height % 32, -width % 32
     padded = np.asarray(cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REPLICATE), dtype=np.uint8)
-    cells = shipped_detector().run(padded)
+    cells = shipped_detector().run(padded[None])[0]
     logit = cells[0]
     peak = logit >= cv2.dilate(logit, np.ones((3, 3), np.uint8))
     rows, columns = np.nonzero(peak & (logit > math.log(_CANDIDATE / (1.0 - _CANDIDATE))))
@@ -166,10 +179,12 @@ def _merged(candidates: list[Face]) -> list[Face]:
     left = sorted(candidates, key=lambda face: -face.score)
     faces = []
     while left:
-        best = left[0]
-        group = [face for face in left if _one_face(best.box, face.box)]
-        left = [face for face in left if not _one_face(best.box, face.box)]
-        alike = [face for face in group if overlap(best.box, face.box) > 0.5 and abs(face.roll - best.roll) < 60.0]
+        best, boxes = left[0], np.array([face.box for face in left])
+        shared, union, smaller = _areas(best.box, boxes)
+        one = (shared > _SAME * union) | (shared > _INSIDE * smaller)
+        close = shared > 0.5 * union
+        alike = [face for face, here in zip(left, close, strict=True) if here and abs(face.roll - best.roll) < 60.0]
+        left = [face for face, here in zip(left, one, strict=True) if not here]
         weights = np.array([face.score**2 for face in alike])
         box = np.average([face.box for face in alike], axis=0, weights=weights)
         roll = float(np.average([face.roll for face in alike], weights=weights))
@@ -189,9 +204,17 @@ def _apart(faces: list[Face]) -> list[Face]:
 
 def _one_face(a: Box, b: Box) -> bool:
     """Whether two boxes are of one face: they overlap, or one lies mostly in the other."""
-    across = max(0.0, min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0]))
-    down = max(0.0, min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1]))
-    return overlap(a, b) > _SAME or across * down > 0.65 * min(a[2] * a[3], b[2] * b[3])
+    (shared,), (union,), (smaller,) = _areas(a, np.array([b]))
+    return bool(shared > _SAME * union or shared > _INSIDE * smaller)
+
+
+def _areas(box: Box, others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of a box and each of others [N, 4]: the area that they share, that of their union, the smaller one's; [3, N]."""
+    low = np.maximum(box[:2], others[:, :2])
+    high = np.minimum(np.add(box[:2], box[2:]), others[:, :2] + others[:, 2:])
+    shared = np.prod((high - low).clip(0.0), axis=1)
+    own, other = box[2] * box[3], others[:, 2] * others[:, 3]
+    return np.stack([shared, own + other - shared, np.minimum(own, other)])
 
 
 def _scaled(face: Face, factor: float) -> Face:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from lineament.alignment.crop import Box, FaceCrop, crop_of_box, crop_of_landmar
 from lineament.annotations.landmarks import MIRROR
 from lineament.annotations.parsing import MaskClass
 from lineament.face.face import Face, FaceParsing, Pose
-from lineament.models.parser.predictor import CropParsing, ParserPredictor, shipped_parser
+from lineament.models.parser.predictor import CropParsing, shipped_parser
 
 _LOST = 0.15  # share of overlap with the box below which a parsing is of something else
 _BROWS, _EYES = slice(17, 27), slice(36, 48)  # of the landmarks
@@ -26,36 +27,47 @@ _ABOVE_EYES, _ABOVE_BROWS = (
 )  # how far brows are from the eyes' middle, and reach, in distances of brows and eyes
 
 
-def parse_crop(image: NDArray[Any], crop: FaceCrop, flip: bool = True) -> FaceParsing:
+Worth = Callable[[FaceParsing], bool]
+"""By the plain parsing of a square: whether its mirror image is worth being parsed, too."""
+
+
+def parse_crop(image: NDArray[Any], crop: FaceCrop, flip: bool | Worth = True, size: int | None = None) -> FaceParsing:
     """Read a face in a square of a photo.
 
     Args:
         image: H×W×3 RGB, uint8 or float32 in [0, 1].
         crop: The square; the face should stand nearly upright in it and span about 0.4 to 0.9 of its side.
-        flip: Average with the parsing of the mirrored square: more accurate, and twice the time.
+        flip: Average with the parsing of the mirrored square: more accurate, and twice the time. Or what decides so.
+        size: Side at which the square is seen, a multiple of 32; the parser's own by default.
     """
     parser = shipped_parser()
-    crop = crop.at(parser.size)
-    read = _run(parser, crop.extract(image), flip)
+    crop = crop.at(size or parser.size)
+    picture = crop.extract(image)
+    plain = parser.run(picture[None])[0]
+    parsing = _in_photo(plain, crop)
+    if not (flip(parsing) if callable(flip) else flip):
+        return parsing
+    mirrored = parser.run(np.ascontiguousarray(picture[None, :, ::-1]))[0]
+    return _in_photo(_averaged(plain, mirrored), crop)
+
+
+def _in_photo(read: CropParsing, crop: FaceCrop) -> FaceParsing:
+    """What the parser says of a crop, in the photo's frame."""
     (cosine, _), (sine, _) = crop.turn
     # From the crop's camera frame (y up) to the photo's: a turn clockwise by the crop's roll.
     turn = np.array([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+    points = read.landmarks.astype(np.float64) * crop.size
     return FaceParsing(
-        landmarks=crop.to_photo(read.landmarks.astype(np.float64) * crop.size),
+        landmarks=crop.to_photo(points),
         visibility=read.visibility,
         pose=Pose.of_rotation(turn @ _rotation(read.columns)),
         crop=crop,
-        parse=glasses_with_a_bridge(
-            brows_not_glasses(read.parse, read.landmarks * crop.size), read.landmarks * crop.size
-        ),
+        parse=glasses_with_a_bridge(brows_not_glasses(read.parse, points), points),
     )
 
 
-def _run(parser: ParserPredictor, picture: NDArray[np.uint8], flip: bool) -> CropParsing:
-    """Read a crop, perhaps averaged with its mirror image."""
-    if not flip:
-        return parser.run(picture[None])[0]
-    plain, mirrored = parser.run(np.stack([picture, picture[:, ::-1]]))
+def _averaged(plain: CropParsing, mirrored: CropParsing) -> CropParsing:
+    """The mean of the parsing of a crop and of that of its mirror image."""
     landmarks = mirrored.landmarks[MIRROR]
     landmarks[:, 0] = 1.0 - landmarks[:, 0]
     return CropParsing(
@@ -156,9 +168,9 @@ def parse_box(image: NDArray[Any], face: Face) -> FaceParsing:
     return parse_crop(image, crop_of_box(face.box, roll=face.roll), flip=False)
 
 
-def parse_again(image: NDArray[Any], first: FaceParsing) -> FaceParsing:
+def parse_again(image: NDArray[Any], first: FaceParsing, flip: bool | Worth = True) -> FaceParsing:
     """The second parsing, in the canonical crop of the landmarks that the first one gave."""
-    return parse_crop(image, crop_of_landmarks(first.landmarks))
+    return parse_crop(image, crop_of_landmarks(first.landmarks), flip)
 
 
 def with_parsing(face: Face, first: FaceParsing, second: FaceParsing) -> Face:

@@ -177,7 +177,7 @@ class Estimator:
             views = [views_of_photo(image, crop, asked.exemplar, predictor, asked.options) for crop in crops]
             estimates = estimate_views(predictor, views, stages)
             estimated = list(zip((one.last.picture for one in views), estimates, strict=True))[::-1]
-            about = self._about(predictor, asked, frame)
+            about = self.about(predictor, asked.options.second_view, asked.exemplar is not None, frame)
             del views, estimates
             while estimated:
                 yield _geometry(
@@ -251,14 +251,21 @@ class Estimator:
             shape = "×".join(map(str, exemplar.shape))
             raise UsageError(f"the exemplar is {shape}, the photo's normals are {height}×{width}×3")
 
-    def _about(self, predictor: Predictor, asked: _Asked, frame: int) -> dict[str, Any]:
-        """What ``face.json`` says of the origin of faces that a predictor estimated."""
+    def about(self, predictor: Predictor, second_view: bool, exemplar: bool = False, frame: int = 1) -> dict[str, Any]:
+        """What ``face.json`` says of the origin of faces that one of the `predictors` estimated.
+
+        Args:
+            predictor: Which.
+            second_view: Whether a second view was averaged with.
+            exemplar: Whether given normals were refined.
+            frame: The frame of an animation, from 1.
+        """
         return {
             "lineament": __version__,
             "method": predictor.FORMAT.name,
             "weights": {"name": predictor.weights.stem, "sha256": predictor.sha256, "licence": predictor.licence},
-            "second_view": asked.options.second_view,
-            "exemplar": asked.exemplar is not None,
+            "second_view": second_view,
+            "exemplar": exemplar,
             **({"animation_frame": frame} if frame > 1 else {}),
         }
 

@@ -27,7 +27,7 @@ from lineament.synth.hair import HairMesh, grow_hair, hair_texture
 from lineament.synth.labels import label_parts, visible_landmarks
 from lineament.synth.light import Light, sample_light
 from lineament.synth.noise import NoiseBank
-from lineament.synth.organs import cloth, collar, eye_albedo, mouth_albedo, shoulders
+from lineament.synth.organs import cloth, collar, cornea_height, eye_albedo, mouth_albedo, shoulders
 from lineament.synth.person import PosedFace, RigTensors, pose_faces
 from lineament.synth.random import SampleRandom
 from lineament.synth.shade import shade
@@ -101,9 +101,10 @@ class Generator:
         height = skin_height(surface, person, own, self.marks, self.bank, folds)
         height = height + config.features * feature_height(surface, own, self.marks)
         height = config.detail * height * surface.skin
+        eyes = (part == int(Part.EYE_LEFT)) | (part == int(Part.EYE_RIGHT))
+        height = torch.where(eyes, cornea_height(surface, part, self.rig), height)
         normals = bump(smooth, height, face.camera.scale, part, position[:, 2:])
         albedo = skin_albedo(surface, person, own, self.marks, self.bank)
-        eyes = (part == int(Part.EYE_LEFT)) | (part == int(Part.EYE_RIGHT))
         mouth = (part == int(Part.MOUTH)) | (part == int(Part.TEETH))
         albedo = torch.where(eyes, eye_albedo(surface, part, self.rig, own, draws, self.bank), albedo)
         albedo = torch.where(mouth, mouth_albedo(surface, part, own, self.bank), albedo)
@@ -128,25 +129,26 @@ class Generator:
         depth = torch.where(visible, hair_z * millimetres, depth)
         solid = covered | visible
         glasses = wear_glasses(self.rig, face, config.glasses, own, size)
+        # What is photographed wears the glasses; what is labelled is the face under them.
+        shown = (normals, albedo, depth, solid)
         if glasses is not None:
             rows = glasses.rows
             nearer = (glasses.z * millimetres[rows] > depth[rows]) | ~solid[rows]
             frame, lens = glasses.frame & nearer, glasses.lens & nearer & solid[rows]
-            for layer, worn in (
-                (mask, torch.full_like(mask[rows], int(MaskClass.GLASSES))),
-                (normals, glasses.normals),
-                (smooth, glasses.normals),
-                (albedo, glasses.albedo),
-                (depth, glasses.z * millimetres[rows]),
-            ):
-                layer[rows] = torch.where(frame, worn, layer[rows])
-            solid[rows] |= frame
+            mask[rows] = torch.where(frame, int(MaskClass.GLASSES), mask[rows]).to(torch.uint8)
+            shown = (normals.clone(), albedo.clone(), depth.clone(), solid.clone())
+            beside = frame & ~solid[rows]
+            worn = (glasses.normals, glasses.albedo, glasses.z * millimetres[rows], torch.ones_like(frame))
+            for seen, label, own_layer in zip(shown, (normals, albedo, depth, solid), worn, strict=True):
+                seen[rows] = torch.where(frame, own_layer, seen[rows])
+                label[rows] = torch.where(beside, own_layer, label[rows])
+            smooth[rows] = torch.where(beside, glasses.normals, smooth[rows])
 
-        lit = shade(normals, albedo, depth, solid, mask, surface, light, face.camera, draws, self.bank, config)
+        lit = shade(*shown, mask, surface, light, face.camera, draws, self.bank, config)
         if glasses is not None:
             lit[rows] = glaze(lit[rows], glasses, lens, draws.select(rows), self.bank)
         scene = shoulders(background(draws, self.bank, size), clothes, face, self.rig, draws)
-        image = expose(lit, scene, solid, mask, draws)
+        image = expose(lit, scene, shown[3], mask, draws)
         mask = label_parts(mask, part, surface)
         if glasses is not None:
             mask[rows] = torch.where(lens & glasses.dark, int(MaskClass.GLASSES), mask[rows]).to(torch.uint8)

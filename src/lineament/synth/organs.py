@@ -25,15 +25,14 @@ _IRIS_COLOURS = (
     (0.180, 0.200, 0.210),  # grey
 )
 _LIMBUS = math.radians(29.0)  # angle of the iris' rim from the optical axis, seen from the eye's centre
+_CORNEA = 0.65  # radius of the cornea's curvature, in radii of the eyeball
 
 
 def eye_albedo(
     surface: Surface, part: Tensor, rig: RigTensors, own: SampleRandom, draws: SampleRandom, bank: NoiseBank
 ) -> Tensor:
     """Linear reflectance [B, 3, H, W] of eyeballs: pupil, iris with fibres and dark rim, veined sclera."""
-    left = part == int(Part.EYE_LEFT)
-    centre = torch.where(left, rig.eye_centre[0].view(1, 3, 1, 1), rig.eye_centre[1].view(1, 3, 1, 1))
-    away = surface.rest - centre
+    away = _from_eye_centre(surface, part, rig)
     axial = away[:, 2:] / away.norm(dim=1, keepdim=True).clamp_min(1e-3)
     angle = torch.acos(axial.clamp(-1.0, 1.0))  # [B, 1, H, W] from the optical axis
     around = torch.atan2(away[:, 1:2], away[:, :1])
@@ -52,6 +51,27 @@ def eye_albedo(
     albedo = torch.lerp(iris, sclera, smoothstep(0.97 * _LIMBUS, 1.06 * _LIMBUS, angle))
     pupil = draws.uniform("pupil", 0.22, 0.55)[:, None, None, None] * _LIMBUS
     return albedo * smoothstep(0.9 * pupil, 1.05 * pupil, angle).clamp_min(0.02)
+
+
+def cornea_height(surface: Surface, part: Tensor, rig: RigTensors) -> Tensor:
+    """How far the cornea rises above the eyeball's sphere, [B, 1, H, W] mm: a sphere of 0.65 of the eyeball's radius.
+
+    Both spheres meet at the limbus. Of the human eye's 12 mm that makes 7.8 mm, and 1.1 mm at the apex.
+    """
+    away = _from_eye_centre(surface, part, rig)
+    radius = away.norm(dim=1, keepdim=True)
+    cosine = away[:, 2:] / radius.clamp_min(1e-3)
+    ratio = _CORNEA**2
+    centre = math.cos(_LIMBUS) - math.sqrt(ratio - math.sin(_LIMBUS) ** 2)  # in radii of the eyeball
+    above: Tensor = centre * cosine + (ratio - centre**2 * (1.0 - cosine**2)).clamp_min(0.0).sqrt() - 1.0
+    height: Tensor = radius * above.clamp_min(0.0) * (cosine > 0.0)
+    return height
+
+
+def _from_eye_centre(surface: Surface, part: Tensor, rig: RigTensors) -> Tensor:
+    """From the centre of the eyeball that a pixel belongs to, [B, 3, H, W] mm, the optical axis along z."""
+    left = part == int(Part.EYE_LEFT)
+    return surface.rest - torch.where(left, rig.eye_centre[0].view(1, 3, 1, 1), rig.eye_centre[1].view(1, 3, 1, 1))
 
 
 def mouth_albedo(surface: Surface, part: Tensor, own: SampleRandom, bank: NoiseBank) -> Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lineament.alignment.crop import LIFT
 from lineament.render.cameras import CameraBatch, axis_rotation, project
 from lineament.render.raster import vertex_normals
 from lineament.rig import Part, Rig
@@ -248,7 +249,7 @@ def _gaze(rig: RigTensors, shape: Tensor, random: SampleRandom) -> Tensor:
 
 
 def _cameras(config: SynthConfig, random: SampleRandom, marks: Tensor, rotation: Tensor, origin: Tensor) -> CameraBatch:
-    """Cameras that frame the landmarks [B, 68, 3] as a crop does: off the middle and of varied span."""
+    """Cameras that frame the landmarks [B, 68, 3] about as the canonical crop does: shifted, and of varied span."""
     distance = random.log_uniform("distance", config.nearest, config.farthest)
     flat = marks[..., :2] / (distance[:, None, None] - marks[..., 2:]).clamp_min(20.0)  # [B, 68, 2]
     low, high = flat.amin(1), flat.amax(1)
@@ -265,5 +266,6 @@ def _cameras(config: SynthConfig, random: SampleRandom, marks: Tensor, rotation:
     focal = span * config.size / extent
     centre = 0.5 * (low + high)
     shift = 0.04 * random.normal("shift", shape=(2,)).clamp(-2.5, 2.5) * config.size
+    shift[:, 1] += LIFT * config.size
     principal = 0.5 * config.size + shift - focal[:, None] * centre * torch.tensor([1.0, -1.0], device=focal.device)
     return CameraBatch(rotation=rotation, origin=origin, distance=distance, focal=focal, principal=principal)

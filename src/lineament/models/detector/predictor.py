@@ -27,15 +27,15 @@ class DetectorPredictor:
         file = read_weights(weights, METHOD.weights_format)
         self._network = open_graph(weights, "network", file.tensors, threads, arena=True)
 
-    def run(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Search a picture H×W×3 RGB, H and W multiples of 32.
+    def run(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Search pictures B×H×W×3 RGB, H and W multiples of 32.
 
         Returns:
-            [7, H/8, W/8], as `lineament.models.detector.model.FaceDetector` has it.
+            [B, 7, H/8, W/8], as `lineament.models.detector.model.FaceDetector` has it.
         """
-        height, width = picture.shape[:2]
-        (cells,) = self._network.run({"image": as_input(picture[None])}, [(1, 7, height // 8, width // 8)])
-        return np.asarray(cells[0], np.float32)
+        batch, height, width = pictures.shape[:3]
+        (cells,) = self._network.run({"image": as_input(pictures)}, [(batch, 7, height // 8, width // 8)])
+        return np.asarray(cells, np.float32)
 
 
 @lru_cache(maxsize=1)
