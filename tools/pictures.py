@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.spatial.transform import Rotation
-from skimage import data
 
 import lineament
 from lineament.annotations.parsing import colours_of
@@ -18,6 +17,7 @@ from lineament.datasets.meshes import picture_of, view_mesh
 from lineament.face import detect_faces, draw_faces
 from lineament.geometry.mesh import Mesh
 from lineament.images import encode_normals
+from lineament.images.sample import sample_photo
 from lineament.render.preview import shade_normals
 from lineament.result.head import head_of, head_texture_of
 from lineament.rig import load_rig
@@ -31,7 +31,7 @@ _PERSON = 12  # of several_photos
 def main() -> None:
     """Write every picture."""
     FOLDER.mkdir(exist_ok=True)
-    Image.fromarray(lineament.estimate(data.astronaut())[0].sheet()).save(FOLDER / "demo.png", optimize=True)
+    Image.fromarray(lineament.estimate(sample_photo())[0].sheet()).save(FOLDER / "demo.png", optimize=True)
     batch = Generator(SynthConfig(size=192), load_rig()).batch(range(100, 116))
     photos = batch.image.permute(0, 2, 3, 1).numpy()
     normals = (0.5 * batch.normals + 0.5 * (batch.normals.norm(dim=1, keepdim=True) > 0)).permute(0, 2, 3, 1).numpy()
@@ -48,7 +48,7 @@ def main() -> None:
 
 def mesh_views(size: int = 240) -> Picture:
     """The astronaut's mesh turned from side to side, textured above, shaded below."""
-    face = lineament.estimate(data.astronaut())[0]
+    face = lineament.estimate(sample_photo())[0]
     mesh, texture = face.mesh(), face.mesh_texture()
     columns = []
     for yaw in (-50, -25, 0, 25, 50):
@@ -61,7 +61,7 @@ def mesh_views(size: int = 240) -> Picture:
 
 def relit_face() -> Picture:
     """The astronaut's face, its albedo, and the albedo under two other lights."""
-    face = lineament.estimate(data.astronaut())[0]
+    face = lineament.estimate(sample_photo())[0]
     tiles = [face.photo, face.albedo]
     for light in ((-0.8, 0.2, 0.5), (0.5, 0.7, 0.5)):
         shading = shade_normals(face.normals, light, face.mask) / 255.0
@@ -72,7 +72,7 @@ def relit_face() -> Picture:
 
 def depth_stages() -> Picture:
     """The astronaut's face and the depth of DF²Net's three networks, lit from the left."""
-    face = lineament.load("df2net").estimate(data.astronaut())[0]
+    face = lineament.load("df2net").estimate(sample_photo())[0]
     mask = face.surface.crop_mask
     stages = [shade_normals(normals, (-0.6, 0.5, 0.6), mask) for normals in face.stages]
     tiles = [face.crop_image, *(np.repeat(stage[..., None], 3, axis=2) for stage in stages)]
@@ -84,11 +84,12 @@ def depth_stages() -> Picture:
 
 def head_levels(size: int = 240) -> Picture:
     """The astronaut's face, HRN's three levels in the photo, and the head with its texture from three sides."""
-    face = lineament.load("hrn").estimate(data.astronaut())[0]
+    face = lineament.load("hrn").estimate(sample_photo())[0]
     tiles = [face.crop.at(size).extract(face.photo)]
     for normals in face.crop_estimate.normals:
         shading = shade_normals(normals, (-0.6, 0.5, 0.6), np.ones(normals.shape[:2], bool))
-        tiles.append(cv2.resize(np.repeat(shading[..., None], 3, axis=2), (size, size), interpolation=cv2.INTER_AREA))
+        tile = cv2.resize(np.repeat(shading[..., None], 3, axis=2), (size, size), interpolation=cv2.INTER_AREA)
+        tiles.append(np.asarray(tile, np.uint8))
     mesh, texture = head_of(face.crop_estimate).mesh, head_texture_of(face).colours
     for yaw in (-60, 0, 60):
         turned = Rotation.from_euler("y", yaw, degrees=True).apply(mesh.vertices)
@@ -108,7 +109,7 @@ def several_photos() -> Picture:
 
 def canonical_crop() -> Picture:
     """A leaning face as it is found, its canonical crop, the parse and the normals of that crop."""
-    photo = np.ascontiguousarray(data.astronaut()[:300, 76:376])
+    photo = np.ascontiguousarray(sample_photo()[:300, 76:376])
     turn = cv2.getRotationMatrix2D((150.0, 128.0), -25.0, 1.0)
     leaning = np.asarray(cv2.warpAffine(photo, turn, (300, 300), borderMode=cv2.BORDER_REFLECT))
     face = detect_faces(leaning)[0]

@@ -14,7 +14,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage.measure import blur_effect
 
 from lineament.alignment.crop import crop_of_landmarks
 from lineament.evaluation.report.benchmark import benchmark_parser, report
@@ -22,6 +21,7 @@ from lineament.evaluation.report.table import Table
 from lineament.face import detect_faces
 from lineament.images.read import find_images, read_image
 from lineament.images.resize import to_uint8
+from lineament.images.sharpness import blur_effect
 from lineament.rig import load_rig
 from lineament.synth import Generator, SynthConfig
 from lineament.synth.degrade import DegradeConfig

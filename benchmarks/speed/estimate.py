@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable
 
 import cv2
-from skimage import data
 
 import lineament
 from lineament.evaluation.report.benchmark import benchmark_parser, report
 from lineament.evaluation.report.table import Table
 from lineament.face import detect_faces
+from lineament.images.sample import sample_photo
 
 
 def median_ms(work: Callable[[], object], runs: int) -> float:
@@ -43,7 +43,7 @@ def main() -> None:
     start = time.perf_counter()
     model = lineament.load(arguments.method, arguments.threads)
     loading = 1e3 * (time.perf_counter() - start)
-    photo = cv2.resize(data.astronaut(), (arguments.side, arguments.side), interpolation=cv2.INTER_CUBIC)
+    photo = cv2.resize(sample_photo(), (arguments.side, arguments.side), interpolation=cv2.INTER_CUBIC)
     box = detect_faces(photo)[0].box
     one_view = lineament.Options(second_view=False)
     works: dict[str, Callable[[], object]] = {

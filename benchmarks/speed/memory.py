@@ -20,10 +20,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage import data
 
 from lineament.evaluation.report.benchmark import benchmark_parser, report
 from lineament.evaluation.report.table import Cell, Table
+from lineament.images.sample import sample_photo
 
 FACE = (slice(20, 230), slice(120, 330))
 """Rows and columns of the astronaut's head."""
@@ -33,13 +33,13 @@ Picture = NDArray[np.uint8]
 
 def mosaic(columns: int, rows: int, tile: int) -> Picture:
     """As many faces as tiles."""
-    face = cv2.resize(data.astronaut()[FACE], (tile, tile), interpolation=cv2.INTER_CUBIC)
+    face = cv2.resize(sample_photo()[FACE], (tile, tile), interpolation=cv2.INTER_CUBIC)
     return np.tile(np.asarray(face, np.uint8), (rows, columns, 1))
 
 
 def enlarged(part: tuple[slice, slice], side: int) -> Picture:
     """A part of the astronaut's photo, side×side."""
-    return np.asarray(cv2.resize(data.astronaut()[part], (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
+    return np.asarray(cv2.resize(sample_photo()[part], (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def filled() -> Picture:

@@ -142,7 +142,7 @@ def _landmarks(path: Path, rng: Random) -> Any:
 def _weights(path: Path, rng: Random) -> Any:
     from lineament.methods.discovery import open_predictor
 
-    session = open_predictor(path.with_name("tiny.safetensors"), threads=1)
+    session = open_predictor(path.with_name("tiny.safetensors"))
     if session.size > 256:  # sound weights may be of any size; a picture of it takes long
         return None
     maps = session.run(np.full((1, session.size, session.size, 3), 128, np.uint8))

@@ -58,7 +58,7 @@ def weights(request: pytest.FixtureRequest, tiny: Path) -> Path:
 
 
 def test_engines_agree(weights: Path) -> None:
-    session = DF2NetPredictor(weights, threads=1)
+    session = DF2NetPredictor(weights)
     crops = random_crops(session.size)
     with torch.no_grad():
         output = load_weights(weights, DF2Net)(as_tensor(crops))
@@ -84,7 +84,7 @@ def test_the_weights_that_ship_know_a_face() -> None:
 
 
 def test_requests_out_of_range_are_refused(tiny: Path) -> None:
-    session = DF2NetPredictor(tiny, threads=1)
+    session = DF2NetPredictor(tiny)
     with pytest.raises(UsageError, match="0 to 2"):
         session.run(random_crops(64), 3)
     with pytest.raises(UsageError, match="multiple of 16"):

@@ -87,7 +87,7 @@ def differences(weights: Path) -> dict[tuple[str, str], float]:
             out = graph.run(*map(torch.from_numpy, given.values()))
         expected = [value.numpy() for value in ((out,) if isinstance(out, torch.Tensor) else out)]
         assert len(expected) == len(graph.outputs)
-        answers = open_graph(weights, part, named, threads=1).run(given, [value.shape for value in expected])
+        answers = open_graph(weights, part, named).run(given, [value.shape for value in expected])
         for name, answer, value in zip(graph.outputs, answers, expected, strict=True):
             found[part, name] = float(np.abs(answer - value).max())
     return found
@@ -122,7 +122,7 @@ def test_weights_of_equal_values_keep_their_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stages", [0, 3])
 def test_engines_agree_at_any_number_of_stages(tiny_weights: Path, stages: int) -> None:
-    session, model = CasFNEPredictor(tiny_weights, threads=1), load_weights(tiny_weights, CasFNE)
+    session, model = CasFNEPredictor(tiny_weights), load_weights(tiny_weights, CasFNE)
     crops = np.random.default_rng(0).integers(0, 256, (2, session.size, session.size, 3), dtype=np.uint8)
     maps = session.run(crops, stages)
     with torch.no_grad():
@@ -135,7 +135,7 @@ def test_engines_agree_at_any_number_of_stages(tiny_weights: Path, stages: int) 
 
 
 def test_requests_out_of_range_are_refused(tiny_weights: Path) -> None:
-    session = CasFNEPredictor(tiny_weights, threads=1)
+    session = CasFNEPredictor(tiny_weights)
     with pytest.raises(UsageError, match="0 to 5"):
         session.run(np.zeros((1, 64, 64, 3), np.uint8), 6)
     with pytest.raises(UsageError, match="crops must be"):
@@ -143,7 +143,7 @@ def test_requests_out_of_range_are_refused(tiny_weights: Path) -> None:
 
 
 def test_other_sizes_run(tiny_weights: Path) -> None:
-    maps = CasFNEPredictor(tiny_weights, threads=1).run(np.zeros((1, 96, 96, 3), np.uint8), 1)
+    maps = CasFNEPredictor(tiny_weights).run(np.zeros((1, 96, 96, 3), np.uint8), 1)
     assert [m.shape for m in maps.normals] == [(1, 96, 96, 3)] * 2
     assert [k.shape for k in maps.concentrations] == [(1, 96, 96)] * 2
 
@@ -162,12 +162,12 @@ def test_engines_agree_on_the_finder() -> None:
     with torch.no_grad():
         image = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
         expected = load_weights(weights, FaceDetector)(image)[0].numpy()
-    assert np.abs(DetectorPredictor(weights, threads=1).run(picture[None])[0] - expected).max() < TOLERANCE
+    assert np.abs(DetectorPredictor(weights).run(picture[None])[0] - expected).max() < TOLERANCE
 
 
 def test_engines_agree_on_the_reader() -> None:
     weights = weights_path("face-parser")
-    session = ParserPredictor(weights, threads=1)
+    session = ParserPredictor(weights)
     crop = np.random.default_rng(0).integers(0, 256, (session.size, session.size, 3), dtype=np.uint8)
     with torch.no_grad():
         parsing = load_weights(weights, FaceParser)(torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255)

@@ -48,7 +48,7 @@ def random_normals(*shape: int) -> np.ndarray:
 @pytest.mark.parametrize("name", ["small", "hffne-s"])
 def test_engines_agree(name: str, small: Path) -> None:
     weights = small if name == "small" else weights_path(name)
-    session, model = HFFNEPredictor(weights, threads=1), load_weights(weights, HFFNE)
+    session, model = HFFNEPredictor(weights), load_weights(weights, HFFNE)
     crops = np.random.default_rng(0).integers(0, 256, (2, session.size, session.size, 3), dtype=np.uint8)
     with torch.no_grad():
         output = model(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255)
@@ -57,14 +57,14 @@ def test_engines_agree(name: str, small: Path) -> None:
 
 
 def test_sessions_are_opened_by_method(small: Path, tiny_weights: Path) -> None:
-    assert isinstance(open_predictor(small, 1), HFFNEPredictor)
+    assert isinstance(open_predictor(small), HFFNEPredictor)
     assert open_predictor(tiny_weights, 1).FORMAT.name == "casfne"
     with pytest.raises(lineament.LineamentError, match="estimates no face geometry"):
         open_predictor(weights_path("face-parser"))
 
 
 def test_requests_out_of_range_are_refused(small: Path) -> None:
-    session = HFFNEPredictor(small, threads=1)
+    session = HFFNEPredictor(small)
     assert session.multiple == 32
     with pytest.raises(UsageError, match="0 to 1"):
         session.run(np.zeros((1, 64, 64, 3), np.uint8), 2)

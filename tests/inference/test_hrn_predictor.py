@@ -29,7 +29,7 @@ def coefficients(**given: list[float]) -> dict[str, np.ndarray]:
 
 
 def test_engines_agree(hrn_weights: Path) -> None:
-    session, model = HRNPredictor(hrn_weights, threads=1), load_weights(hrn_weights, HRN)
+    session, model = HRNPredictor(hrn_weights), load_weights(hrn_weights, HRN)
     crops = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     with torch.no_grad():
         expected = model(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255)
@@ -47,7 +47,7 @@ def test_engines_agree(hrn_weights: Path) -> None:
 
 
 def test_engines_agree_on_the_maps(hrn_weights: Path) -> None:
-    session, model = HRNPredictor(hrn_weights, threads=1), load_weights(hrn_weights, HRN)
+    session, model = HRNPredictor(hrn_weights), load_weights(hrn_weights, HRN)
     crops = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), dtype=np.uint8)
     found = session.run(crops)
     assert found.deformation_map is not None

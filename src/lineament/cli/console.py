@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -98,6 +100,25 @@ def described(error: BaseException) -> tuple[str, int]:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         line, code = f"unexpected {text}; run with --debug for details", UNEXPECTED
     return printable(" ".join(line.split())), code
+
+
+def in_order(work: Callable[..., None], items: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[None]:
+    """Do work for each of several items, some at once in threads, and say so in the items' order.
+
+    Where one raises, or whoever waits does not go on, what has not begun is left.
+    """
+    if jobs == 1:
+        for item in items:
+            work(*item)
+            yield
+        return
+    pool = ThreadPoolExecutor(max_workers=jobs)
+    try:
+        for future in [pool.submit(copy_context().run, work, *item) for item in items]:
+            future.result()
+            yield
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class Failures:

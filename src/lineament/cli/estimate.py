@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -19,6 +20,7 @@ from lineament.files.overwriting import check_outputs
 from lineament.images.encoding import NormalsConvention
 from lineament.images.maps import AXES, Axes, read_normals
 from lineament.images.write import MeshFormat
+from lineament.inference.engine import ProviderName
 from lineament.methods.discovery import AUTO, DEFAULT_WEIGHTS, all_methods, method_for_small_faces
 from lineament.options import check_options
 from lineament.pipeline.options import Options
@@ -76,19 +78,25 @@ class Estimate:
     """Files of the mesh, with commas between: glb (the default), obj, ply, stl."""
     mesh_pose: MeshPose = "photo"
     """How the mesh stands: as in the photo, or turned to face the viewer (frontal)."""
+    jobs: int = 1
+    """Photos that are estimated at once; each has its share of the cores."""
+    threads: int = 0
+    """Threads of one operation of a network; 0 takes all cores, or each job's share of them."""
+    provider: ProviderName = "cpu"
+    """What runs the networks, as far as the ONNX Runtime that is installed has it."""
     skip_existing: bool = False
     """Skip photos whose result is there already: finished, from the same photo, with the same weights and options."""
     estimation: Annotated[Options, tyro.conf.arg(name="")] = field(default_factory=Options)
 
     def __post_init__(self) -> None:
-        check_options(self, {"min_score": "[0, 1]"})
+        check_options(self, {"min_score": "[0, 1]", "jobs": "[1, 256]", "threads": "[0, 1024]"})
         Axes(self.exemplar_axes)
         _faces(self)
 
 
 @dataclass(frozen=True)
 class Demo:
-    """Estimate a photo that comes with scikit-image: the astronaut Eileen Collins (NASA, public domain)."""
+    """Estimate the photo that ships: the astronaut Eileen Collins (NASA, public domain)."""
 
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = field(default=Path("lineament-demo"))
     """Folder for the pictures."""
@@ -100,7 +108,7 @@ def run_estimate(options: Estimate) -> int:
     Returns:
         0, or the exit code of the first photo that failed.
     """
-    from lineament.cli.console import Failures, plain_console, progress_bar
+    from lineament.cli.console import Failures, in_order, plain_console, progress_bar
     from lineament.files.names import output_names, printable
     from lineament.files.result_folder import check_in_the_way, check_replaceable, read_marker
     from lineament.images.read import find_images
@@ -127,26 +135,30 @@ def run_estimate(options: Estimate) -> int:
         if len(photos) > 1:
             raise UsageError(f"an exemplar belongs to one photo, but there are {len(photos)}")
         exemplar = Axes(options.exemplar_axes).to_ours(read_normals(options.exemplar))
-    estimator = load(options.method, options=options.estimation)
+    threads = options.threads or (max(1, (os.cpu_count() or 1) // options.jobs) if options.jobs > 1 else 0)
+    estimator = load(options.method, threads, options.estimation, options.provider)
     console = plain_console(stderr=True)
-    failures, skipped, start = Failures(console), 0, time.perf_counter()
+    failures, skipped, start = Failures(console), [], time.perf_counter()
+
+    def estimated(photo: Path, folder: Path) -> None:
+        with failures.reported(photo):
+            done = read_marker(folder) if options.skip_existing else None
+            if done is not None and done.get("request") == _request(options, saved, estimator, photo):
+                skipped.append(photo)
+                return
+            check_replaceable(folder)
+            faces = estimator.iter_estimate(photo, chosen, exemplar)
+            request = _request(options, saved, estimator, photo)
+            with_warnings = _told(faces, printable(photo.name), console)
+            save_photo(with_warnings, faces.count, folder, saved, photo.name, request)
+
     with progress_bar(console, len(photos), "estimating", shown=len(photos) > 1) as told:
-        for number, (photo, folder) in enumerate(zip(photos, folders, strict=True), 1):
-            with failures.reported(photo):
-                done = read_marker(folder) if options.skip_existing else None
-                if done is not None and done.get("request") == _request(options, saved, estimator, photo):
-                    skipped += 1
-                    continue
-                check_replaceable(folder)
-                faces = estimator.iter_estimate(photo, chosen, exemplar)
-                request = _request(options, saved, estimator, photo)
-                with_warnings = _told(faces, printable(photo.name), console)
-                save_photo(with_warnings, faces.count, folder, saved, photo.name, request)
+        for number, _ in enumerate(in_order(estimated, list(zip(photos, folders, strict=True)), options.jobs), 1):
             told(number)
     taken = time.perf_counter() - start
     if skipped:
-        console.print(f"{skipped} of {len(photos)} photos skipped, whose results are there")
-    if made := len(photos) - failures.count - skipped:
+        console.print(f"{len(skipped)} of {len(photos)} photos skipped, whose results are there")
+    if made := len(photos) - failures.count - len(skipped):
         console.print(f"{made} of {len(photos)} photos in {taken:.1f} s: {options.output}")
     return failures.code
 
@@ -206,10 +218,9 @@ def _faces(options: Estimate) -> Faces:
 
 def run_demo(options: Demo) -> int:
     """Estimate the astronaut's photo and say what was done, where, and how long it took."""
-    from skimage.data import astronaut
-
     from lineament.cli.console import plain_console
     from lineament.files.result_folder import check_replaceable
+    from lineament.images.sample import sample_photo
     from lineament.pipeline.estimator import load
 
     console = plain_console()
@@ -217,9 +228,9 @@ def run_demo(options: Demo) -> int:
     start = time.perf_counter()
     estimator = load()
     loaded = time.perf_counter()
-    face = estimator.estimate(astronaut())[0]
+    face = estimator.estimate(sample_photo())[0]
     estimated = time.perf_counter()
-    face.save(options.output, photo="skimage.data.astronaut()")
+    face.save(options.output, photo="lineament.images.sample.sample_photo()")
     saved = time.perf_counter()
     x, y, width, height = face.box
     console.print(

@@ -12,6 +12,7 @@ import tyro
 
 from lineament.cli.arguments import comma_separated
 from lineament.images.encoding import NormalsConvention
+from lineament.inference.engine import ProviderName
 from lineament.methods.discovery import DEFAULT_WEIGHTS
 from lineament.options import check_options
 from lineament.pipeline.video.drawing import Panel
@@ -45,12 +46,17 @@ class Video:
     """Frames a second of pictures and of a camera (30 by default); video files have their own."""
     seconds: float | None = None
     """Take no more than so much of the clip."""
+    threads: int = 0
+    """Threads of one operation of a network; 0 takes all cores."""
+    provider: ProviderName = "cpu"
+    """What runs the networks, as far as the ONNX Runtime that is installed has it."""
     normals_convention: NormalsConvention = "opengl"
     """Signs of the normal maps: opengl (y up), directx (y down), opencv (y down, z away)."""
     following: Annotated[VideoOptions, tyro.conf.arg(name="")] = field(default_factory=VideoOptions)
 
     def __post_init__(self) -> None:
-        check_options(self, {"height": "[16, 8192]", "rate": "(0, 1000]", "seconds": "(0, 1000000]"})
+        check_options(self, {"height": "[16, 8192]", "threads": "[0, 1024]"})
+        check_options(self, {"rate": "(0, 1000]", "seconds": "(0, 1000000]"})
 
 
 def run_video(options: Video) -> int:
@@ -76,7 +82,8 @@ def run_video(options: Video) -> int:
     check_outputs([options.output], [*map(Path, options.source), Path(options.method)], replaced=True)
     check_in_the_way(options.output)
     check_replaceable(options.output)
-    estimator = load(options.method, options=Options(second_view=False, fine_crop=False))
+    plain = Options(second_view=False, fine_crop=False)
+    estimator = load(options.method, options.threads, plain, options.provider)
     files = VideoFiles(options.outputs, options.panels, options.height, options.normals_convention)
     console = plain_console(stderr=True)
     with open_clip(options.source, options.rate) as clip:

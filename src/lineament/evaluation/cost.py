@@ -17,6 +17,7 @@ from torch import nn
 from lineament.evaluation.report.published import published_tables
 from lineament.evaluation.report.table import Cell, Table
 from lineament.inference.component import resolved
+from lineament.inference.engine import Engine
 from lineament.methods.discovery import method_of_size, open_predictor
 from lineament.networks.onnx_export import export_graphs
 from lineament.networks.weight_files import save_weights
@@ -62,7 +63,8 @@ def cost_of(method: str, stages: int, side: int, threads: int, runs: int) -> Cos
         weights = Path(folder) / f"{method}.safetensors"
         save_weights(model, weights)
         export_graphs(of, weights)
-        predictor = open_predictor(weights, threads)
+        with Engine(threads).used():
+            predictor = open_predictor(weights)
         crop = np.zeros((1, side, side, 3), np.uint8)
         onnx_ms = _median_ms(lambda: predictor.run(crop, stages), runs)
     return Cost(method, stages, used, int(counter.get_total_flops()), torch_ms, onnx_ms)

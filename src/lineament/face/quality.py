@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ from lineament.annotations.parsing import MaskClass
 from lineament.errors import UsageError
 from lineament.face.face import Face, FaceParsing
 from lineament.face.parse import hull_of
+from lineament.images.sharpness import blur_effect
 
 _SEEN_AT = 256  # px, the side of the crop in which sharpness is measured
 _BLURRED, _SOFT = 0.72, 0.64  # of a face 256 pixels large, blurred by some 2.5 and 1.5 pixels (docs/faces.md)
@@ -96,7 +96,6 @@ def measure(image: NDArray[Any], parsing: FaceParsing) -> FaceMeasures:
         parsing: What was read in it.
     """
     import cv2
-    from skimage.measure import blur_effect
 
     crop = parsing.crop
     low, high = parsing.landmarks.min(0), parsing.landmarks.max(0)
@@ -113,7 +112,6 @@ def measure(image: NDArray[Any], parsing: FaceParsing) -> FaceMeasures:
     lost = ((picture >= _BRIGHTEST).any(-1) | (picture <= _DARKEST).all(-1)) & skin
     close_up = cv2.cvtColor(crop.at(_SEEN_AT).extract(image), cv2.COLOR_RGB2GRAY)
     margin = round(0.2 * _SEEN_AT)
-    blur = float(blur_effect(close_up[margin:-margin, margin:-margin]))
     height, width = image.shape[:2]
     side = np.arange(crop.size) + 0.5
     places = crop.to_photo(np.stack(np.meshgrid(side, side), axis=-1))
@@ -125,7 +123,7 @@ def measure(image: NDArray[Any], parsing: FaceParsing) -> FaceMeasures:
 
     return FaceMeasures(
         size=float((high - low).max()),
-        blur=blur if math.isfinite(blur) else 1.0,  # an even grey, which no blur changes
+        blur=blur_effect(close_up[margin:-margin, margin:-margin]),
         brightness=float(np.median(grey[skin])),
         clipped=float(lost.sum() / max(1, int(skin.sum()))),
         contrast=float(grey[skin].std() / max(0.02, float(grey[skin].mean()))),

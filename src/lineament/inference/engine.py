@@ -9,43 +9,108 @@ folder and look up a host to send them to, unless this variable is set before th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lineament.errors import NotFiniteError, WeightsError
+from lineament.errors import NotFiniteError, UsageError, WeightsError
 from lineament.inference.onnx_file import check_graph
+from lineament.options import check_number
 from lineament.weights.file import first_line
 
 Shape = Sequence[int] | None
+ProviderName = Literal["cpu", "cuda", "coreml", "directml", "openvino"]
+
+PROVIDERS: Mapping[str, tuple[str, str]] = {
+    "cpu": ("CPUExecutionProvider", "it comes with every ONNX Runtime"),
+    "cuda": ("CUDAExecutionProvider", "pip install onnxruntime-gpu in place of onnxruntime"),
+    "coreml": ("CoreMLExecutionProvider", "onnxruntime's wheels for macOS have it"),
+    "directml": ("DmlExecutionProvider", "pip install onnxruntime-directml in place of onnxruntime"),
+    "openvino": ("OpenVINOExecutionProvider", "pip install onnxruntime-openvino in place of onnxruntime"),
+}
+"""What ONNX Runtime calls each provider, and where it is had."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where and how networks are run."""
+
+    threads: int = 0
+    """Threads of one operation; 0 leaves ONNX Runtime's choice (all cores)."""
+    provider: ProviderName = "cpu"
+    """What runs them; operations that it does not know are left to the CPU."""
+
+    _CURRENT: ClassVar[ContextVar[Engine]]
+
+    def __post_init__(self) -> None:
+        check_number("threads", self.threads, "[0, 1024]", whole=True)
+        if self.provider not in PROVIDERS:
+            raise UsageError(f"provider must be one of {', '.join(PROVIDERS)}, not {self.provider!r:.80}")
+
+    @classmethod
+    def current(cls) -> Engine:
+        """The one by which networks are opened here."""
+        return cls._CURRENT.get()
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """A block in which networks are opened by this one."""
+        token = Engine._CURRENT.set(self)
+        try:
+            yield
+        finally:
+            Engine._CURRENT.reset(token)
+
+    def providers(self) -> list[str]:
+        """ONNX Runtime's names for the provider and for the CPU behind it.
+
+        Raises:
+            UsageError: The ONNX Runtime that is installed does not have it.
+        """
+        import onnxruntime
+
+        name, where = PROVIDERS[self.provider]
+        here = onnxruntime.get_available_providers()
+        if name not in here:
+            known = ", ".join(own for own, (theirs, _) in PROVIDERS.items() if theirs in here)
+            raise UsageError(f"the ONNX Runtime that is installed has no provider {self.provider} ({known}): {where}")
+        return list(dict.fromkeys([name, PROVIDERS["cpu"][0]]))
+
+
+Engine._CURRENT = ContextVar("engine", default=Engine())  # noqa: B039 - it is frozen
 
 
 class Network:
     """A graph with its weights, ready to run."""
 
     def __init__(
-        self, name: str, graph: bytes, tensors: Mapping[str, NDArray[np.float32]], threads: int = 0, arena: bool = False
+        self, name: str, graph: bytes, tensors: Mapping[str, NDArray[np.float32]], arena: bool = False
     ) -> None:
-        """Open a graph.
+        """Open a graph by the current `Engine`.
 
         Args:
             name: What it is called in messages.
             graph: An ONNX file's bytes.
             tensors: The weights that it names as external, all of them and no others; they are given from memory.
-            threads: Threads of one operation; 0 leaves ONNX Runtime's choice (all cores).
             arena: Keep memory between runs: faster for large pictures, but the process stays as large as it ever was.
 
         Raises:
             WeightsError: It is no graph that can be run, refers to a file, or does not fit the weights.
+            UsageError: The engine's provider is not there, or does not start.
         """
         check_graph(name, graph, tensors)
         import onnxruntime
 
         onnxruntime.disable_telemetry_events()  # what Windows itself collects of every program's events
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        engine = Engine.current()
+        providers = engine.providers()
+        options.intra_op_num_threads = engine.threads
         options.log_severity_level = 4  # errors are raised as well
         options.enable_cpu_mem_arena = arena
         # Threads that wait for work by spinning would take the cores from the next network and from OpenCV.
@@ -56,9 +121,11 @@ class Network:
         try:
             values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in tensors.values()]
             options.add_external_initializers(list(tensors), values)
-            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(graph, options, providers=providers)
         except Exception as error:  # it raises kinds of its own, and Python's
             raise WeightsError(f"{name} does not fit its weights or cannot be run: {first_line(error)}") from error
+        if self._session.get_providers()[0] != providers[0]:
+            raise UsageError(f"the provider {engine.provider} is installed but does not start on this machine")
 
     @property
     def inputs(self) -> list[tuple[str, list[Any]]]:

@@ -24,16 +24,13 @@ MAX_GRAPH = 1 << 24
 """Bytes of a graph without weights; the largest that ships has 250,000."""
 
 
-def open_graph(
-    weights: Path, part: str, tensors: Mapping[str, NDArray[np.float32]], threads: int, arena: bool = False
-) -> Network:
+def open_graph(weights: Path, part: str, tensors: Mapping[str, NDArray[np.float32]], arena: bool = False) -> Network:
     """A part of a method's networks.
 
     Args:
         weights: The weights file; the graph lies beside it.
         part: Which graph.
         tensors: The weights that this graph names.
-        threads: As `Network` takes it.
         arena: As `Network` takes it.
 
     Raises:
@@ -44,7 +41,7 @@ def open_graph(
         raise WeightsError(f"the graph {path} is missing; make it with `lineament export`")
     graph = read_bytes(path, MAX_GRAPH, WeightsError, "graph")
     check_shipped(path, hashlib.sha256(graph).hexdigest())
-    return Network(path.name, graph, tensors, threads, arena)
+    return Network(path.name, graph, tensors, arena)
 
 
 def as_input(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:

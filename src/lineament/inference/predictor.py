@@ -82,12 +82,11 @@ class Predictor:
     GRAPHS: ClassVar[Mapping[str, tuple[str, ...]]]
     """Its graphs, and the prefixes of the weights that each names: ONNX Runtime takes no others."""
 
-    def __init__(self, weights: Path, threads: int = 0) -> None:
+    def __init__(self, weights: Path) -> None:
         """Load weights and graphs.
 
         Args:
             weights: The safetensors file; its graphs lie beside it.
-            threads: Threads of one operation; 0 leaves ONNX Runtime's choice (all cores).
 
         Raises:
             WeightsError: Files that are missing, damaged or do not fit each other.
@@ -101,7 +100,7 @@ class Predictor:
         if self.size % self.multiple:
             raise WeightsError(f"the crop_size in {weights} must be a multiple of {self.multiple}, not {self.size}")
         self._graphs = {
-            part: open_graph(weights, part, {k: v for k, v in file.tensors.items() if k.startswith(prefixes)}, threads)
+            part: open_graph(weights, part, {k: v for k, v in file.tensors.items() if k.startswith(prefixes)})
             for part, prefixes in self.GRAPHS.items()
         }
 

@@ -74,7 +74,7 @@ def method_weights(name: str) -> Path:
     return weights_path(known[name].weights if name in known else name)
 
 
-def open_predictor(weights: Path, threads: int = 0) -> Predictor:
+def open_predictor(weights: Path) -> Predictor:
     """The networks of a weights file, ready to run; see `Predictor`.
 
     Raises:
@@ -84,5 +84,5 @@ def open_predictor(weights: Path, threads: int = 0) -> Predictor:
     if not isinstance(component, Method):
         name = component.weights_format.name
         raise WeightsError(f"{weights} is for {name}, which estimates no face geometry by itself")
-    predictor: Predictor = resolved(component.predictor)(weights, threads)
+    predictor: Predictor = resolved(component.predictor)(weights)
     return predictor

@@ -22,6 +22,7 @@ from lineament.face.given_boxes import ParsedFace, checked_box, parse_where_give
 from lineament.face.quality import check_face
 from lineament.face.region import region_of
 from lineament.images.read import as_image, read_frames, read_image
+from lineament.inference.engine import Engine, ProviderName
 from lineament.inference.predictor import Predictor
 from lineament.methods.discovery import (
     AUTO,
@@ -31,7 +32,6 @@ from lineament.methods.discovery import (
     method_weights,
     open_predictor,
 )
-from lineament.options import check_number
 from lineament.pipeline.crops import FACES_A_RUN, estimate_square, estimate_views, views_of_photo
 from lineament.pipeline.options import Options
 from lineament.pipeline.view import View
@@ -68,7 +68,13 @@ class SmallFaces:
 class Estimator:
     """A loaded method. Make one with `lineament.load`."""
 
-    def __init__(self, predictor: Predictor, options: Options = DEFAULT, small: SmallFaces | None = None) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        options: Options = DEFAULT,
+        small: SmallFaces | None = None,
+        engine: Engine = Engine(),  # noqa: B008 - it is frozen
+    ) -> None:
         check_asked(predictor, options)
         self.predictor = predictor
         """The method's networks."""
@@ -76,6 +82,8 @@ class Estimator:
         """How faces are estimated where the caller does not say."""
         self.small = small
         """What takes the photo's small faces, if another method does."""
+        self.engine = engine
+        """How the networks that all methods share are run: the detector, the parser, the albedo's."""
 
     @overload
     def estimate(
@@ -152,6 +160,10 @@ class Estimator:
 
     def _faces_of(self, photo: Photo, name: str, faces: Faces, asked: _Asked) -> FaceEstimates:
         """The faces of a photo, which errors call by its path or by a name."""
+        with self.engine.used():
+            return self._found_in(photo, name, faces, asked)
+
+    def _found_in(self, photo: Photo, name: str, faces: Faces, asked: _Asked) -> FaceEstimates:
         frame = 1
         if faces is None or callable(faces):
             image, found, frame = self._search(photo, name, faces or detect_faces, asked)
@@ -180,9 +192,10 @@ class Estimator:
             about = self.about(predictor, asked.options.second_view, asked.exemplar is not None, frame)
             del views, estimates
             while estimated:
-                yield _geometry(
+                face = _geometry(
                     image, queue.pop(), *estimated.pop(), about, last_face, predictor.size, asked.options.ears
                 )
+                yield replace(face, engine=self.engine)
 
     @property
     def predictors(self) -> tuple[Predictor, ...]:
@@ -350,32 +363,41 @@ def _no_face(name: str, frames: int) -> NoFaceError:
     )
 
 
-def load(name: str | PathLike[str] = DEFAULT_WEIGHTS, threads: int = 0, options: Options = DEFAULT) -> Estimator:
+def load(
+    name: str | PathLike[str] = DEFAULT_WEIGHTS,
+    threads: int = 0,
+    options: Options = DEFAULT,
+    provider: ProviderName = "cpu",
+) -> Estimator:
     """Load a method's weights, once per process.
 
     Args:
         name: "casfne-s", "hffne-s", "df2net-s", "hrn-s", "l2r-s", the same without the size, or the path of a weights
             file; or "auto": the default method, but for faces that are so small that another one is better.
-        threads: Threads of one operation; 0 takes all cores.
+        threads: Threads of one operation of any network, the detector's and the parser's too; 0 takes all cores.
         options: How faces are estimated where a call does not say otherwise.
+        provider: What runs the networks: "cpu", "cuda", "coreml", "directml" or "openvino", as far as the ONNX Runtime
+            that is installed has it.
 
     Raises:
         WeightsError: No such weights, or damaged ones.
-        UsageError: A number of threads or of stages that makes no sense, or other things than these.
+        UsageError: A number of threads or of stages that makes no sense, a provider that is not there, or other things
+            than these.
     """
     if not isinstance(name, (str, PathLike)):
         raise UsageError(f"weights are loaded by their name or by a file's path, not by {name!r:.80}")
-    check_number("threads", threads, "[0, 1024]", whole=True)
+    engine = Engine(threads, provider)
     if str(name) != AUTO:
-        return Estimator(_predictor(str(name), threads), options)
+        return Estimator(_predictor(str(name), engine), options, engine=engine)
     small = method_for_small_faces()
-    other = None if small is None else SmallFaces(_predictor(small.weights, threads), small.best_below)
-    return Estimator(_predictor(DEFAULT_WEIGHTS, threads), options, other)
+    other = None if small is None else SmallFaces(_predictor(small.weights, engine), small.best_below)
+    return Estimator(_predictor(DEFAULT_WEIGHTS, engine), options, other, engine)
 
 
 @lru_cache(maxsize=4)
-def _predictor(name: str, threads: int) -> Predictor:
-    return open_predictor(method_weights(name), threads)
+def _predictor(name: str, engine: Engine) -> Predictor:
+    with engine.used():
+        return open_predictor(method_weights(name))
 
 
 @overload

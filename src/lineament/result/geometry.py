@@ -22,6 +22,7 @@ from lineament.face.quality import PhotoCheck
 from lineament.files.result_folder import folder_path
 from lineament.images.encoding import NormalsConvention, convert_normals, encode_normals
 from lineament.images.write import MeshFormat
+from lineament.inference.engine import Engine
 from lineament.render.preview import LIGHTS, shade_normals
 from lineament.result.cached_maps import CachedMaps, LastFace, Value
 from lineament.result.crop_estimate import CropEstimate
@@ -73,6 +74,8 @@ class FaceGeometry:
     """What the method says of the whole crop, in the crop's own frame, which may be turned against the photo's."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """Method, weights, versions: what ``face.json`` says of the origin."""
+    engine: Engine = field(default=Engine(), repr=False, compare=False)
+    """How networks are run that are first needed later (the albedo's)."""
     last_face: LastFace = field(default_factory=LastFace, repr=False, compare=False)
     """Shared by the faces of one photo: maps as large as the photo are kept for the one that was asked last."""
     _cached: CachedMaps = field(default_factory=CachedMaps, init=False, repr=False, compare=False)
@@ -156,7 +159,8 @@ class FaceGeometry:
         """H×W×3 sRGB, the face without its shading, black outside; see `lineament.result.albedo.photo_albedo`."""
         from lineament.result.albedo import photo_albedo
 
-        return self._once("albedo", lambda: photo_albedo(self.photo, self.region, self.crop_estimate.albedo))
+        with self.engine.used():
+            return self._once("albedo", lambda: photo_albedo(self.photo, self.region, self.crop_estimate.albedo))
 
     @property
     def restored(self) -> NDArray[np.uint8]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lineament.datasets.meshes import needed
 from lineament.errors import InputError, WeightsError
 from lineament.geometry.similarity import fit_similarity
 from lineament.images.resize import resized_square
@@ -40,8 +41,7 @@ def structural_similarity(
     Raises:
         InputError: Shapes that differ, or an empty mask.
     """
-    from skimage.metrics import structural_similarity as ssim
-
+    ssim = needed("skimage.metrics").structural_similarity
     if first.shape != second.shape or first.ndim != 3:
         raise InputError(f"pictures of the shapes {first.shape} and {second.shape} cannot be compared")
     settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lineament.inference.engine import Engine
 from lineament.inference.graphs import as_input, open_graph
 from lineament.inference.predictor import channels_last
 from lineament.models.albedo.method import METHOD
@@ -19,7 +20,7 @@ from lineament.weights.file import read_weights
 class AlbedoPredictor:
     """The network, ready to run."""
 
-    def __init__(self, weights: Path, threads: int = 0) -> None:
+    def __init__(self, weights: Path) -> None:
         """Load weights and graph.
 
         Raises:
@@ -27,7 +28,7 @@ class AlbedoPredictor:
         """
         file = read_weights(weights, METHOD.weights_format)
         self.size: int = file.config["crop_size"]
-        self._network = open_graph(weights, "network", file.tensors, threads)
+        self._network = open_graph(weights, "network", file.tensors)
 
     def run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Albedo B×S×S×3 in [0, 1], encoded as sRGB, of crops B×S×S×3 RGB, S being `size` or a multiple of it."""
@@ -36,7 +37,12 @@ class AlbedoPredictor:
         return channels_last(albedo)
 
 
-@lru_cache(maxsize=1)
 def shipped_albedo() -> AlbedoPredictor:
-    """The network that ships, loaded once per process."""
-    return AlbedoPredictor(weights_path("face-albedo"))
+    """The network that ships, loaded once per process and engine."""
+    return _shipped(Engine.current())
+
+
+@lru_cache(maxsize=4)
+def _shipped(engine: Engine) -> AlbedoPredictor:
+    with engine.used():
+        return AlbedoPredictor(weights_path("face-albedo"))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lineament.inference.engine import Engine
 from lineament.inference.graphs import as_input, open_graph
 from lineament.models.parser.method import METHOD
 from lineament.weights import weights_path
@@ -35,7 +36,7 @@ class CropParsing:
 class ParserPredictor:
     """The parser's network, ready to run."""
 
-    def __init__(self, weights: Path, threads: int = 0) -> None:
+    def __init__(self, weights: Path) -> None:
         """Load weights and graph.
 
         Raises:
@@ -43,7 +44,7 @@ class ParserPredictor:
         """
         file = read_weights(weights, METHOD.weights_format)
         self.size: int = file.config["crop_size"]
-        self._network = open_graph(weights, "network", file.tensors, threads)
+        self._network = open_graph(weights, "network", file.tensors)
 
     def run(self, crops: NDArray[np.uint8]) -> list[CropParsing]:
         """Read crops B×S×S×3 RGB, S being `size` or another multiple of 32."""
@@ -56,7 +57,12 @@ class ParserPredictor:
         return [CropParsing(*values) for values in zip(landmarks, visibility, columns, parse, strict=True)]
 
 
-@lru_cache(maxsize=1)
 def shipped_parser() -> ParserPredictor:
-    """The parser that ships, loaded once per process."""
-    return ParserPredictor(weights_path("face-parser"))
+    """The parser that ships, loaded once per process and engine."""
+    return _shipped(Engine.current())
+
+
+@lru_cache(maxsize=4)
+def _shipped(engine: Engine) -> ParserPredictor:
+    with engine.used():
+        return ParserPredictor(weights_path("face-parser"))

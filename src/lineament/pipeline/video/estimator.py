@@ -176,7 +176,10 @@ class VideoEstimator:
         Raises:
             UsageError: It is no picture.
         """
-        image = as_image(image, f"frame {self._frame + 1}")
+        with self.estimator.engine.used():
+            return self._next(as_image(image, f"frame {self._frame + 1}"))
+
+    def _next(self, image: NDArray[Any]) -> Frame:
         self._frame += 1
         cut = self._cuts(image)
         if cut:
