@@ -58,7 +58,7 @@ def test_engines_agree(name: str, small: Path) -> None:
 
 def test_sessions_are_opened_by_method(small: Path, tiny_weights: Path) -> None:
     assert isinstance(open_predictor(small), HFFNEPredictor)
-    assert open_predictor(tiny_weights, 1).FORMAT.name == "casfne"
+    assert open_predictor(tiny_weights).FORMAT.name == "casfne"
     with pytest.raises(lineament.LineamentError, match="estimates no face geometry"):
         open_predictor(weights_path("face-parser"))
 
