@@ -40,7 +40,7 @@ class Command:
 
 COMMANDS = {
     "demo": Command(
-        "estimate a photo that comes with a dependency",
+        "estimate the photo that ships",
         "lineament.cli.estimate:run_demo",
         "lineament.cli.estimate:Demo",
     ),
@@ -109,6 +109,13 @@ COMMANDS = {
         "lineament.cli.label:run_label",
         "lineament.cli.label:Label",
         "PHOTO...",
+    ),
+    "crops": Command(
+        "write a published set's training people with their true normals, for trainings",
+        "lineament.cli.crops:run_crops",
+        "lineament.cli.crops:Crops",
+        "SET",
+        kinds="lineament.cli.crops:sets",
     ),
     "train": Command(
         "train a method or a helper network",

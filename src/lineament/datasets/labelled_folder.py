@@ -21,7 +21,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TextIO, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,8 @@ Picture = Literal["image", "normals", "smooth_normals", "albedo", "depth", "mask
 PICTURES: tuple[Picture, ...] = get_args(Picture)
 
 MANIFEST, SAMPLES = "manifest.json", "samples.jsonl"
+SKIPPED = "skipped.jsonl"
+"""The list of what became no sample (a photo without a face, a damaged one), each with the reason."""
 DEPTH_STEPS = 64.0  # sixteen-bit steps per crop pixel of depth
 DEPTH_ZERO = 32768.0
 VALIDATION_EVERY = 50
@@ -185,6 +187,24 @@ def whole_lines(path: Path) -> list[bytes]:
     if len(whole) != len(content):
         os.truncate(path, len(whole))
     return whole.splitlines()
+
+
+def items_done(samples: Path, skipped: Path) -> int:
+    """How many of a source's items are done, in order; each has its line in one of two lists.
+
+    Raises:
+        DataError: The lists do not go together.
+    """
+    indices = [index_of(line) for path in (samples, skipped) for line in whole_lines(path)]
+    if sorted(-1 if index is None else index for index in indices) != list(range(len(indices))):
+        raise DataError(f"{samples} or {skipped.name} is damaged; delete the folder and write it again")
+    return len(indices)
+
+
+def append_line(stream: TextIO, line: Mapping[str, Any]) -> None:
+    """Add a line to one of the lists, at once."""
+    stream.write(json.dumps(line, allow_nan=False) + "\n")
+    stream.flush()
 
 
 def index_of(line: bytes) -> int | None:

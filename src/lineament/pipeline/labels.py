@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +17,11 @@ from lineament.datasets.labelled_folder import (
     DEPTH_STEPS,
     DEPTH_ZERO,
     SAMPLES,
+    SKIPPED,
     Picture,
+    append_line,
     begin,
-    index_of,
+    items_done,
     whole_lines,
     write_pictures,
 )
@@ -36,8 +37,6 @@ from lineament.version import __version__
 
 PICTURES: tuple[Picture, ...] = ("image", "normals", "depth", "mask")
 """What is written of each photo. Its albedo is not known."""
-SKIPPED = "skipped.jsonl"
-"""Name in the dataset's folder of the list of photos without a face, each with the reason."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +81,16 @@ def label_photos(
         try:
             begin(output, _origin(photos, estimator, size), PICTURES)
             samples, skipped = output / SAMPLES, output / SKIPPED
-            done = _photos_done(samples, skipped)
+            done = items_done(samples, skipped)
             with samples.open("a", encoding="utf-8") as taken, skipped.open("a", encoding="utf-8") as left:
                 for index in range(done, len(photos)):
                     about = {"index": index, "photo": printable(photos[index].name)}
                     found = _largest_face(photos[index], estimator, size)
                     if isinstance(found, str):
-                        _append(left, {**about, "reason": found})
+                        append_line(left, {**about, "reason": found})
                     else:
                         files = write_pictures(output, index, found.pictures)
-                        _append(taken, {**about, "person": index + 1, "files": files, **found.labels})
+                        append_line(taken, {**about, "person": index + 1, "files": files, **found.labels})
                     if progress:
                         progress(index + 1)
         except OSError as error:
@@ -109,23 +108,6 @@ def _origin(photos: Sequence[Path], estimator: Estimator, size: int) -> dict[str
     guide = {"method": predictor.FORMAT.name, "weights": predictor.weights.stem, "sha256": predictor.sha256}
     listed = [{"name": printable(photo.name), "sha256": sha256_of(photo)} for photo in photos]
     return {"lineament": __version__, "guide": guide, "size": size, "photos": listed}
-
-
-def _photos_done(samples: Path, skipped: Path) -> int:
-    """How many photos are done; each has its line in one of two lists.
-
-    Raises:
-        DataError: The lists do not go together.
-    """
-    indices = [index_of(line) for path in (samples, skipped) for line in whole_lines(path)]
-    if sorted(-1 if index is None else index for index in indices) != list(range(len(indices))):
-        raise DataError(f"{samples} or {skipped.name} is damaged; delete the folder and label the photos again")
-    return len(indices)
-
-
-def _append(stream: TextIO, line: Mapping[str, Any]) -> None:
-    stream.write(json.dumps(line, allow_nan=False) + "\n")
-    stream.flush()
 
 
 @dataclass(frozen=True)
