@@ -310,3 +310,21 @@ def test_the_version_is_told() -> None:
     from importlib.metadata import version
 
     assert lineament.__version__ == version("lineament")
+
+
+def test_tones_are_left_as_they_are_on_request(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    linear = np.rint(255.0 * (data.astronaut()[:256, 90:346] / 255.0) ** 3.0).astype(np.uint8)
+    estimator = lineament.load(tiny_weights)
+    run, shown = estimator.predictor.run, []
+
+    def noting(crops: NDArray[np.uint8], *rest: object) -> Prediction:
+        shown.append(crops[0].astype(float))
+        return run(crops, *rest)
+
+    monkeypatch.setattr(estimator.predictor, "run", noting)
+    for tones in (False, True):
+        options = lineament.Options(second_view=False, fine_crop=False, camera_tones=tones)
+        estimator.estimate(linear, faces="whole", options=options)
+    as_it_is, curved = shown
+    assert np.array_equal(as_it_is, crop_of_whole(256, 256, len(as_it_is)).extract(linear))
+    assert curved.mean() > as_it_is.mean() + 10.0

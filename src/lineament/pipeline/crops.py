@@ -24,6 +24,7 @@ FACES_A_RUN = 4
 FINER = 5 / 3
 """Side of the finer crop, of the network's own."""
 
+_AS_IT_IS = np.arange(256, dtype=np.uint8)
 _FINE_FROM = 2.0  # pixels of the photo per pixel of the crop from which there is detail that the crop does not show
 _VIEWS_A_RUN = 2 * FACES_A_RUN  # at the network's own size; fewer of the larger ones, which take more memory
 
@@ -88,11 +89,13 @@ def _has_detail(side: float, predictor: Predictor, options: Options) -> bool:
     return options.fine_crop and side >= _FINE_FROM * predictor.size
 
 
-def estimate_views(predictor: Predictor, faces: Sequence[Views], stages: int | None) -> list[CropEstimate]:
+def estimate_views(
+    predictor: Predictor, faces: Sequence[Views], stages: int | None, tones: bool = True
+) -> list[CropEstimate]:
     """One estimate per face; at the size of the finer crop for those that have one."""
     pairs = [[face.whole] if face.closer is None else [face.whole, face.closer.mirrored()] for face in faces]
-    coarse = [averaged(*seen) if len(seen) == 2 else seen[0] for seen in run_views(predictor, pairs, stages)]
-    fine = iter(run_views(predictor, [[face.finer] for face in faces if face.finer is not None], stages))
+    coarse = [averaged(*seen) if len(seen) == 2 else seen[0] for seen in run_views(predictor, pairs, stages, tones)]
+    fine = iter(run_views(predictor, [[face.finer] for face in faces if face.finer is not None], stages, tones))
     return [
         one if face.finer is None else with_detail(one, next(fine)[0]) for face, one in zip(faces, coarse, strict=True)
     ]
@@ -100,14 +103,18 @@ def estimate_views(predictor: Predictor, faces: Sequence[Views], stages: int | N
 
 def estimate_square(predictor: Predictor, view: View, options: Options) -> CropEstimate:
     """The estimate of one crop at its own number of pixels."""
-    (estimate,) = estimate_views(predictor, [views_of_crop(view, predictor, options)], options.stages)
+    (estimate,) = estimate_views(
+        predictor, [views_of_crop(view, predictor, options)], options.stages, options.camera_tones
+    )
     return at_side(estimate, len(view.picture))
 
 
-def run_views(predictor: Predictor, faces: Sequence[Sequence[View]], stages: int | None) -> list[list[CropEstimate]]:
+def run_views(
+    predictor: Predictor, faces: Sequence[Sequence[View]], stages: int | None, tones: bool = True
+) -> list[list[CropEstimate]]:
     """The estimate of every view of every face, of which all have as many views, of one size.
 
-    The views of a face are seen with one tone curve, its first one's.
+    The views of a face are seen with one tone curve, its first one's; without ``tones`` they are shown as they are.
     """
     if not faces:
         return []
@@ -116,8 +123,8 @@ def run_views(predictor: Predictor, faces: Sequence[Sequence[View]], stages: int
     estimates: list[list[CropEstimate]] = []
     for first in range(0, len(faces), most):
         group = faces[first : first + most]
-        tones = [camera_tones(face_contrast(views[0].picture)) for views in group]
-        pictures = [curve[view.picture] for curve, views in zip(tones, group, strict=True) for view in views]
+        curves = [camera_tones(face_contrast(views[0].picture)) if tones else _AS_IT_IS for views in group]
+        pictures = [curve[view.picture] for curve, views in zip(curves, group, strict=True) for view in views]
         exemplars = [view.exemplar for views in group for view in views if view.exemplar is not None]
         prediction = predictor.run(np.stack(pictures), stages, np.stack(exemplars) if exemplars else None)
         flat = [crop_estimate(prediction, index) for index in range(len(pictures))]

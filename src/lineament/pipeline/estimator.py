@@ -187,7 +187,7 @@ class Estimator:
             if stages is not None and predictor is not self.predictor:
                 stages = min(stages, predictor.MOST_STAGES)  # they were checked for the other one
             views = [views_of_photo(image, crop, asked.exemplar, predictor, asked.options) for crop in crops]
-            estimates = estimate_views(predictor, views, stages)
+            estimates = estimate_views(predictor, views, stages, asked.options.camera_tones)
             estimated = list(zip((one.last.picture for one in views), estimates, strict=True))[::-1]
             about = self.about(predictor, asked.options.second_view, asked.exemplar is not None, frame)
             del views, estimates

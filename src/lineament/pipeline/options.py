@@ -22,5 +22,9 @@ class Options:
     fine_crop: bool = True
     """See large faces once more in a finer crop, for detail: up to three times the time."""
 
+    camera_tones: bool = True
+    """Show photos of linear light, as measured and raw ones hold, with a camera's curve; the papers show them as they
+    are."""
+
     def __post_init__(self) -> None:
         check_options(self, {"stages": "[0, 100]"})  # how many a method has, its predictor knows

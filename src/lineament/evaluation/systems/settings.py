@@ -48,6 +48,7 @@ class Settings:
                 given if self.crop == "given" else found,
                 "second view" if o.second_view else "no second view",
                 "finer crop of large faces" if o.fine_crop else "no finer crop",
+                *([] if o.camera_tones else ["tones as they are"]),
                 "the usual number of stages" if o.stages is None else f"stages after the first: {o.stages}",
                 everywhere if self.counted == "labels" else masked,
             )

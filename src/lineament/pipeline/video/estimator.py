@@ -232,7 +232,8 @@ class VideoEstimator:
         if not self._tracks:
             return
         views = [[View.of_photo(image, track.crop, None)] for track in self._tracks]
-        estimates = run_views(self.estimator.predictor, views, self.estimator.options.stages)
+        options = self.estimator.options
+        estimates = run_views(self.estimator.predictor, views, options.stages, options.camera_tones)
         for track, (view,), (estimate,) in zip(self._tracks, views, estimates, strict=True):
             parsing = track.face.parsing
             assert parsing is not None
