@@ -96,6 +96,17 @@ def test_pictures_are_a_clip(pictures: Path, tiny_weights: Path, tmp_path: Path)
     assert sorted(path.name for path in out.iterdir()) == ["faces.json", "normals", "result.json"]
 
 
+def test_an_animation_is_a_clip(tmp_path: Path) -> None:
+    path = tmp_path / "clip.gif"
+    first, *rest = [Image.fromarray(frame) for frame in frames(3)]
+    first.save(path, save_all=True, append_images=rest, duration=100)
+    with open_clip([str(path)]) as clip:
+        assert clip.rate == pytest.approx(10.0)
+        read = list(clip.frames)
+    assert len(read) == 3
+    assert np.abs(read[2].astype(float) - frames(3)[2]).mean() < 12.0  # of 256 colours
+
+
 def test_ctrl_c_leaves_the_frames_before(
     pictures: Path, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

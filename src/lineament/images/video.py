@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 USUAL_RATE = 30.0
 """Frames a second of pictures and cameras that do not say."""
 
+_MOVING = {".gif"}  # pictures that are read as videos
 _MOST_PIXELS = 34_000_000  # of a frame: 8K
 _CODEC, _QUALITY = "libx264", {"crf": "20", "preset": "ultrafast"}  # faster presets leave the cores to the networks
 _OPENCV_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
@@ -63,7 +64,7 @@ def open_clip(source: Sequence[str], rate: float | None = None) -> Iterator[Clip
             yield Clip(f"camera {first}", rate or USUAL_RATE, None, _frames_of(camera))
         return
     path = Path(first)
-    if more or path.suffix.lower() in SUFFIXES or not path.is_file():
+    if more or path.suffix.lower() in SUFFIXES - _MOVING or not path.is_file():
         pictures = find_images(source)
         yield Clip(first, rate or USUAL_RATE, len(pictures), _pictures(pictures))
         return
