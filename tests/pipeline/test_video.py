@@ -172,6 +172,15 @@ def test_a_frame_gives_what_a_photo_gives() -> None:
     assert np.abs(face.uncertainty - photo.uncertainty)[both].mean() < 0.5
 
 
+def test_many_frames_of_one_mistake_are_no_surer_than_one(plain: lineament.Estimator) -> None:
+    (image,) = moving_astronaut(1)
+    video = VideoEstimator(plain)
+    first, *_, last = [video.step(image).faces[0] for _ in range(6)]
+    assert last.uncertainty is not None
+    assert first.uncertainty is not None
+    assert last.uncertainty.mean() == pytest.approx(first.uncertainty.mean(), rel=0.1)
+
+
 def test_what_makes_no_sense_is_refused(plain: lineament.Estimator) -> None:
     with pytest.raises(UsageError, match="rate"):
         VideoEstimator(plain, rate=0.0)

@@ -73,8 +73,9 @@ class FaceInFrame:
     """Fused over time."""
     about: dict[str, Any]
     """What ``face.json`` says of the origin."""
-    uncertain: bool
-    """Whether the method says how far its normals may be off."""
+    uncertainty: NDArray[np.float32] | None
+    """S×S, the angular error to expect of the frame by itself, degrees; None if the method does not say. What is wrong
+    with a face is wrong in all of its frames, and does not average away."""
 
     @cached_property
     def share(self) -> NDArray[np.float32]:
@@ -90,7 +91,7 @@ class FaceInFrame:
         """All that is known of the face, as `lineament.estimate` gives it for a photo."""
         parsing = self._parsing
         height, width = self.image.shape[:2]
-        uncertainty = (np.degrees(1.0 / np.sqrt(self.estimate.precision)),) if self.uncertain else ()
+        uncertainty = () if self.uncertainty is None else (self.uncertainty,)
         return FaceGeometry(
             region=region_of(parsing, self.crop, height, width),
             box=self.face.box,
@@ -243,7 +244,7 @@ class VideoEstimator:
             new = Estimate(view.picture, estimate.normals[-1], precision, _seen_by(parsing, parse), track.rotation)
             fused = track.fusion(new)
             face = replace(track.face, parsing=replace(parsing, crop=parse, parse=fused.parse))
-            yield FaceInFrame(track.number, face, image, fused, self._about, said is not None)
+            yield FaceInFrame(track.number, face, image, fused, self._about, said)
 
     @cached_property
     def _about(self) -> dict[str, Any]:
