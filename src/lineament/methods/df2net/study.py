@@ -37,8 +37,8 @@ class DF2NetStudy:
     paper = "pictures alone"
 
     def steps(self, shared: Shared, row: str, steps: int) -> Sequence[Step]:
-        """A row's three networks, the last with Fr-Net's number of parameters."""
-        size = sum(parameter.numel() for parameter in refining_network(df2net_s(shared.size)).parameters())
+        """A row's three networks, the last with Fr-Net's number of parameters; pictures of a multiple of 128 pixels."""
+        size = sum(parameter.numel() for parameter in refining_network(df2net_s()).parameters())
         changed = self.rows[row]
         config: DF2NetTrainConfig = shared.of(
             DF2NetTrainConfig,
