@@ -98,6 +98,7 @@ def test_the_ablation_trains_measures_and_remembers(tmp_path: Path) -> None:
         AblationConfig(tmp_path, 1.0, rows=("CARN",))
     assert {name: len(study_of(name).rows) for name in studied_methods()} == {
         "casfne": 11,
+        "df2net": 3,
         "hffne": 8,
         "hrn": 7,
         "l2r": 8,

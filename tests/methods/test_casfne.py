@@ -29,7 +29,7 @@ def parameters(model: torch.nn.Module) -> float:
 
 
 def test_sizes_are_the_papers_and_ours() -> None:
-    assert parameters(CasFNE(casfne())) == pytest.approx(29.3, rel=0.02)  # Table IV, CAT
+    assert parameters(CasFNE(casfne())) == pytest.approx(18.1, rel=0.01)  # table IV's count: test_paper_sizes.py
     assert parameters(CasFNE(casfne_s())) == pytest.approx(5.7, rel=0.02)
     assert parameters(ResNet18Encoder()) == pytest.approx(11.18, abs=0.01)  # ResNet-18 without its classifier
 

@@ -23,8 +23,10 @@ from lineament.methods.df2net.model import (
     Hypercolumn,
     df2net,
     df2net_s,
-    pixels,
+    matched,
+    refining_network,
 )
+from lineament.methods.df2net.parts import pixels
 from lineament.methods.df2net.recipe import DF2NetRecipe
 from lineament.methods.hffne.model import HFFNE, CoarseConfig, CoarseNormals, hffne_s
 from lineament.models.albedo.config import AlbedoTrainConfig
@@ -98,6 +100,19 @@ def test_sizes() -> None:
     for wrong in ({"crop_size": 100}, {"refinement": "finest"}):
         with pytest.raises(UsageError):
             dataclasses.replace(df2net(), **wrong)
+
+
+def test_the_papers_structure_runs_with_matched_ablations() -> None:
+    def size(refinement: str) -> int:
+        config = dataclasses.replace(df2net(), refinement=refinement)
+        return sum(parameter.numel() for parameter in refining_network(config).parameters())
+
+    assert size("plain") == pytest.approx(size("finer"), rel=0.01)
+    stacked = matched(dataclasses.replace(df2net(), refinement="stacked"), size("finer"))
+    assert sum(p.numel() for p in refining_network(stacked).parameters()) == pytest.approx(size("finer"), rel=0.1)
+    network = DF2Net(dataclasses.replace(df2net(256), levels=4, width=8)).eval()
+    with torch.no_grad():
+        assert network(torch.rand(2, 3, 64, 64)).finer.shape == (2, 1, 64, 64)
 
 
 @pytest.mark.parametrize("refinement", ["finer", "plain", "stacked"])
@@ -290,7 +305,9 @@ def test_renders_stand_beside_photos(renders: Path, tmp_path: Path) -> None:
     assert batch.known.flatten().tolist() == [True, False, False, False]
     assert batch.image.shape == (4, 3, 128, 128)
     with pytest.raises(UsageError, match="render_share"):
-        configured(tmp_path, renders, render_share=1.0)
+        configured(tmp_path, renders, render_share=1.5)
+    alone = configured(tmp_path, renders, render_share=1.0).of("fine")  # no photos are needed then
+    assert next(DF2NetRecipe(alone, "fine").batches("train", 0, CPU)).known.all()
 
 
 def test_the_albedo_network_learns(renders: Path, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_sizes_are_the_papers_and_the_small_one() -> None:
     small = sum(p.numel() for p in HFFNE(hffne_s()).parameters())
     assert small == pytest.approx(6.8e6, rel=0.02)
     assert hffne().coarse_network == "pix2pix"
-    assert hffne().face_channels == (64, 128, 256, 512, 512)
+    assert hffne().face_channels == (64, 128, 256, 512, 1024)
     for wrong in ({"injection": "a4"}, {"modulation": "film"}, {"crop_size": 200}):
         with pytest.raises(UsageError):
             dataclasses.replace(hffne(), **wrong)

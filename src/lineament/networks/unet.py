@@ -70,6 +70,7 @@ class PyramidDecoder(nn.Module):
         skip_channels: tuple[int, ...],
         channels: tuple[int, ...],
         out_channels: int,
+        last_kernel: int = 3,
     ) -> None:
         super().__init__()
         entering = [in_channels, *(c + s for c, s in zip(channels[:-1], skip_channels, strict=True))]
@@ -77,7 +78,7 @@ class PyramidDecoder(nn.Module):
             nn.Sequential(nn.ConvTranspose2d(inside, outside, 4, 2, 1, bias=False), nn.BatchNorm2d(outside), nn.ReLU())
             for inside, outside in zip(entering, channels, strict=True)
         )
-        self.last = nn.Conv2d(channels[-1], out_channels, 3, 1, 1)
+        self.last = nn.Conv2d(channels[-1], out_channels, last_kernel, 1, last_kernel // 2)
 
     def forward(self, deepest: Tensor, skips: tuple[Tensor, ...]) -> Tensor:
         """Map [B, C, H/32, W/32] and the skips at 1/16, 1/8, 1/4, 1/2 to [B, out, H, W]."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,8 @@ class WeightsFormat:
     """What its header calls the method."""
     schema: Mapping[str, Rule]
     """Every entry of the network's configuration, and the values that it may have."""
+    defaults: Mapping[str, object] = field(default_factory=dict)
+    """Entries that files written before they existed lack, and what those files mean."""
 
 
 def check_config(path: Path, kind: WeightsFormat, config: object) -> dict[str, Any]:
@@ -112,6 +114,7 @@ def check_config(path: Path, kind: WeightsFormat, config: object) -> dict[str, A
     if not isinstance(config, dict):
         raise WeightsError(f"{path} has no configuration of {method} in its header")
     hint = "take weights that came with this version, or train them again"
+    config = {**kind.defaults, **config}
     if missing := [name for name in schema if name not in config]:
         raise WeightsError(f"the configuration in {path} lacks {', '.join(missing)}: {hint}")
     if unknown := [str(name)[:40] for name in config if name not in schema]:

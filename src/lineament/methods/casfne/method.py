@@ -16,7 +16,9 @@ WEIGHTS = WeightsFormat(
         "stages": Whole(0, 5),
         "crop_size": CROP,
         "encoder": ENCODER,
+        "layout": OneOf(("even", "code")),
     },
+    {"layout": "even"},
 )
 METHOD = Method(
     name="casfne",

@@ -31,6 +31,7 @@ from lineament.weights.schema import WeightsFormat
 Fusion = Literal["cat", "adain", "fmm"]
 
 MAX_STAGES = 5
+_OUTPUTS = 4  # of a cascaded stage: a normal and its concentration
 MIN_CONCENTRATION = 0.01
 """κ of a normal that could point anywhere: the floor that keeps the likelihood's gradient alive."""
 
@@ -53,16 +54,29 @@ class CasFNEConfig:
     """Side of the crop, pixels, that the weights were trained for; any multiple of 32 runs."""
     encoder: EncoderName = "resnet18"
     """E_f; the paper's is ResNet-18."""
+    layout: Literal["even", "code"] = "even"
+    """Decoders of the same channels, ending in 3×3 convolutions; or, as in the authors' code, a cascade's decoder whose
+    channels follow the normal encoder's. The paper's 1×1 convolutions end these."""
 
     def __post_init__(self) -> None:
         if self.fusion not in ("cat", "adain", "fmm"):
             raise UsageError(f"fusion must be cat, adain or fmm, not {self.fusion!r}")
+        if self.layout not in ("even", "code"):
+            raise UsageError(f"layout must be even or code, not {self.layout!r}")
         _check_stages(self.stages)
+
+    @property
+    def cascade_channels(self) -> tuple[int, int, int, int, int]:
+        """Channels after each of D_cn's transposed convolutions, deepest first."""
+        if self.layout == "even":
+            return self.decoder_channels
+        c = self.normal_channels
+        return (8 * c, 4 * c, 2 * c, 2 * c, _OUTPUTS)
 
 
 def casfne() -> CasFNEConfig:
     """The paper's size."""
-    return CasFNEConfig()
+    return CasFNEConfig(decoder_channels=(32, 32, 32, 32, 32), layout="code")
 
 
 def casfne_s(encoder: EncoderName = "efficientnet-lite0") -> CasFNEConfig:
@@ -96,13 +110,13 @@ class CasFNE(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = pyramid_encoder(config.encoder, config.width)
-        channels = self.encoder.channels
-        self.initial_decoder = PyramidDecoder(channels[4], channels[3::-1], config.decoder_channels, out_channels=5)
+        channels, last_kernel = self.encoder.channels, 3 if config.layout == "even" else 1
+        self.initial_decoder = PyramidDecoder(channels[4], channels[3::-1], config.decoder_channels, 5, last_kernel)
         self.coarse_head = nn.Conv2d(config.decoder_channels[3], 5, 3, 1, 1)
         self.normal_encoder = NormalEncoder(config.normal_channels)
         self.fusion: PriorFusion = _FUSIONS[config.fusion](channels[4], self.normal_encoder.out_channels)
         self.cascade_decoder = PyramidDecoder(
-            self.fusion.out_channels, channels[3::-1], config.decoder_channels, out_channels=4
+            self.fusion.out_channels, channels[3::-1], config.cascade_channels, _OUTPUTS, last_kernel
         )
         self.register_buffer("mean", torch.tensor(self.encoder.MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(self.encoder.STD).view(1, 3, 1, 1), persistent=False)
@@ -160,6 +174,8 @@ class CasFNE(nn.Module):
 
         With CAT fusion every stage then repeats the initial block's normals, until training finds what to refine.
         """
+        if self.config.cascade_channels != self.config.decoder_channels:
+            raise UsageError("a cascade whose decoder has other channels than the initial one cannot start as its copy")
         known = self.initial_decoder.state_dict()
         own = self.cascade_decoder.state_dict()
         for name, value in own.items():

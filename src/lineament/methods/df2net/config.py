@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from lineament.methods.df2net.method import WEIGHTS
-from lineament.methods.df2net.model import DF2NetConfig, Refinement, df2net, df2net_s
+from lineament.methods.df2net.model import DF2NetConfig, Refinement, df2net, df2net_s, matched
 from lineament.methods.hffne.method import WEIGHTS as HFFNE
 from lineament.models.albedo.method import WEIGHTS as ALBEDO
 from lineament.options import COUNT
@@ -44,6 +44,8 @@ class DF2NetTrainConfig(FaceConfig):
     """Weights from which the three networks start, as at another size; or HFFNE's, whose coarse U-Net starts D-Net."""
     refinement: Refinement = "finer"
     """The last network: Fr-Net, Fr-Net without multi-resolution blocks, or a second F-Net."""
+    matched: int = 0
+    """Parameters of the last network, whose channels are chosen for it; 0 leaves those of the size."""
     photos: tuple[Path, ...] = ()
     """Folders with photos that `lineament label` wrote, for D-Net, F-Net and Fr-Net; F-Net and Fr-Net need some."""
     detailed: tuple[Path, ...] = ()
@@ -64,8 +66,9 @@ class DF2NetTrainConfig(FaceConfig):
         **FaceConfig.INTERVALS,
         "fine_steps": COUNT,
         "fine_batch_size": COUNT,
+        "matched": "[0, 100000000]",
         "photo_share": "[0, 1)",
-        "render_share": "[0, 1)",
+        "render_share": "[0, 1]",
         "normal_weight": "[0, 1000000]",
         "shading_weight": "[0, 1000000]",
     }
@@ -77,13 +80,14 @@ class DF2NetTrainConfig(FaceConfig):
         self.network()  # not before: one of its steps sees pictures of half the size
         check_weights("init", self.init, of=[WEIGHTS, HFFNE])
         check_weights("albedo", self.albedo, of=[ALBEDO])
-        check_photos("photos", self.photos, ("depth",), needed=not self.detailed)
+        check_photos("photos", self.photos, ("depth",), needed=not self.detailed and self.render_share < 1.0)
         check_photos("detailed", self.detailed, ("depth",))
 
     def network(self) -> DF2NetConfig:
         """The networks that the training asks for."""
         size = df2net_s(self.size) if self.model == "df2net-s" else df2net(self.size)
-        return replace(size, refinement=self.refinement)
+        chosen = replace(size, refinement=self.refinement)
+        return matched(chosen, self.matched) if self.matched else chosen
 
     def of(self, step: NetworkName) -> DF2NetTrainConfig:
         """The same training as the loop of one step sees it."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from torch import Tensor
 from torch.nn import functional as F
 
-from lineament.methods.df2net.model import pixels
+from lineament.methods.df2net.parts import pixels
 from lineament.render.light_fit import fit_light, normals_of_depth
 from lineament.render.shading import spherical_harmonics_shading
 from lineament.render.vectors import masked_mean

@@ -16,7 +16,10 @@ WEIGHTS = WeightsFormat(
         "dense_scale": Whole(1, 16),
         "refinement": OneOf(("finer", "plain", "stacked")),
         "crop_size": CROP,
+        "dense_end": OneOf(("transposed", "convolutions")),
+        "finer_layout": OneOf(("columns", "encoder")),
     },
+    {"dense_end": "transposed", "finer_layout": "columns"},
 )
 METHOD = Method(
     name="df2net",
@@ -24,6 +27,7 @@ METHOD = Method(
     weights_format=WEIGHTS,
     network="lineament.methods.df2net.model:DF2Net",
     training="lineament.methods.df2net.recipe:TRAINING",
+    study="lineament.methods.df2net.study:DF2NetStudy",
     graphs="lineament.methods.df2net.graphs:graphs",
     title="DF²Net",
     paper="DF²Net: A Dense-Fine-Finer Network for Detailed 3D Face Reconstruction (Zeng, Peng and Qiao)",

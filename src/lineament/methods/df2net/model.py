@@ -10,7 +10,7 @@ any resolution.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
@@ -18,15 +18,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lineament.errors import UsageError
+from lineament.methods.df2net.finer import EncoderFinerNetwork
 from lineament.methods.df2net.method import WEIGHTS
+from lineament.methods.df2net.parts import SMALL, convolution, seen_of
 from lineament.networks.blocks import eval_frozen, full_precision
 from lineament.networks.unet import Pix2PixUNet, check_images
 from lineament.render.colour import LUMA
-from lineament.render.light_fit import normals_of_depth
 from lineament.weights.schema import WeightsFormat
 
-_SMALL = 0.1  # the residual's unit: Fr-Net starts close to the depth that comes in
 Refinement = Literal["finer", "plain", "stacked"]
+DenseEnd = Literal["transposed", "convolutions"]
+FinerLayout = Literal["columns", "encoder"]
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,20 @@ class DF2NetConfig:
     channels: tuple[int, int, int] = (16, 32, 64)
     """Channels of F-Net's hypercolumn at full, half and quarter resolution."""
     finer_channels: tuple[int, int, int] = (16, 32, 64)
-    """Channels of Fr-Net's hypercolumns."""
+    """Channels of Fr-Net's hypercolumns, or of the second F-Net."""
     dense_scale: int = 1
     """How many times smaller D-Net sees the crop: its depth is the wide shape, which needs few pixels."""
     refinement: Refinement = "finer"
     """The last network: Fr-Net, Fr-Net without its multi-resolution blocks, or a second F-Net (section 4.1)."""
     crop_size: int = 512
     """Side of the crop, pixels, that the weights were trained for."""
+    dense_end: DenseEnd = "transposed"
+    """D-Net's end: pix2pix's transposed convolution, or one to ``width`` channels and three 3×3 convolutions at full
+    resolution, as in the authors' code. A stride-2 transposed convolution treats even and odd pixels differently, and
+    with nothing behind it leaves a pattern of two pixels in the depth."""
+    finer_layout: FinerLayout = "columns"
+    """Fr-Net of a hypercolumn at each resolution (ours), or, as drawn in figure 2, of one encoder from the full
+    resolution down to a quarter and blocks that come back up with its skips."""
 
     def __post_init__(self) -> None:
         if self.dense_scale < 1:
@@ -55,6 +64,10 @@ class DF2NetConfig:
             raise UsageError(f"crops must be multiples of {self.multiple} pixels, not {self.crop_size}")
         if self.refinement not in ("finer", "plain", "stacked"):
             raise UsageError(f"refinement must be finer, plain or stacked, not {self.refinement!r}")
+        if self.dense_end not in ("transposed", "convolutions"):
+            raise UsageError(f"dense_end must be transposed or convolutions, not {self.dense_end!r}")
+        if self.finer_layout not in ("columns", "encoder"):
+            raise UsageError(f"finer_layout must be columns or encoder, not {self.finer_layout!r}")
 
     @property
     def multiple(self) -> int:
@@ -64,17 +77,12 @@ class DF2NetConfig:
 
 def df2net(crop_size: int = 512) -> DF2NetConfig:
     """The paper's size."""
-    return DF2NetConfig(crop_size=crop_size)
+    return DF2NetConfig(dense_end="convolutions", finer_layout="encoder", crop_size=crop_size)
 
 
 def df2net_s(crop_size: int = 256) -> DF2NetConfig:
     """The small size, about 2 M parameters; D-Net at half the resolution, F-Net with half the channels."""
     return DF2NetConfig(levels=6, width=16, channels=(8, 16, 32), dense_scale=2, crop_size=crop_size)
-
-
-def pixels(depth: Tensor) -> Tensor:
-    """Depth as a share of the side [B, 1, H, W] in pixels."""
-    return depth.shape[-1] * depth
 
 
 @dataclass(frozen=True)
@@ -97,11 +105,7 @@ class DF2Net(nn.Module):
         self.config = config
         self.dense = DenseNetwork(config)
         self.fine = FineNetwork(config.channels)
-        self.finer: nn.Module
-        if config.refinement == "stacked":
-            self.finer = FineNetwork(config.channels)
-        else:
-            self.finer = FinerNetwork(config.finer_channels, config.refinement == "finer")
+        self.finer = refining_network(config)
 
     def train(self, mode: bool = True) -> DF2Net:
         """Switch the mode of what learns; frozen networks stay as they are in use, their normalisation with them."""
@@ -132,7 +136,10 @@ class DenseNetwork(nn.Module):
 
     def __init__(self, config: DF2NetConfig) -> None:
         super().__init__()
-        self.unet, self.scale = Pix2PixUNet(3, 1, config.levels, config.width), config.dense_scale
+        ends_in_one = config.dense_end == "transposed"
+        self.unet = Pix2PixUNet(3, 1 if ends_in_one else config.width, config.levels, config.width)
+        self.scale = config.dense_scale
+        self.end: nn.Module = nn.Identity() if ends_in_one else _dense_end(config.width)
 
     def forward(self, image: Tensor) -> Tensor:
         """[B, 3, H, W] in [0, 1] to depth [B, 1, H, W]."""
@@ -146,7 +153,7 @@ class DenseNetwork(nn.Module):
         """The same of a photo as the network sees it, 1 / ``dense_scale`` of the crop's resolution."""
         features = self.unet.features(2.0 * image - 1.0)
         with full_precision(image):
-            return torch.tanh(self.unet.last(features.float()))
+            return torch.tanh(self.end(self.unet.last(features.float())))
 
     def adopt(self, unet: Pix2PixUNet) -> None:
         """Start from a U-Net of the same size that sees grey photos and says something else, normals for instance.
@@ -170,7 +177,7 @@ class Hypercolumn(nn.Module):
     def __init__(self, inside: int, channels: Sequence[int]) -> None:
         super().__init__()
         self.scales = nn.ModuleList(
-            nn.Sequential(_convolution(entering, leaving), _convolution(leaving, leaving))
+            nn.Sequential(convolution(entering, leaving), convolution(leaving, leaving))
             for entering, leaving in zip((inside, *channels[:-1]), channels, strict=True)
         )
 
@@ -209,14 +216,14 @@ class FineNetwork(nn.Module):
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
         half = channels[0] // 2
-        self.of_photo, self.of_depth = _convolution(3, half), _convolution(3, half)
+        self.of_photo, self.of_depth = convolution(3, half), convolution(3, half)
         self.hypercolumn = Hypercolumn(2 * half, channels)
         self.last = _to_depth(channels)
 
     def forward(self, image: Tensor, depth: Tensor) -> Tensor:
         """A photo [B, 3, H, W] and depth [B, 1, H, W] to depth [B, 1, H, W]."""
         with full_precision(image):
-            seen = torch.cat([self.of_photo(2.0 * image - 1.0), self.of_depth(_shape(depth))], dim=1)
+            seen = torch.cat([self.of_photo(2.0 * image - 1.0), self.of_depth(seen_of(depth))], dim=1)
             return torch.tanh(self.last(self.hypercolumn(seen)))
 
 
@@ -231,8 +238,8 @@ class FinerNetwork(nn.Module):
         super().__init__()
         half = channels[0] // 2
         self.resolutions = (4, 2, 1) if multi_resolution else (1,)
-        self.of_photo = nn.ModuleList(_convolution(3, half) for _ in self.resolutions)
-        self.of_depth = nn.ModuleList(_convolution(3, half) for _ in self.resolutions)
+        self.of_photo = nn.ModuleList(convolution(3, half) for _ in self.resolutions)
+        self.of_depth = nn.ModuleList(convolution(3, half) for _ in self.resolutions)
         self.hypercolumns = nn.ModuleList(
             Hypercolumn(2 * half + (0 if number == 0 else channels[0]), channels)
             for number in range(len(self.resolutions))
@@ -251,27 +258,41 @@ class FinerNetwork(nn.Module):
         for number, share in enumerate(self.resolutions):
             photo, known = (F.avg_pool2d(x, share) if share > 1 else x for x in (image, depth))
             residual = F.interpolate(residual, known.shape[2:], mode="bicubic", align_corners=False)
-            columns = [self.of_photo[number](2.0 * photo - 1.0), self.of_depth[number](_shape(known + residual))]
+            columns = [self.of_photo[number](2.0 * photo - 1.0), self.of_depth[number](seen_of(known + residual))]
             if features is not None:
                 columns.append(F.interpolate(features, known.shape[2:], mode="bilinear", align_corners=False))
             seen = self.hypercolumns[number](torch.cat(columns, dim=1))
-            residual = residual + _SMALL * self.last[number](seen)
+            residual = residual + SMALL * self.last[number](seen)
             if number < len(self.carried):
                 features = self.carried[number](seen)
         return residual
 
 
-def _convolution(inside: int, outside: int) -> nn.Sequential:
-    # Zeros beyond the border would be depth: faces that reach it would bend there.
-    return nn.Sequential(nn.Conv2d(inside, outside, 3, 1, 1, padding_mode="replicate"), nn.LeakyReLU(0.2))
+def refining_network(config: DF2NetConfig) -> nn.Module:
+    """The last network that a configuration asks for."""
+    if config.refinement == "stacked":
+        return FineNetwork(config.finer_channels)
+    kind = FinerNetwork if config.finer_layout == "columns" else EncoderFinerNetwork
+    return kind(config.finer_channels, config.refinement == "finer")
 
 
-def _shape(depth: Tensor) -> Tensor:
-    """What F-Net and Fr-Net see of depth [B, 1, H, W]: itself and the slopes, x and y of its normals, [B, 3, H, W].
+def matched(config: DF2NetConfig, size: int) -> DF2NetConfig:
+    """The configuration with its last network widened to ``size`` parameters, that ablations differ in kind alone."""
+    for half in range(2, 65):
+        wide = replace(config, finer_channels=(2 * half, 4 * half, 8 * half))
+        with torch.device("meta"):
+            network = refining_network(wide)
+        if sum(parameter.numel() for parameter in network.parameters()) >= size:
+            return wide
+    raise UsageError(f"no channels give the last network {size} parameters")
 
-    In the depth's own unit a wrinkle is a thousandth: too little for convolutions to see beside the shape.
-    """
-    return torch.cat([depth, normals_of_depth(pixels(depth))[:, :2]], dim=1)
+
+def _dense_end(width: int) -> nn.Sequential:
+    """D-Net's three 3×3 convolutions at full resolution, [B, width, H, W] to [B, 1, H, W]."""
+    layers: list[nn.Module] = [nn.BatchNorm2d(width)]
+    for inside, outside in ((width, width), (width, width // 2)):
+        layers += [nn.ReLU(), nn.Conv2d(inside, outside, 3, 1, 1, bias=False), nn.BatchNorm2d(outside)]
+    return nn.Sequential(*layers, nn.ReLU(), nn.Conv2d(width // 2, 1, 3, 1, 1))
 
 
 def _to_depth(channels: Sequence[int]) -> nn.Sequential:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from lineament.errors import UsageError, WeightsError
 from lineament.methods.df2net import losses
 from lineament.methods.df2net.config import STEPS, DF2NetTrainConfig, NetworkName
-from lineament.methods.df2net.model import DF2Net, pixels
+from lineament.methods.df2net.model import DF2Net
+from lineament.methods.df2net.parts import pixels
 from lineament.methods.hffne.model import HFFNE
 from lineament.models.albedo.model import AlbedoNetwork
 from lineament.networks.unet import Pix2PixUNet
@@ -53,7 +54,7 @@ class DF2NetRecipe:
             UsageError: A step that needs photos has none.
             WeightsError: Weights that are missing or do not fit.
         """
-        if step != "dense" and not (config.photos or config.detailed):
+        if step != "dense" and config.render_share < 1.0 and not (config.photos or config.detailed):
             raise UsageError(f"the step {step} learns from photos: name some with --photos")
         self.config, self.learns = config, step
         self.name: str = config.model
@@ -82,7 +83,11 @@ class DF2NetRecipe:
             if replace(known.config, crop_size=self.model.config.crop_size) != self.model.config:
                 raise WeightsError(f"{path} is of another configuration than the one that is asked for")
             self.model.load_state_dict(known.state_dict())
-        if self.learns == "finer" and self.config.refinement == "stacked":
+        if (
+            self.learns == "finer"
+            and self.config.refinement == "stacked"
+            and self.model.config.finer_channels == self.model.config.channels
+        ):
             self.model.finer.load_state_dict(self.model.fine.state_dict())
 
     def auxiliary(self) -> dict[str, nn.Module]:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from lineament.errors import UsageError
+from lineament.methods.hffne.encoders import Injection
 from lineament.methods.hffne.method import COARSE_WEIGHTS, WEIGHTS
-from lineament.methods.hffne.model import CoarseName, HFFNEConfig, Injection, Modulation, hffne, hffne_s
+from lineament.methods.hffne.model import CoarseName, HFFNEConfig, Modulation, hffne, hffne_s
 from lineament.networks.encoder import check_start
 from lineament.options import COUNT
 from lineament.training.config import FaceConfig, check_paths, check_photos, check_weights

@@ -20,7 +20,9 @@ WEIGHTS = WeightsFormat(
         "injection": OneOf(("skips", "bottleneck", "modulation")),
         "modulation": OneOf(("stylegan2", "adain", "none")),
         "crop_size": CROP,
+        "layout": OneOf(("text", "code")),
     },
+    {"layout": "text"},
 )
 COARSE_WEIGHTS = WeightsFormat(
     "hffne-coarse", {"levels": LEVELS, "width": CHANNELS, "network": _COARSE, "crop_size": CROP}

@@ -18,22 +18,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lineament.errors import UsageError
+from lineament.methods.hffne.encoders import SLOPE, ExemplarEncoder, FaceEncoder, Injection, Layout
 from lineament.methods.hffne.method import COARSE_WEIGHTS, WEIGHTS, coarse_levels
 from lineament.networks.blocks import keep_variance
 from lineament.networks.encoder import EncoderName
 from lineament.networks.modulation import AdaptiveInstanceNorm, ModulatedConv2d
 from lineament.networks.normals import unit_normals
 from lineament.networks.unet import Pix2PixUNet, PyramidUNet, check_images
-from lineament.networks.vgg import VGG19Features, vgg_channels
 from lineament.render.colour import grey
 from lineament.weights.schema import WeightsFormat
 
-Injection = Literal["skips", "bottleneck", "modulation"]
 Modulation = Literal["stylegan2", "adain", "none"]
 CoarseName = Literal["pix2pix", EncoderName]
 """What the coarse network is: pix2pix's U-Net, or a decoder over the encoder of this name."""
 
-_SLOPE = 0.2  # of all leaky ReLUs
 _FIRST_SLOPES = 0.1  # of the untrained normals
 _COARSE_DECODER = (96, 64, 48, 24, 16)  # channels over an encoder
 _KERNELS = (3, 3, 5, 5)  # of the modulated convolutions, from the deepest level to the shallowest
@@ -75,7 +73,7 @@ class HFFNEConfig:
     vgg_width: float = 1.0
     """Width of the VGG-19 before the exemplar encoder; 1.0 is the original."""
     face_channels: tuple[int, int, int, int, int] = (64, 128, 256, 512, 512)
-    """Channels of the face encoder E_I at 1/2 to 1/32."""
+    """Channels of the face encoder E_I at 1/2 to 1/32; at 1/1 to 1/16 in the code's layout."""
     vector: int = 512
     """Length of z, the exemplar's description."""
     injection: Injection = "modulation"
@@ -85,9 +83,14 @@ class HFFNEConfig:
     """How A3's vector acts: modulated convolutions, AdaIN, or concatenated to the features ("w/o modulation")."""
     crop_size: int = 256
     """Side of the crop, pixels, that the weights were trained for."""
+    layout: Layout = "text"
+    """Second stage as the paper's text has it, or as the authors' code: E_I from the full resolution on, transposed
+    convolutions up, more layers in E_R."""
 
     def __post_init__(self) -> None:
         self.coarse()
+        if self.layout not in ("text", "code"):
+            raise UsageError(f"layout must be text or code, not {self.layout!r}")
         if self.injection not in ("skips", "bottleneck", "modulation"):
             raise UsageError(f"injection must be skips, bottleneck or modulation, not {self.injection!r}")
         if self.modulation not in ("stylegan2", "adain", "none"):
@@ -100,7 +103,7 @@ class HFFNEConfig:
 
 def hffne(crop_size: int = 256) -> HFFNEConfig:
     """The paper's size."""
-    return HFFNEConfig(crop_size=crop_size)
+    return HFFNEConfig(face_channels=(64, 128, 256, 512, 1024), layout="code", crop_size=crop_size)
 
 
 def hffne_s(crop_size: int = 128, coarse_network: CoarseName = "efficientnet-lite0") -> HFFNEConfig:
@@ -164,8 +167,10 @@ class HFFNE(nn.Module):
         super().__init__()
         self.config = config
         self.coarse = CoarseNormals(config.coarse()).requires_grad_(False)
-        self.face_encoder = FaceEncoder(config.face_channels)
-        self.exemplar_encoder = None if config.injection == "skips" else ExemplarEncoder(config)
+        self.face_encoder = FaceEncoder(config.face_channels, config.layout)
+        self.exemplar_encoder: ExemplarEncoder | None = None
+        if config.injection != "skips":
+            self.exemplar_encoder = ExemplarEncoder(config.vgg_width, config.vector, config.injection, config.layout)
         self.decoder = NormalDecoder(config)
         self.train()
 
@@ -208,89 +213,33 @@ class HFFNE(nn.Module):
             self.coarse(image)
 
 
-class ExemplarEncoder(nn.Module):
-    """E_R: VGG-19's relu5_2 of the exemplar, then convolutions with pooling, to a vector (A3) or to a map (A2)."""
-
-    def __init__(self, config: HFFNEConfig) -> None:
-        super().__init__()
-        self.vgg = VGG19Features(config.vgg_width).requires_grad_(False)
-        deep, out = vgg_channels(config.vgg_width)[-1], config.vector
-        self.to_vector = config.injection == "modulation"
-        blocks = 3 if self.to_vector else 1
-        layers: list[nn.Module] = []
-        for block in range(blocks):
-            layers += [
-                nn.Conv2d(deep if block == 0 else out, out, 3, 1, 1),
-                nn.LeakyReLU(_SLOPE),
-                nn.MaxPool2d(2, ceil_mode=True),
-            ]
-        self.blocks = nn.Sequential(*layers)
-        keep_variance(self.blocks, _SLOPE)
-
-    def forward(self, exemplar: Tensor) -> Tensor:
-        """Normals [B, 3, H, W] to z [B, vector], or to features [B, vector, H/32, W/32]."""
-        deepest = self.vgg(0.5 * exemplar + 0.5)[-1]
-        described: Tensor = self.blocks(deepest)
-        return described.mean((2, 3)) if self.to_vector else described
-
-
-class FaceEncoder(nn.Module):
-    """E_I: five levels of a stride-2 4×4 convolution and a residual block."""
-
-    def __init__(self, channels: Sequence[int]) -> None:
-        super().__init__()
-        self.levels = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(inside, outside, 4, 2, 1), nn.LeakyReLU(_SLOPE), ResidualBlock(outside))
-            for inside, outside in zip((1, *channels[:-1]), channels, strict=True)
-        )
-        keep_variance(self, _SLOPE)
-
-    def forward(self, picture: Tensor) -> list[Tensor]:
-        """f_1 to f_5, [B, C_i, H / 2^i, W / 2^i], of a grey picture [B, 1, H, W] in [-1, 1]."""
-        features: list[Tensor] = []
-        x = picture
-        for level in self.levels:
-            x = level(x)
-            features.append(x)
-        return features
-
-
-class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions beside the identity, their sum scaled by 1/√2 to keep its variance."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, 1, 1),
-            nn.LeakyReLU(_SLOPE),
-            nn.Conv2d(channels, channels, 3, 1, 1),
-            nn.LeakyReLU(_SLOPE),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] to [B, C, H, W]."""
-        out: Tensor = (x + self.layers(x)) / math.sqrt(2.0)
-        return out
-
-
 class NormalDecoder(nn.Module):
-    """D_N: four levels that take f_5 up to 1/2, each joined by a skip, and a last step to the full resolution."""
+    """D_N: four levels up from f_5, each joined by a skip, and a last step, in the text's layout from 1/2 to 1/1."""
 
     def __init__(self, config: HFFNEConfig) -> None:
         super().__init__()
         channels = config.face_channels
         self.injection = config.injection
+        self.layout: Layout = config.layout
         if config.injection == "bottleneck":
             self.join = nn.Conv2d(channels[4] + config.vector, channels[4], 1)
         vector = config.vector if config.injection == "modulation" else 0
         auxiliary = 3 if config.injection == "skips" else 0
         self.levels = nn.ModuleList(
-            DecoderLevel(channels[i + 1], channels[i] // 4 + auxiliary, channels[i], kernel, vector, config.modulation)
+            DecoderLevel(
+                channels[i + 1],
+                channels[i] // 4 + auxiliary,
+                channels[i],
+                kernel,
+                vector,
+                config.modulation,
+                config.layout,
+            )
             for i, kernel in zip((3, 2, 1, 0), _KERNELS, strict=True)
         )
         to_normals = nn.Conv2d(channels[0], 3, 3, 1, 1)
-        self.last = nn.Sequential(nn.Conv2d(channels[0], channels[0], 3, 1, 1), nn.LeakyReLU(_SLOPE), to_normals)
-        keep_variance(self, _SLOPE)
+        self.last = nn.Sequential(nn.Conv2d(channels[0], channels[0], 3, 1, 1), nn.LeakyReLU(SLOPE), to_normals)
+        keep_variance(self, SLOPE)
         # All normals start near the viewer's direction: where tanh is saturated nothing is learned any more.
         assert to_normals.bias is not None
         with torch.no_grad():
@@ -309,6 +258,8 @@ class NormalDecoder(nn.Module):
         """
         x = features[4]
         if self.injection == "bottleneck":
+            if described.shape[2:] != x.shape[2:]:
+                described = F.interpolate(described, x.shape[2:], mode="bilinear", align_corners=False)
             x = self.join(torch.cat([x, described], dim=1))
         for level, feature in zip(self.levels, features[3::-1], strict=True):
             skip = feature[:, : feature.shape[1] // 4]
@@ -316,23 +267,28 @@ class NormalDecoder(nn.Module):
                 small = F.interpolate(described, feature.shape[2:], mode="bilinear", align_corners=False)
                 skip = torch.cat([skip, small], dim=1)
             x = level(x, skip, described)
-        out: Tensor = self.last(upsampled(x))
+        out: Tensor = self.last(upsampled(x) if self.layout == "text" else x)
         return out
 
 
 class DecoderLevel(nn.Module):
     """Up, joined by a skip, two convolutions, the modulation F, and a shortcut beside them."""
 
-    def __init__(self, inside: int, skip: int, outside: int, kernel: int, vector: int, modulation: Modulation) -> None:
+    def __init__(
+        self, inside: int, skip: int, outside: int, kernel: int, vector: int, modulation: Modulation, layout: Layout
+    ) -> None:
         """Make a level; ``vector`` 0 leaves the modulation out."""
         super().__init__()
+        self.up: nn.Module | None = None
+        if layout == "code":
+            self.up, inside = nn.ConvTranspose2d(inside, inside // 2, 2, 2), inside // 2
         self.modulation: Modulation | None = modulation if vector else None
         entering = inside + skip + (vector if self.modulation == "none" else 0)
         self.convolutions = nn.Sequential(
             nn.Conv2d(entering, outside, 1),
-            nn.LeakyReLU(_SLOPE),
+            nn.LeakyReLU(SLOPE),
             nn.Conv2d(outside, outside, 3, 1, 1),
-            nn.LeakyReLU(_SLOPE),
+            nn.LeakyReLU(SLOPE),
         )
         self.modulated: nn.Module
         if self.modulation == "stylegan2":
@@ -341,12 +297,12 @@ class DecoderLevel(nn.Module):
             self.modulated = nn.Conv2d(outside, outside, kernel, 1, kernel // 2)
         if self.modulation == "adain":
             self.normalisation = AdaptiveInstanceNorm(outside, vector)
-        self.activation = nn.LeakyReLU(_SLOPE)
+        self.activation = nn.LeakyReLU(SLOPE)
         self.shortcut = nn.Conv2d(entering, outside, 1, bias=False)
 
     def forward(self, x: Tensor, skip: Tensor, z: Tensor) -> Tensor:
         """[B, inside, h, w], [B, skip, 2h, 2w] and z [B, vector] to [B, outside, 2h, 2w]."""
-        x = torch.cat([upsampled(x), skip], dim=1)
+        x = torch.cat([upsampled(x) if self.up is None else self.up(x), skip], dim=1)
         if self.modulation == "none":
             x = torch.cat([x, z[:, :, None, None].expand(-1, -1, *x.shape[2:])], dim=1)
         y = self.convolutions(x)
