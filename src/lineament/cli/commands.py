@@ -11,7 +11,7 @@ import signal
 import sys
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -181,7 +181,7 @@ def _reported(words: list[str]) -> int:
     """Run a command and report its error in one line."""
     with _noted_interrupts() as interrupts:
         try:
-            return _run(words)
+            return _run(words, interrupts)
         except SystemExit as stop:  # tyro's way to end after --help or a wrong option
             return stop.code if isinstance(stop.code, int) else UsageError.exit_code
         except (KeyboardInterrupt, BrokenPipeError):
@@ -275,7 +275,7 @@ def _leave_standard_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _run(words: list[str]) -> int:
+def _run(words: list[str], interrupts: Sequence[int]) -> int:
     name, rest = (words[0], words[1:]) if words else ("--help", [])
     if name in ("--help", "-h"):
         sys.stdout.write(_help())
@@ -288,7 +288,7 @@ def _run(words: list[str]) -> int:
         raise UsageError(f"argument {empty} of `lineament {name}`{before} is empty; is a variable of the shell unset?")
     command = COMMANDS[name]
     if command.kinds is None:
-        return _dispatch(command, f"lineament {name}", (), rest)
+        return _dispatch(command, f"lineament {name}", (), rest, interrupts)
     kinds: dict[str, str] = resolved(command.kinds)()
     if rest[:1] in (["--help"], ["-h"]):
         listed = "".join(f"  {kind:<22}  {summary}\n" for kind, summary in kinds.items())
@@ -297,10 +297,10 @@ def _run(words: list[str]) -> int:
         return 0
     if not rest or rest[0] not in kinds:
         raise UsageError(f"`lineament {name}` must be followed by: {' or '.join(kinds)}")
-    return _dispatch(command, f"lineament {name} {rest[0]}", (rest[0],), rest[1:])
+    return _dispatch(command, f"lineament {name} {rest[0]}", (rest[0],), rest[1:], interrupts)
 
 
-def _dispatch(command: Command, prog: str, kind: tuple[str, ...], words: list[str]) -> int:
+def _dispatch(command: Command, prog: str, kind: tuple[str, ...], words: list[str], interrupts: Sequence[int]) -> int:
     """Parse a command's options and run it; only what the command needs is imported."""
     if command.torch_from and importlib.util.find_spec("torch") is None:
         raise UsageError(f"`{prog}` needs PyTorch: pip install 'lineament[{command.torch_from}]'")
@@ -314,6 +314,8 @@ def _dispatch(command: Command, prog: str, kind: tuple[str, ...], words: list[st
 
         check_lists(words, **resolved(command.lists))
     options = tyro.cli(resolved(command.options), prog=prog, args=words)
+    if interrupts:  # while a module was imported, in a callback whose errors Python passes over
+        raise KeyboardInterrupt
     return int(run(*kind, options))
 
 
