@@ -72,6 +72,12 @@ class FaceCrop:
         cosine, sine = math.cos(math.radians(self.roll)), math.sin(math.radians(self.roll))
         return np.array([[cosine, -sine], [sine, cosine]])
 
+    @property
+    def camera_turn(self) -> Points:
+        """Directions in the crop's camera frame to directions in the photo's, 3×3, y up: a turn clockwise."""
+        (cosine, _), (sine, _) = self.turn
+        return np.array([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+
     def at(self, size: int) -> FaceCrop:
         """The same square seen at another number of pixels."""
         return FaceCrop(self.left, self.top, self.side, size, self.roll)

@@ -26,6 +26,9 @@ class MaskClass(IntEnum):
 FACE_CLASSES = (MaskClass.SKIN, MaskClass.EYES, MaskClass.MOUTH, MaskClass.BROWS, MaskClass.TEETH)
 """Where a face's geometry is estimated."""
 
+UNDER_GLASSES = (*FACE_CLASSES, MaskClass.GLASSES)
+"""The same with what glasses cover: the face goes on under them."""
+
 PARSE_COLOURS: dict[MaskClass, tuple[int, int, int]] = {
     MaskClass.OTHER: (0, 0, 0),
     MaskClass.SKIN: (230, 180, 150),

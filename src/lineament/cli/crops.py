@@ -25,7 +25,7 @@ def sets() -> dict[str, str]:
 class Crops:
     """Write a published set's training people with their true normals, in the crop that its tables show networks.
 
-    `lineament train casfne --data FOLDER --no-augment`, or hffne, then learns from them as the papers do.
+    `lineament train METHOD --data FOLDER --no-augment` then learns from them as the papers of normals do.
     An interrupted run goes on where it stopped. What cannot be read is listed in skipped.jsonl.
     """
 

@@ -57,7 +57,7 @@ def write_crops(
     padding: float = Framing.padding,
     progress: Callable[[int, int], None] | None = None,
 ) -> Written:
-    """Write a set's training people as a folder that trainings read (`lineament train casfne --data FOLDER`).
+    """Write a set's training people as a folder that trainings read (`lineament train METHOD --data FOLDER`).
 
     The split is the one that the tables use, so that nobody of the test is learned from. A folder of the same set, size
     and padding that is there already is continued.

@@ -53,14 +53,11 @@ def parse_crop(image: NDArray[Any], crop: FaceCrop, flip: bool | Worth = True, s
 
 def _in_photo(read: CropParsing, crop: FaceCrop) -> FaceParsing:
     """What the parser says of a crop, in the photo's frame."""
-    (cosine, _), (sine, _) = crop.turn
-    # From the crop's camera frame (y up) to the photo's: a turn clockwise by the crop's roll.
-    turn = np.array([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])
     points = read.landmarks.astype(np.float64) * crop.size
     return FaceParsing(
         landmarks=crop.to_photo(points),
         visibility=read.visibility,
-        pose=Pose.of_rotation(turn @ _rotation(read.columns)),
+        pose=Pose.of_rotation(crop.camera_turn @ _rotation(read.columns)),
         crop=crop,
         parse=glasses_with_a_bridge(brows_not_glasses(read.parse, points), points),
     )

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.alignment.crop import FaceCrop
-from lineament.annotations.parsing import FACE_CLASSES, MaskClass
+from lineament.annotations.parsing import UNDER_GLASSES
 from lineament.face.face import FaceParsing
 from lineament.face.paste import FaceRegion
 
@@ -48,9 +48,8 @@ def face_share(parsing: FaceParsing, height: int, width: int, ears: bool = False
 
     The face goes on under glasses, which the parse tells apart.
     """
-    under = [*FACE_CLASSES, MaskClass.GLASSES]
     seen = in_photo(parsing.crop, height, width)
-    return one_piece(parsing.parse[..., under].sum(-1) * possible_region(parsing, ears) * seen) * seen
+    return one_piece(parsing.parse[..., list(UNDER_GLASSES)].sum(-1) * possible_region(parsing, ears) * seen) * seen
 
 
 def possible_region(parsing: FaceParsing, ears: bool = False) -> NDArray[np.bool_]:

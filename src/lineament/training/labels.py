@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lineament.annotations.parsing import FACE_CLASSES, MaskClass
+from lineament.annotations.parsing import UNDER_GLASSES
 from lineament.datasets.labelled_folder import DEPTH_STEPS, DEPTH_ZERO, read_picture
 from lineament.render.vectors import unit
 from lineament.synth.batch import SampleBatch
@@ -112,7 +112,7 @@ class Decoder:
 
 def face_of(mask: Tensor) -> Tensor:
     """Where shape is learned, from a mask of `MaskClass`: the face, under glasses too."""
-    classes = torch.tensor([int(c) for c in (*FACE_CLASSES, MaskClass.GLASSES)], device=mask.device)
+    classes = torch.tensor([int(c) for c in UNDER_GLASSES], device=mask.device)
     return torch.isin(mask.to(torch.int64), classes)
 
 

@@ -9,10 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from lineament.alignment.crop import FaceCrop, crop_of_landmarks
-from lineament.annotations.parsing import FACE_CLASSES, MaskClass
+from lineament.annotations.parsing import UNDER_GLASSES
 from lineament.face.face import Face, FaceParsing, Pose
 from lineament.face.parse import box_of, hull_of, overlap, parse_crop
 from lineament.pipeline.video.fusion import NormalsFusion
@@ -82,9 +81,9 @@ class Track:
         """Filter what was parsed, and keep it."""
         landmarks = self._unit * self._landmarks(parsing.landmarks / self._unit)
         self.crop = self._steady(crop_of_landmarks(landmarks, self.size))
-        inverse = np.linalg.inv(_turn_of(self.crop))
-        self.rotation = _nearest_rotation(self._turn(inverse @ parsing.pose.rotation))
-        pose = Pose.of_rotation(_turn_of(self.crop) @ self.rotation)
+        turn = self.crop.camera_turn
+        self.rotation = _nearest_rotation(self._turn(turn.T @ parsing.pose.rotation))
+        pose = Pose.of_rotation(turn @ self.rotation)
         shown = FaceParsing(landmarks, parsing.visibility, pose, parsing.crop, parsing.parse)
         self.face = Face(box_of(landmarks), self.face.score, self.crop.roll, shown)
 
@@ -122,14 +121,9 @@ class CutDetector:
 def _is_face(parsing: FaceParsing) -> bool:
     """Whether what was parsed where a face should be is one."""
     hull = hull_of(parsing)
-    face = np.isin(parsing.parse.argmax(-1), [*FACE_CLASSES, MaskClass.GLASSES])
+    face = np.isin(parsing.parse.argmax(-1), UNDER_GLASSES)
     share = float((face & hull).sum() / max(1, int(hull.sum())))
     return float(parsing.visibility.mean()) > _LEAST_SEEN and share > _LEAST_FACE
-
-
-def _turn_of(crop: FaceCrop) -> NDArray[np.float64]:
-    """From a crop's camera frame to the photo's [3, 3]: a turn clockwise by the crop's roll, y up."""
-    return np.asarray(Rotation.from_euler("z", -crop.roll, degrees=True).as_matrix())
 
 
 def _nearest_rotation(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
