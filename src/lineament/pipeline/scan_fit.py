@@ -28,7 +28,6 @@ from lineament.pipeline.estimator import Photo, load
 from lineament.pipeline.multiview import largest_face
 from lineament.pipeline.options import Options
 from lineament.result.geometry import FaceGeometry
-from lineament.result.head import crop_to_photo
 from lineament.result.head_detail import raised
 from lineament.result.head_texture import parse_of_crop
 from lineament.rig import shipped_rig
@@ -82,7 +81,7 @@ class ScanInPhoto:
             write_png(temporary / "image.png", crop.extract(self.face.photo))
             write_png(temporary / "mask.png", parse_of_crop(self.face.region, CROP))
             arrays: dict[str, Any] = {
-                "vertices": (self.vertices @ crop_to_photo(crop)).astype(np.float32),
+                "vertices": (self.vertices @ crop.camera_turn).astype(np.float32),
                 "places": crop.to_crop(self.camera.project(self.vertices)).astype(np.float32),
                 "height": self.height(),
                 "landmarks": crop.to_crop(self.face.landmarks),

@@ -181,14 +181,8 @@ def posed_mesh(face: FaceGeometry) -> Mesh:
     """The head as the photo shows it, with the texture coordinates of its atlas, in the photo's camera frame."""
     estimate, rig = face.crop_estimate, shipped_rig()
     assert estimate.mesh is not None
-    vertices = estimate.mesh.vertices @ crop_to_photo(face.crop).T
+    vertices = estimate.mesh.vertices @ face.crop.camera_turn.T
     return Mesh(vertices, estimate.mesh.triangles, rig.uv[rig.faces].astype(np.float64))
-
-
-def crop_to_photo(crop: FaceCrop) -> NDArray[np.float64]:
-    """Rotation [3, 3] from the crop's camera frame to the photo's."""
-    (cosine, _), (sine, _) = crop.turn
-    return np.array([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])
 
 
 def _coefficients(estimate: CropEstimate) -> dict[str, Any]:
@@ -208,7 +202,7 @@ def _coefficients(estimate: CropEstimate) -> dict[str, Any]:
 
 def _camera(estimate: CropEstimate, crop: FaceCrop) -> dict[str, Any]:
     """The content of ``camera.json``."""
-    turn = crop_to_photo(crop)
+    turn = crop.camera_turn
     rotation = turn @ head_rotation(estimate.coefficients["angles"])
     translation = turn @ (estimate.coefficients["translation"].astype(np.float64) - [0.0, 0.0, DISTANCE])
     return {
